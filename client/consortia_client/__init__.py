@@ -1,0 +1,1 @@
+"""The analyst's Python API and the one command line, `consortia`."""

@@ -1,0 +1,104 @@
+"""PURE: the content of tasks and replies as plain values, and its encoding on the wire.
+
+Content is Flower's three records (arrays, config, metrics) without Flower, so that job kinds never import it.
+Bytes from a peer become either a Content whose every array has a known type and the size it claims, or an
+ExchangeError; nothing else can come of them.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consortia_common.errors import ExchangeError
+from consortia_proto.v1 import content_pb2 as pb
+
+Values = Mapping[str, Any]
+"""bool, int, float, str, bytes, or a list of one of the last four."""
+
+DTYPES = ("float32", "float64", "int32", "int64", "uint8")
+MAX_ARRAYS = 65_536
+MAX_FIELDS = 4_096
+MAX_DIMENSIONS = 8
+_LISTS: dict[type, str] = {str: "texts", int: "integers", float: "reals", bytes: "blobs"}
+_SCALARS: dict[type, str] = {bool: "flag", int: "integer", float: "real", str: "text", bytes: "blob"}
+
+
+@dataclass(frozen=True)
+class Content:
+    """``arrays`` by name in order, ``config`` for settings and blobs, ``metrics`` for numbers."""
+
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    config: Values = field(default_factory=dict)
+    metrics: Values = field(default_factory=dict)
+
+    def to_proto(self) -> pb.Content:
+        """The wire form. Raises ExchangeError for a type that has none."""
+        return pb.Content(
+            arrays=[_array_to_proto(name, array) for name, array in self.arrays.items()],
+            config={name: _value_to_proto(name, value) for name, value in self.config.items()},
+            metrics={name: _value_to_proto(name, value) for name, value in self.metrics.items()},
+        )
+
+    @classmethod
+    def from_proto(cls, message: pb.Content, sender: str) -> "Content":
+        """The content of a message from ``sender``, copied and checked. Raises ExchangeError."""
+        if len(message.arrays) > MAX_ARRAYS or len(message.config) + len(message.metrics) > MAX_FIELDS:
+            raise _refused("it has too many arrays or fields", sender)
+        arrays = {array.name: _array_from_proto(array, sender) for array in message.arrays}
+        if len(arrays) != len(message.arrays):
+            raise _refused("two arrays have one name", sender)
+        return cls(
+            arrays,
+            {name: _value_from_proto(value, sender) for name, value in message.config.items()},
+            {name: _value_from_proto(value, sender) for name, value in message.metrics.items()},
+        )
+
+
+def _array_to_proto(name: str, array: NDArray[Any]) -> pb.Array:
+    if array.dtype.name not in DTYPES:
+        raise _refused(f"array {name} has type {array.dtype.name}, which does not travel", "this process")
+    little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    return pb.Array(name=name, dtype=array.dtype.name, shape=list(array.shape), data=little.tobytes())
+
+
+def _array_from_proto(message: pb.Array, sender: str) -> NDArray[Any]:
+    if message.dtype not in DTYPES:
+        raise _refused(f"an array has the unknown type {message.dtype[:20]!r}", sender)
+    if len(message.shape) > MAX_DIMENSIONS:
+        raise _refused(f"an array has more than {MAX_DIMENSIONS} dimensions", sender)
+    dtype = np.dtype(message.dtype).newbyteorder("<")
+    if math.prod(message.shape) * dtype.itemsize != len(message.data):
+        raise _refused("an array's bytes do not match its shape", sender)
+    return np.frombuffer(message.data, dtype).reshape(tuple(message.shape)).astype(dtype.newbyteorder("="))
+
+
+def _value_to_proto(name: str, value: Any) -> pb.Value:
+    if type(value) in _SCALARS:
+        return pb.Value(**{_SCALARS[type(value)]: value})
+    if isinstance(value, list) and value and type(value[0]) in _LISTS:
+        kind = _LISTS[type(value[0])]
+        wrapper = {"texts": pb.Texts, "integers": pb.Integers, "reals": pb.Reals, "blobs": pb.Blobs}[kind]
+        return pb.Value(**{kind: wrapper(items=value)})
+    if value == []:
+        return pb.Value(blobs=pb.Blobs())
+    raise _refused(f"field {name} has type {type(value).__name__}, which does not travel", "this process")
+
+
+def _value_from_proto(message: pb.Value, sender: str) -> Any:
+    kind = message.WhichOneof("kind")
+    if kind is None:
+        raise _refused("a field has no value", sender)
+    value = getattr(message, kind)
+    return list(value.items) if kind in _LISTS.values() else value
+
+
+def _refused(why: str, sender: str) -> ExchangeError:
+    return ExchangeError(
+        f"a message was refused: {why}",
+        blame=sender,
+        remedy="both ends must run compatible versions of Consortia; if they do, report it to the sender",
+    )

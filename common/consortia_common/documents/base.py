@@ -1,0 +1,102 @@
+"""What all documents share: strictness, YAML in, canonical JSON out, errors that a person can act on."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+
+from consortia_common.errors import DocumentError
+from consortia_crypto import canonical
+from consortia_crypto.errors import EncodingError
+
+MAX_DOCUMENT_BYTES = 1 << 20
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+"""An institution, person, dataset, purpose or kind."""
+ColumnName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$")]
+"""A column; the pattern leaves no room for SQL."""
+Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+"""SHA-256 in hexadecimal: of an identity or a document."""
+Number = Decimal
+"""A real parameter; travels as text, because canonical JSON has no floats."""
+
+
+class Document(BaseModel):
+    """A frozen document with one canonical form."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
+
+    def canonical(self) -> bytes:
+        """The canonical JSON bytes: what is hashed and signed."""
+        return canonical.encode(self.model_dump(mode="json"))
+
+    def hash(self) -> str:
+        """SHA-256 of the canonical bytes, in hexadecimal."""
+        return canonical.digest(self.model_dump(mode="json"))
+
+    @classmethod
+    def from_yaml(cls, text: str, source: str) -> Self:
+        """The document written in YAML in ``source``. Raises DocumentError naming each mistake."""
+        if len(text) > MAX_DOCUMENT_BYTES:
+            raise refuse(source, [f"it is longer than {MAX_DOCUMENT_BYTES} characters"])
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            where = getattr(error, "problem_mark", None)
+            line = f" in line {where.line + 1}" if where else ""
+            raise refuse(source, [f"it is not YAML{line}"]) from error
+        except (ValueError, RecursionError) as error:
+            raise refuse(source, ["a value in it can't be read as YAML"]) from error
+        return cls.from_value(value, source)
+
+    @classmethod
+    def from_canonical(cls, data: bytes, source: str) -> Self:
+        """The document whose canonical bytes are ``data``. Raises DocumentError."""
+        if len(data) > MAX_DOCUMENT_BYTES:
+            raise refuse(source, [f"it is longer than {MAX_DOCUMENT_BYTES} bytes"])
+        try:
+            document = cls.from_value(canonical.decode(data), source)
+            same = document.canonical() == data
+        except EncodingError as error:
+            raise refuse(source, [error.what]) from error
+        if not same:
+            raise refuse(source, ["it is not in canonical form"])
+        return document
+
+    @classmethod
+    def from_value(cls, value: Any, source: str) -> Self:
+        """The document with these plain values. Raises DocumentError naming each mistake."""
+        if not isinstance(value, dict):
+            raise refuse(source, ["it is not a mapping of fields"])
+        try:
+            return cls.model_validate(value)
+        except ValidationError as error:
+            raise refuse(source, [_explain(item) for item in error.errors()]) from error
+        except (RecursionError, ValueError) as error:
+            raise refuse(source, ["a value in it can't be read"]) from error
+
+
+def refuse(source: str, mistakes: list[str]) -> DocumentError:
+    """The error for a document with these mistakes."""
+    return DocumentError(
+        f"{source} was refused: " + "; ".join(mistakes[:10]),
+        blame=f"whoever wrote {source}",
+        remedy="correct it and try again; docs/ has a page for each kind of document",
+    )
+
+
+def utc(moment: datetime) -> str:
+    """The one way that documents and logs write a moment: 2026-01-31T12:00:00.000Z."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def _explain(item: Any) -> str:
+    field = ".".join(str(part) for part in item["loc"]) or "the document"
+    if item["type"] == "extra_forbidden":
+        return f"{field}: there is no such field"
+    if item["type"] == "missing":
+        return f"{field}: this field is required"
+    message = str(item["msg"])
+    return f"{field}: {message[:1].lower()}{message[1:]}"

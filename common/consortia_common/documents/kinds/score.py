@@ -1,0 +1,37 @@
+"""``score``: one party's customers scored by another party's model, on features that stay encrypted."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from consortia_common.documents.base import ColumnName, Name
+from consortia_common.documents.kinds import KindParameters, Reads
+
+
+class Parameters(KindParameters):
+    """Of a ``score`` job."""
+
+    MIN_PARTIES: ClassVar[int] = 2
+
+    data_owner: Name
+    """Whose customers are scored; encrypts the features, alone decrypts the scores."""
+    dataset: Name
+    features: Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=256)]
+    """In the order that both parties use."""
+    model_owner: Name
+    """Whose model scores; sees ciphertext only."""
+    model: Name
+    max_rows: Annotated[int, Field(ge=1, le=10**7)] = 100_000
+    """Score at most this many customers (the first, in the order of the cohort)."""
+
+    def reads(self, party: str) -> tuple[Reads, ...]:
+        """The features, at the data owner only."""
+        if party != self.data_owner:
+            return ()
+        return (Reads(dataset=self.dataset, columns=self.features),)
+
+    def problems(self, parties: tuple[str, ...]) -> list[str]:
+        """Anything but exactly two parties: the data owner and the model owner."""
+        if len(parties) != 2 or set(parties) != {self.data_owner, self.model_owner}:
+            return ["parties: exactly the data owner and the model owner, two different institutions"]
+        return []

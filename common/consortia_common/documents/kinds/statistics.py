@@ -1,0 +1,39 @@
+"""``statistics``: count, mean, standard deviation and the label's rate, by group, over all parties together."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from consortia_common.documents.base import ColumnName, Name
+from consortia_common.documents.kinds import KindParameters, Reads
+
+Columns = Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=256)]
+
+
+class Parameters(KindParameters):
+    """Of a ``statistics`` job."""
+
+    dataset: Name
+    columns: Columns
+    """Numeric columns to describe."""
+    label: ColumnName | None = None
+    """A 0/1 column whose rate is given for each group."""
+    by: ColumnName | None = None
+    """A category column to group by."""
+    groups: Annotated[tuple[int, ...], Field(max_length=64)] = ()
+    """The category codes that make groups of their own; rows with any other code form the group "other"."""
+    decimals: Annotated[int, Field(ge=0, le=6)] = 2
+    """Values are rounded to this many decimals before they are summed; sums are then exact."""
+
+    def reads(self, party: str) -> tuple[Reads, ...]:
+        """The described columns, the label and the grouping column, at every party."""
+        del party
+        extra = [column for column in (self.label, self.by) if column]
+        return (Reads(dataset=self.dataset, columns=tuple(dict.fromkeys([*self.columns, *extra]))),)
+
+    def problems(self, parties: tuple[str, ...]) -> list[str]:
+        """Groups without a column to group by, and the reverse."""
+        del parties
+        if bool(self.by) != bool(self.groups):
+            return ["parameters.by and parameters.groups: give both or neither"]
+        return []

@@ -1,0 +1,1 @@
+"""How the coordinator conducts each job kind: one module a kind, found by its file name."""

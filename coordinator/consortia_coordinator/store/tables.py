@@ -1,0 +1,92 @@
+"""The tables of the coordinator's database (SQLite in WAL mode, or PostgreSQL). Times are Unix milliseconds.
+
+Nothing here can be read for its content: what institutions say to each other is sealed or encrypted before it
+comes. ``migrations/`` brings a database of any age to this shape.
+"""
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Integer, LargeBinary, MetaData, String, Table, Text
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("invitation_id", String(64), primary_key=True),
+    Column("institution", String(64), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+    Column("used_ms", BigInteger),
+)
+
+members = Table(
+    "members",
+    metadata,
+    Column("institution", String(64), primary_key=True),
+    Column("role", String(16), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("identity", LargeBinary, nullable=False),  # canonical JSON of the public identity
+    Column("state", String(16), nullable=False),  # active, revoked
+    Column("enrolled_ms", BigInteger, nullable=False),
+)
+
+statements = Table(
+    "statements",
+    metadata,
+    Column("statement_id", String(64), primary_key=True),
+    Column("type", String(64), nullable=False),
+    Column("institution", String(64), nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    Column("received_ms", BigInteger, nullable=False, index=True),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("job_id", String(80), primary_key=True),
+    Column("submission", LargeBinary, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    Column("analyst", String(64), nullable=False),  # fingerprint
+    Column("kind", String(64), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("state", String(16), nullable=False, index=True),
+    Column("stage", Text, nullable=False, default=""),
+    Column("steps_done", Integer, nullable=False, default=0),
+    Column("steps_total", Integer, nullable=False, default=0),
+    Column("submitted_ms", BigInteger, nullable=False),
+    Column("finished_ms", BigInteger),
+    Column("refusals", LargeBinary, nullable=False, default=b"[]"),  # JSON list of [institution, failure]
+    Column("result", LargeBinary),  # serialised JobResult
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("task_id", String(80), primary_key=True),
+    Column("job_id", String(80), nullable=False, index=True),
+    Column("institution", String(64), nullable=False, index=True),
+    Column("state", String(16), nullable=False),  # queued, delivered, answered
+    Column("sequence", Integer, nullable=False, unique=True),  # the order in which tasks are sent
+    Column("request", LargeBinary, nullable=False),
+    Column("reply", LargeBinary),
+    Column("bytes_down", BigInteger, nullable=False, default=0),
+    Column("bytes_up", BigInteger, nullable=False, default=0),
+)
+"""Outbox and inbox in one. A job that is run again after a restart finds its earlier answers here."""
+
+memos = Table(
+    "memos",
+    metadata,
+    Column("job_id", String(80), ForeignKey("jobs.job_id"), primary_key=True),
+    Column("name", String(120), primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)
+"""Results of a job's own steps that must come out the same when it is run again."""

@@ -1,0 +1,46 @@
+"""The one error shape of Consortia, and the family that this package raises.
+
+Every error says what was refused, whose fault it is and what to do next; none of the three ever holds a
+secret, a customer's identifier or a value from a customer's row.
+"""
+
+
+class ConsortiaError(Exception):
+    """Something was refused: ``what`` happened, who is to ``blame``, and the ``remedy``."""
+
+    def __init__(self, what: str, *, blame: str, remedy: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.blame = blame
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.what} (at fault: {self.blame}; what to do: {self.remedy})"
+
+
+class CryptoError(ConsortiaError):
+    """The only family that consortia_crypto raises, whatever bytes it is given."""
+
+
+class EncodingError(CryptoError):
+    """Bytes that are not the canonical form of anything."""
+
+
+class SignatureRefusedError(CryptoError):
+    """A signature that does not verify under the key that should have made it."""
+
+
+class EnvelopeError(CryptoError):
+    """An envelope that is not for us, not from whom it says, out of place, or altered."""
+
+
+class CiphertextError(CryptoError):
+    """A ciphertext, key or context that does not have the agreed shape."""
+
+
+class SumError(CryptoError):
+    """A sealed sum that was asked for or answered against its policy."""
+
+
+class AuditError(CryptoError):
+    """A log entry that is malformed, or an event that is not in the catalogue."""

@@ -1,0 +1,1 @@
+"""The node's database: tables, and one module of reads and writes for each part of it."""

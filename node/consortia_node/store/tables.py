@@ -1,0 +1,106 @@
+"""The tables of the node's database (SQLite in WAL mode, or PostgreSQL). Times are Unix milliseconds.
+
+Nothing here leaves the institution. ``migrations/`` brings a database of any age to this shape.
+"""
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("task_id", String(80), primary_key=True),
+    Column("job_id", String(80), nullable=False, index=True),
+    Column("step", String(80), nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("state", String(16), nullable=False, index=True),  # received, answered, delivered
+    Column("request", LargeBinary, nullable=False),
+    Column("reply", LargeBinary),
+    Column("received_ms", BigInteger, nullable=False),
+)
+"""Inbox and outbox in one: work as it came, and the answer, which is stored before it is sent."""
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("job_id", String(80), primary_key=True),
+    Column("submission", LargeBinary, nullable=False),
+    Column("agreement", String(200), nullable=False),  # id@version#hash
+    Column("state", String(16), nullable=False),
+    Column("reason", Text, nullable=False, default=""),
+    Column("accepted_ms", BigInteger, nullable=False),
+    Column("finished_ms", BigInteger),
+)
+
+job_values = Table(
+    "job_values",
+    metadata,
+    Column("job_id", String(80), ForeignKey("jobs.job_id"), primary_key=True),
+    Column("name", String(80), primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)
+"""What a job keeps between its steps (epoch keys, the model so far); erased when the job ends."""
+
+agreements = Table(
+    "agreements",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("id", String(64), nullable=False, index=True),
+    Column("version", Integer, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    Column("state", String(16), nullable=False),
+)
+
+agreement_signatures = Table(
+    "agreement_signatures",
+    metadata,
+    Column("hash", String(64), ForeignKey("agreements.hash"), primary_key=True),
+    Column("institution", String(64), primary_key=True),
+    Column("signature", LargeBinary, nullable=False),
+)
+
+subjects = Table(
+    "subjects",
+    metadata,
+    Column("subject", String(128), primary_key=True),  # the bank's own customer number
+    Column("key", LargeBinary, nullable=False),  # K_subject, 32 random bytes
+)
+
+consents = Table(
+    "consents",
+    metadata,
+    Column("subject", String(128), ForeignKey("subjects.subject"), primary_key=True),
+    Column("purpose", String(64), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("effective_ms", BigInteger, nullable=False),
+    Column("valid_until_ms", BigInteger),  # null: no end
+    Column("notice", String(128), nullable=False),
+    Column("record_hash", LargeBinary, nullable=False),
+)
+"""The consent record in force for each subject and purpose."""
+
+cohort_members = Table(
+    "cohort_members",
+    metadata,
+    Column("job_id", String(80), ForeignKey("jobs.job_id"), primary_key=True),
+    Column("dataset", String(64), primary_key=True),
+    Column("subject", String(128), primary_key=True),
+)
+"""Whose rows a job used: what a withdrawal reaches."""
+Index("ix_cohort_members_subject", cohort_members.c.subject)
+
+models = Table(
+    "models",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("document", LargeBinary, nullable=False),
+    Column("origin", String(80), nullable=False),  # "imported" or a job id
+)
