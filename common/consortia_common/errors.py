@@ -19,5 +19,31 @@ class ExchangeError(CommonError):
     """A peer that broke the contract of the exchange, or could not be reached."""
 
 
+class ConnectionLostError(ExchangeError):
+    """A connection that was cut or went silent. Nobody broke a rule; what was under way is sent again."""
+
+
 class LogStorageError(CommonError):
     """The audit log can't be read or written; nothing may go on without it."""
+
+
+class CertificateError(CommonError):
+    """A certificate, request or key of the network's authority that does not hold."""
+
+
+class UnauthenticatedError(CommonError):
+    """A caller who does not show, with a valid certificate of this network, who it is."""
+
+
+class NotPermittedError(CommonError):
+    """A caller who is known but whose role or standing does not allow what it asked."""
+
+
+def place(error: BaseException) -> str:
+    """Where an unforeseen error arose, as ``module:line``; its text may hold data, so that is all we tell."""
+    frame = error.__traceback__
+    if frame is None:
+        return "unknown place"
+    while frame.tb_next is not None:
+        frame = frame.tb_next
+    return f"{frame.tb_frame.f_globals.get('__name__', '?')}:{frame.tb_lineno}"

@@ -38,9 +38,21 @@ class CiphertextError(CryptoError):
     """A ciphertext, key or context that does not have the agreed shape."""
 
 
+class PrivateKeyMaterialError(CiphertextError):
+    """A homomorphic context that carries its secret key to where only public ones belong."""
+
+
+class ScoreError(CryptoError):
+    """Features, weights or answers of an encrypted scoring that do not fit each other."""
+
+
 class SumError(CryptoError):
     """A sealed sum that was asked for or answered against its policy."""
 
 
 class AuditError(CryptoError):
     """A log entry that is malformed, or an event that is not in the catalogue."""
+
+
+class NewerFormatError(AuditError):
+    """A log entry in a format that this version does not know."""

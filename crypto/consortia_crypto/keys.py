@@ -69,12 +69,11 @@ class PublicIdentity:
             raise _bad_identity("the document does not have exactly the fields of an identity")
         if not all(isinstance(document[name], str) for name in names - {"v"}):
             raise _bad_identity("a field is not text")
-        return cls(
-            **{
-                item.name: _bytes(document[item.name]) if item.type is bytes else document[item.name]
-                for item in fields(cls)
-            }
-        )
+        values: dict[str, Any] = {
+            item.name: _bytes(document[item.name]) if item.type is bytes else document[item.name]
+            for item in fields(cls)
+        }
+        return cls(**values)
 
     def verify(self, domain: str, message: bytes, signature: bytes) -> None:
         """Return if ``signature`` is this identity's over ``message``; else raise SignatureRefusedError."""
@@ -152,13 +151,13 @@ class PrivateIdentity:
     def from_document(cls, document: Any) -> Self:
         """The inverse of ``document``. Raises EncodingError."""
         try:
-            names = [document[key] for key in ("network", "institution", "role", "name")]
+            network, institution, role, name = (document[key] for key in ("network", "institution", "role", "name"))
             seeds = {key: _bytes(document["seeds"][key]) for key in _SEED_LENGTHS}
         except (KeyError, TypeError) as error:
             raise _bad_identity("the key file lacks a field") from error
         if any(len(seeds[key]) != length for key, length in _SEED_LENGTHS.items()):
             raise _bad_identity("a seed has the wrong length")
-        return cls(*names, seeds)
+        return cls(network, institution, role, name, seeds)
 
     def document(self) -> dict[str, Any]:
         """The secret document that a key file holds. Never log it, never send it."""

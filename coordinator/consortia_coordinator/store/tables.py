@@ -22,7 +22,9 @@ invitations = Table(
     Column("institution", String(64), nullable=False),
     Column("role", String(16), nullable=False),
     Column("name", String(64), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
     Column("expires_ms", BigInteger, nullable=False),
+    Column("logged_ms", BigInteger),  # null: not yet on the coordinator's log, so not yet honoured
     Column("used_ms", BigInteger),
 )
 
@@ -63,7 +65,7 @@ jobs = Table(
     Column("steps_total", Integer, nullable=False, default=0),
     Column("submitted_ms", BigInteger, nullable=False),
     Column("finished_ms", BigInteger),
-    Column("refusals", LargeBinary, nullable=False, default=b"[]"),  # JSON list of [institution, failure]
+    Column("refusals", LargeBinary, nullable=False),  # a JobStatus that holds nothing else
     Column("result", LargeBinary),  # serialised JobResult
 )
 

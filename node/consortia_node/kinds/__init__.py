@@ -1,1 +1,124 @@
-"""What this institution's worker computes for each job kind: one module a kind, found by its file name."""
+"""PURE: what this institution's worker computes for each job kind: one module a kind, found by its file name.
+
+A kind module defines ``STEPS``: for each step that the coordinator may ask, a function from (work, request) to
+an outcome. A step sees only rows with valid consent and only the columns that the spec names; it can't log, send
+or open envelopes, the agent around it does. What must last from step to step goes into ``work.values``, which is
+stored together with the outcome, so a step that was interrupted can simply run again.
+"""
+
+import importlib
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consortia_common.content import Content
+from consortia_common.documents.jobspec import JobSpec
+from consortia_common.documents.kinds import parameters_of
+from consortia_common.documents.model import LinearModel, Range
+from consortia_node.errors import StepError
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+class Work(Protocol):
+    """What a step is handed."""
+
+    @property
+    def spec(self) -> JobSpec:
+        """What the analyst asked for and the gate accepted."""
+
+    @property
+    def institution(self) -> str:
+        """Whose node this is."""
+
+    @property
+    def turn(self) -> int:
+        """The round, counted from 1, where the step is asked more than once."""
+
+    @property
+    def min_cell(self) -> int:
+        """The agreement's smallest group whose statistics may be released."""
+
+    @property
+    def values(self) -> MutableMapping[str, bytes]:
+        """What the job keeps between its steps at this node."""
+
+    def matrix(self, dataset: str, columns: Sequence[str]) -> Floats:
+        """The rows with consent, shape (rows, columns)."""
+
+    def subjects(self, dataset: str) -> list[str]:
+        """The customer numbers of the same rows in the same order; for files that stay here."""
+
+    def ranges(self, dataset: str, columns: Sequence[str]) -> list[Range]:
+        """The public lowest and highest value of each column. Raises SourceError where one is not configured."""
+
+    def model(self, name: str) -> LinearModel:
+        """A model of this institution's own."""
+
+    def seal(self, name: str, values: Integers, turn: int = 0) -> Content:
+        """This institution's part of the sealed sum ``name`` (see the spec's ``sums``) of round ``turn``."""
+
+    def limit(self, name: str) -> int:
+        """The largest absolute value of one element of a part of that sum."""
+
+    def open(self, name: str, total: Content, turn: int = 0) -> Integers:
+        """The sum itself, of that round. Raises SumError if it is not over exactly this job's parties."""
+
+    def server_step(self, current: Floats, mean_update: Floats) -> Floats:
+        """The next model, by the server step of the spec's Flower strategy; the same at every institution."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """A catalogued audit event that the agent must log before the outcome takes effect."""
+
+    name: str
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step hands back to the agent."""
+
+    content: Content = field(default_factory=Content)
+    """Goes to the coordinator as it is."""
+    letters: Mapping[str, Content] = field(default_factory=dict)
+    """By institution: sealed by the agent, so that only they can open it."""
+    result: Mapping[str, Any] | None = None
+    """The job's result; sealed to whom the agreement names."""
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    """Kept in the node's results folder for this institution alone."""
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a kind."""
+
+    run: Callable[[Work, Content], Outcome]
+    reads: bool = False
+    """Whether it needs the institution's rows."""
+    letter_from: str = ""
+    """The step of another party whose letter this one needs; the agent opens it and hands over its content."""
+
+
+def steps_of(kind: str) -> Mapping[str, Step]:
+    """The steps of ``kind``. Raises DocumentError for an unknown kind."""
+    parameters_of(kind)
+    return cast("Mapping[str, Step]", importlib.import_module(f"{__name__}.{kind}").STEPS)
+
+
+def step_of(kind: str, step: str) -> Step:
+    """The step of that name. Raises StepError where the kind has none."""
+    found = steps_of(kind).get(step)
+    if found is None:
+        raise StepError(
+            f"a {kind} job has no step {step[:40]!r}",
+            blame="the coordinator",
+            remedy="coordinator and nodes must run compatible versions of Consortia",
+        )
+    return found

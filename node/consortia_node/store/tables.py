@@ -33,9 +33,10 @@ jobs = Table(
     metadata,
     Column("job_id", String(80), primary_key=True),
     Column("submission", LargeBinary, nullable=False),
-    Column("agreement", String(200), nullable=False),  # id@version#hash
+    Column("agreement", String(200), nullable=False, index=True),  # id@version#hash
     Column("state", String(16), nullable=False),
     Column("reason", Text, nullable=False, default=""),
+    Column("scored_rows", BigInteger, nullable=False, default=0),  # reserved, then used, of the score budget
     Column("accepted_ms", BigInteger, nullable=False),
     Column("finished_ms", BigInteger),
 )
@@ -86,6 +87,14 @@ consents = Table(
     Column("record_hash", LargeBinary, nullable=False),
 )
 """The consent record in force for each subject and purpose."""
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+"""``consent``: how often consent has changed, so that a running job notices."""
 
 cohort_members = Table(
     "cohort_members",

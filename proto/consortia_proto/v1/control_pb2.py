@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n consortia_proto/v1/control.proto\x12\x0c\x63onsortia.v1\"\x0f\n\rStatusRequest\"\x97\x01\n\nNodeStatus\x12\x0f\n\x07network\x18\x01 \x01(\t\x12\x13\n\x0binstitution\x18\x02 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\t\x12\x11\n\tconnected\x18\x04 \x01(\x08\x12\x10\n\x08\x64\x61tasets\x18\x05 \x03(\t\x12\x13\n\x0blog_entries\x18\x06 \x01(\x04\x12\x14\n\x0crunning_jobs\x18\x07 \x03(\t\"$\n\x14ImportConsentRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\"\x9a\x01\n\x15ImportConsentResponse\x12?\n\x06\x63ounts\x18\x01 \x03(\x0b\x32/.consortia.v1.ImportConsentResponse.CountsEntry\x12\x11\n\tlog_entry\x18\x02 \x01(\x04\x1a-\n\x0b\x43ountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"D\n\x11SetConsentRequest\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0f\n\x07purpose\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\"%\n\x12ShowConsentRequest\x12\x0f\n\x07subject\x18\x01 \x01(\t\"c\n\x0b\x43onsentView\x12\x11\n\tpseudonym\x18\x01 \x01(\t\x12+\n\x07records\x18\x02 \x03(\x0b\x32\x1a.consortia.v1.ConsentState\x12\x14\n\x0creached_jobs\x18\x03 \x03(\t\"i\n\x0c\x43onsentState\x12\x0f\n\x07purpose\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x14\n\x0c\x65\x66\x66\x65\x63tive_at\x18\x03 \x01(\t\x12\x13\n\x0bvalid_until\x18\x04 \x01(\t\x12\x0e\n\x06notice\x18\x05 \x01(\t\"+\n\x17ProposeAgreementRequest\x12\x10\n\x08\x64ocument\x18\x01 \x01(\x0c\")\n\x14SignAgreementRequest\x12\x11\n\treference\x18\x01 \x01(\t\"\x17\n\x15ListAgreementsRequest\"@\n\rAgreementList\x12/\n\nagreements\x18\x01 \x03(\x0b\x32\x1b.consortia.v1.AgreementView\"g\n\rAgreementView\x12\x11\n\treference\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x11\n\tsigned_by\x18\x03 \x03(\t\x12\x0f\n\x07missing\x18\x04 \x03(\t\x12\x10\n\x08\x64ocument\x18\x05 \x01(\x0c\"1\n\x0f\x41\x64\x64ModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\x0c\"\x13\n\x11ListModelsRequest\"K\n\tModelView\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x0e\n\x06origin\x18\x03 \x01(\t\x12\x10\n\x08\x66\x65\x61tures\x18\x04 \x03(\t\"4\n\tModelList\x12\'\n\x06models\x18\x01 \x03(\x0b\x32\x17.consortia.v1.ModelView2\xc4\x05\n\x07\x43ontrol\x12?\n\x06Status\x12\x1b.consortia.v1.StatusRequest\x1a\x18.consortia.v1.NodeStatus\x12X\n\rImportConsent\x12\".consortia.v1.ImportConsentRequest\x1a#.consortia.v1.ImportConsentResponse\x12H\n\nSetConsent\x12\x1f.consortia.v1.SetConsentRequest\x1a\x19.consortia.v1.ConsentView\x12J\n\x0bShowConsent\x12 .consortia.v1.ShowConsentRequest\x1a\x19.consortia.v1.ConsentView\x12V\n\x10ProposeAgreement\x12%.consortia.v1.ProposeAgreementRequest\x1a\x1b.consortia.v1.AgreementView\x12P\n\rSignAgreement\x12\".consortia.v1.SignAgreementRequest\x1a\x1b.consortia.v1.AgreementView\x12R\n\x0eListAgreements\x12#.consortia.v1.ListAgreementsRequest\x1a\x1b.consortia.v1.AgreementList\x12\x42\n\x08\x41\x64\x64Model\x12\x1d.consortia.v1.AddModelRequest\x1a\x17.consortia.v1.ModelView\x12\x46\n\nListModels\x12\x1f.consortia.v1.ListModelsRequest\x1a\x17.consortia.v1.ModelListb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n consortia_proto/v1/control.proto\x12\x0c\x63onsortia.v1\"\x0f\n\rStatusRequest\"\x97\x01\n\nNodeStatus\x12\x0f\n\x07network\x18\x01 \x01(\t\x12\x13\n\x0binstitution\x18\x02 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\t\x12\x11\n\tconnected\x18\x04 \x01(\x08\x12\x10\n\x08\x64\x61tasets\x18\x05 \x03(\t\x12\x13\n\x0blog_entries\x18\x06 \x01(\x04\x12\x14\n\x0crunning_jobs\x18\x07 \x03(\t\"$\n\x14ImportConsentRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\"\x9a\x01\n\x15ImportConsentResponse\x12?\n\x06\x63ounts\x18\x01 \x03(\x0b\x32/.consortia.v1.ImportConsentResponse.CountsEntry\x12\x11\n\tlog_entry\x18\x02 \x01(\x04\x1a-\n\x0b\x43ountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"T\n\x11SetConsentRequest\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0f\n\x07purpose\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0e\n\x06notice\x18\x04 \x01(\t\"%\n\x12ShowConsentRequest\x12\x0f\n\x07subject\x18\x01 \x01(\t\"c\n\x0b\x43onsentView\x12\x11\n\tpseudonym\x18\x01 \x01(\t\x12+\n\x07records\x18\x02 \x03(\x0b\x32\x1a.consortia.v1.ConsentState\x12\x14\n\x0creached_jobs\x18\x03 \x03(\t\"i\n\x0c\x43onsentState\x12\x0f\n\x07purpose\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x14\n\x0c\x65\x66\x66\x65\x63tive_at\x18\x03 \x01(\t\x12\x13\n\x0bvalid_until\x18\x04 \x01(\t\x12\x0e\n\x06notice\x18\x05 \x01(\t\"+\n\x17ProposeAgreementRequest\x12\x10\n\x08\x64ocument\x18\x01 \x01(\x0c\")\n\x14SignAgreementRequest\x12\x11\n\treference\x18\x01 \x01(\t\"\x17\n\x15ListAgreementsRequest\"@\n\rAgreementList\x12/\n\nagreements\x18\x01 \x03(\x0b\x32\x1b.consortia.v1.AgreementView\"g\n\rAgreementView\x12\x11\n\treference\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x11\n\tsigned_by\x18\x03 \x03(\t\x12\x0f\n\x07missing\x18\x04 \x03(\t\x12\x10\n\x08\x64ocument\x18\x05 \x01(\x0c\"1\n\x0f\x41\x64\x64ModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\x0c\"\x13\n\x11ListModelsRequest\"K\n\tModelView\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x0e\n\x06origin\x18\x03 \x01(\t\x12\x10\n\x08\x66\x65\x61tures\x18\x04 \x03(\t\"4\n\tModelList\x12\'\n\x06models\x18\x01 \x03(\x0b\x32\x17.consortia.v1.ModelView2\xc4\x05\n\x07\x43ontrol\x12?\n\x06Status\x12\x1b.consortia.v1.StatusRequest\x1a\x18.consortia.v1.NodeStatus\x12X\n\rImportConsent\x12\".consortia.v1.ImportConsentRequest\x1a#.consortia.v1.ImportConsentResponse\x12H\n\nSetConsent\x12\x1f.consortia.v1.SetConsentRequest\x1a\x19.consortia.v1.ConsentView\x12J\n\x0bShowConsent\x12 .consortia.v1.ShowConsentRequest\x1a\x19.consortia.v1.ConsentView\x12V\n\x10ProposeAgreement\x12%.consortia.v1.ProposeAgreementRequest\x1a\x1b.consortia.v1.AgreementView\x12P\n\rSignAgreement\x12\".consortia.v1.SignAgreementRequest\x1a\x1b.consortia.v1.AgreementView\x12R\n\x0eListAgreements\x12#.consortia.v1.ListAgreementsRequest\x1a\x1b.consortia.v1.AgreementList\x12\x42\n\x08\x41\x64\x64Model\x12\x1d.consortia.v1.AddModelRequest\x1a\x17.consortia.v1.ModelView\x12\x46\n\nListModels\x12\x1f.consortia.v1.ListModelsRequest\x1a\x17.consortia.v1.ModelListb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,31 +44,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_IMPORTCONSENTRESPONSE_COUNTSENTRY']._serialized_start=369
   _globals['_IMPORTCONSENTRESPONSE_COUNTSENTRY']._serialized_end=414
   _globals['_SETCONSENTREQUEST']._serialized_start=416
-  _globals['_SETCONSENTREQUEST']._serialized_end=484
-  _globals['_SHOWCONSENTREQUEST']._serialized_start=486
-  _globals['_SHOWCONSENTREQUEST']._serialized_end=523
-  _globals['_CONSENTVIEW']._serialized_start=525
-  _globals['_CONSENTVIEW']._serialized_end=624
-  _globals['_CONSENTSTATE']._serialized_start=626
-  _globals['_CONSENTSTATE']._serialized_end=731
-  _globals['_PROPOSEAGREEMENTREQUEST']._serialized_start=733
-  _globals['_PROPOSEAGREEMENTREQUEST']._serialized_end=776
-  _globals['_SIGNAGREEMENTREQUEST']._serialized_start=778
-  _globals['_SIGNAGREEMENTREQUEST']._serialized_end=819
-  _globals['_LISTAGREEMENTSREQUEST']._serialized_start=821
-  _globals['_LISTAGREEMENTSREQUEST']._serialized_end=844
-  _globals['_AGREEMENTLIST']._serialized_start=846
-  _globals['_AGREEMENTLIST']._serialized_end=910
-  _globals['_AGREEMENTVIEW']._serialized_start=912
-  _globals['_AGREEMENTVIEW']._serialized_end=1015
-  _globals['_ADDMODELREQUEST']._serialized_start=1017
-  _globals['_ADDMODELREQUEST']._serialized_end=1066
-  _globals['_LISTMODELSREQUEST']._serialized_start=1068
-  _globals['_LISTMODELSREQUEST']._serialized_end=1087
-  _globals['_MODELVIEW']._serialized_start=1089
-  _globals['_MODELVIEW']._serialized_end=1164
-  _globals['_MODELLIST']._serialized_start=1166
-  _globals['_MODELLIST']._serialized_end=1218
-  _globals['_CONTROL']._serialized_start=1221
-  _globals['_CONTROL']._serialized_end=1929
+  _globals['_SETCONSENTREQUEST']._serialized_end=500
+  _globals['_SHOWCONSENTREQUEST']._serialized_start=502
+  _globals['_SHOWCONSENTREQUEST']._serialized_end=539
+  _globals['_CONSENTVIEW']._serialized_start=541
+  _globals['_CONSENTVIEW']._serialized_end=640
+  _globals['_CONSENTSTATE']._serialized_start=642
+  _globals['_CONSENTSTATE']._serialized_end=747
+  _globals['_PROPOSEAGREEMENTREQUEST']._serialized_start=749
+  _globals['_PROPOSEAGREEMENTREQUEST']._serialized_end=792
+  _globals['_SIGNAGREEMENTREQUEST']._serialized_start=794
+  _globals['_SIGNAGREEMENTREQUEST']._serialized_end=835
+  _globals['_LISTAGREEMENTSREQUEST']._serialized_start=837
+  _globals['_LISTAGREEMENTSREQUEST']._serialized_end=860
+  _globals['_AGREEMENTLIST']._serialized_start=862
+  _globals['_AGREEMENTLIST']._serialized_end=926
+  _globals['_AGREEMENTVIEW']._serialized_start=928
+  _globals['_AGREEMENTVIEW']._serialized_end=1031
+  _globals['_ADDMODELREQUEST']._serialized_start=1033
+  _globals['_ADDMODELREQUEST']._serialized_end=1082
+  _globals['_LISTMODELSREQUEST']._serialized_start=1084
+  _globals['_LISTMODELSREQUEST']._serialized_end=1103
+  _globals['_MODELVIEW']._serialized_start=1105
+  _globals['_MODELVIEW']._serialized_end=1180
+  _globals['_MODELLIST']._serialized_start=1182
+  _globals['_MODELLIST']._serialized_end=1234
+  _globals['_CONTROL']._serialized_start=1237
+  _globals['_CONTROL']._serialized_end=1945
 # @@protoc_insertion_point(module_scope)

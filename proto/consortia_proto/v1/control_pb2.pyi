@@ -143,21 +143,25 @@ class SetConsentRequest(_message.Message):
     SUBJECT_FIELD_NUMBER: _builtins.int
     PURPOSE_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
+    NOTICE_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
     """the bank's own customer number"""
     purpose: _builtins.str
     state: _builtins.str
-    """given, refused, withdrawn"""
+    """given, refused, withdrawn, …"""
+    notice: _builtins.str
+    """the notice that the customer was shown; needed for a new consent"""
     def __init__(
         self,
         *,
         subject: _builtins.str = ...,
         purpose: _builtins.str = ...,
         state: _builtins.str = ...,
+        notice: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["purpose", b"purpose", "state", b"state", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["notice", b"notice", "purpose", b"purpose", "state", b"state", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -6,7 +6,8 @@ consortia_node.kinds and one in consortia_coordinator.kinds, each with the kind'
 
 import importlib
 import pkgutil
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from consortia_common.documents.base import Document, refuse
 
@@ -16,6 +17,15 @@ class Reads(Document):
 
     dataset: str
     columns: tuple[str, ...]
+    subjects: bool = False
+    """Whether the customer numbers are needed too, to name the rows of a file that stays at the institution."""
+
+
+class SumShape(Document):
+    """The shape of one sealed sum: a function of the spec alone, so that nobody needs to negotiate it."""
+
+    word_bits: Literal[24, 64]
+    length: int
 
 
 class KindParameters(Document):
@@ -26,6 +36,23 @@ class KindParameters(Document):
     def reads(self, party: str) -> tuple[Reads, ...]:
         """The datasets and columns that ``party``'s node would read."""
         raise NotImplementedError
+
+    def sums(self) -> Mapping[str, SumShape]:
+        """The sealed sums that the job computes, by name; empty for kinds that need none."""
+        return {}
+
+    def reporter(self, parties: tuple[str, ...]) -> str:
+        """The party whose node seals the result for the analyst."""
+        return parties[0]
+
+    def models(self, party: str) -> tuple[str, ...]:
+        """The models of its own that ``party``'s node would use."""
+        del party
+        return ()
+
+    def scored_rows(self) -> int:
+        """The most customers that a party's model would score; they count against its query budget."""
+        return 0
 
     def problems(self, parties: tuple[str, ...]) -> list[str]:
         """What is wrong with the parameters for these parties, in words; empty if nothing."""

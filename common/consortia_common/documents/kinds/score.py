@@ -28,7 +28,20 @@ class Parameters(KindParameters):
         """The features, at the data owner only."""
         if party != self.data_owner:
             return ()
-        return (Reads(dataset=self.dataset, columns=self.features),)
+        return (Reads(dataset=self.dataset, columns=self.features, subjects=True),)
+
+    def scored_rows(self) -> int:
+        """As many as the spec allows; a smaller cohort gives the rest back when it is counted."""
+        return self.max_rows
+
+    def reporter(self, parties: tuple[str, ...]) -> str:
+        """The data owner, who alone can decrypt."""
+        del parties
+        return self.data_owner
+
+    def models(self, party: str) -> tuple[str, ...]:
+        """The model, at the model owner only."""
+        return (self.model,) if party == self.model_owner else ()
 
     def problems(self, parties: tuple[str, ...]) -> list[str]:
         """Anything but exactly two parties: the data owner and the model owner."""

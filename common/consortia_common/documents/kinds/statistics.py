@@ -1,11 +1,12 @@
 """``statistics``: count, mean, standard deviation and the label's rate, by group, over all parties together."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import Field
 
 from consortia_common.documents.base import ColumnName, Name
-from consortia_common.documents.kinds import KindParameters, Reads
+from consortia_common.documents.kinds import KindParameters, Reads, SumShape
 
 Columns = Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=256)]
 
@@ -30,6 +31,11 @@ class Parameters(KindParameters):
         del party
         extra = [column for column in (self.label, self.by) if column]
         return (Reads(dataset=self.dataset, columns=tuple(dict.fromkeys([*self.columns, *extra]))),)
+
+    def sums(self) -> Mapping[str, SumShape]:
+        """One table of 64-bit words: for each group its rows, its label sum and three sums a column."""
+        words = 2 + 3 * len(self.columns)
+        return {"table": SumShape(word_bits=64, length=(len(self.groups) + 1) * words)}
 
     def problems(self, parties: tuple[str, ...]) -> list[str]:
         """Groups without a column to group by, and the reverse."""

@@ -1,13 +1,29 @@
 """``train``: a model fitted by Flower over all parties, its updates combined as sealed sums."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from consortia_common.documents.base import ColumnName, Document, Name, Number
-from consortia_common.documents.kinds import KindParameters, Reads
+from consortia_common.documents.kinds import KindParameters, Reads, SumShape
 
 Positive = Annotated[Number, Field(gt=0, le=1_000_000)]
+
+
+SCORE_BINS = 4096
+"""Bins of the score histograms from which the area under the ROC curve is read."""
+
+
+_ADAPTIVE = frozenset({"eta", "eta_l", "beta_1", "beta_2", "tau"})
+STRATEGY_SETTINGS: Mapping[str, frozenset[str]] = {
+    "FedAvg": frozenset(),
+    "FedAvgM": frozenset({"server_learning_rate", "server_momentum"}),
+    "FedAdam": _ADAPTIVE,
+    "FedYogi": _ADAPTIVE,
+    "FedAdagrad": frozenset({"eta", "eta_l", "tau"}),
+}
+"""The server-side settings of each of Flower's strategies that work on a sealed mean."""
 
 
 class Strategy(Document):
@@ -15,7 +31,7 @@ class Strategy(Document):
 
     name: Literal["FedAvg", "FedAvgM", "FedAdam", "FedYogi", "FedAdagrad"] = "FedAvg"
     settings: dict[Name, Number] = Field(default_factory=dict)
-    """Keyword arguments of the strategy's constructor, such as eta or server_learning_rate."""
+    """See STRATEGY_SETTINGS."""
 
 
 class Parameters(KindParameters):
@@ -35,6 +51,10 @@ class Parameters(KindParameters):
     """Largest absolute value of one element of an update; larger ones are clipped before they are sealed."""
     max_rows: Annotated[int, Field(ge=1, le=10**9)] = 1_000_000
     """Public upper bound of any party's rows; weights are sealed relative to it."""
+    decimals: Annotated[int, Field(ge=0, le=6)] = 3
+    """Features are rounded to this many decimals where their moments are summed."""
+    word_bits: Literal[24, 64] = 64
+    """Bits of one element of a sealed update: 64 for small models, 24 where bytes on the way matter."""
     strategy: Strategy = Strategy()
 
     def reads(self, party: str) -> tuple[Reads, ...]:
@@ -44,10 +64,22 @@ class Parameters(KindParameters):
         datasets = [self.dataset, *([self.test_dataset] if self.test_dataset else [])]
         return tuple(Reads(dataset=dataset, columns=columns) for dataset in datasets)
 
+    def sums(self) -> Mapping[str, SumShape]:
+        """Moments of the features, one update a round, and the histograms of the test scores."""
+        features = len(self.features)
+        shapes = {
+            "moments": SumShape(word_bits=64, length=1 + 3 * features),
+            "update": SumShape(word_bits=self.word_bits, length=features + 2),
+        }
+        if self.test_dataset:
+            shapes["evaluation"] = SumShape(word_bits=64, length=2 * SCORE_BINS + 1)
+        return shapes
+
     def problems(self, parties: tuple[str, ...]) -> list[str]:
         """A feature named twice, the label among the features, one dataset for both parts."""
         del parties
-        problems = []
+        strangers = sorted(set(self.strategy.settings) - STRATEGY_SETTINGS[self.strategy.name])
+        problems = [f"parameters.strategy.settings: {self.strategy.name} has no {name}" for name in strangers]
         if len(set(self.features)) != len(self.features):
             problems.append("parameters.features: a feature is named twice")
         if self.label in self.features:

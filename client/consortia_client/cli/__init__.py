@@ -1,0 +1,1 @@
+"""The one command line, ``consortia``: one module for each noun."""

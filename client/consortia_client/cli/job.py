@@ -1,0 +1,191 @@
+"""``consortia job``: what an analyst does with jobs."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from consortia_client.cli import options
+from consortia_common import terminal
+
+_SPEC = click.argument("spec", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+
+
+@click.group()
+def job() -> None:
+    """Submit jobs, follow them and read their results.
+
+    A job is a YAML file that says what is asked; docs/job-specs.md explains each field.
+    """
+
+
+@job.command()
+@_SPEC
+def check(spec: Path) -> None:
+    """Check the job spec SPEC for mistakes, without submitting it."""
+    found = _read(spec)
+    terminal.done(f"{spec} is a well-formed {found.kind} job; whether it may run, each institution decides")
+
+
+@job.command()
+@_SPEC
+@options.profile
+@click.option("--wait", is_flag=True, help="Follow the job to its end and show the result.")
+@options.as_json
+def submit(spec: Path, folder: Path, wait: bool, as_json: bool) -> None:
+    """Sign the job spec SPEC and submit it."""
+    from consortia_client.profile import Profile
+    from consortia_client.session import Session
+
+    found = _read(spec)
+    with Session(Profile.load(folder)) as session:
+        status = session.submit(found, int(time.time() * 1000))
+        if not wait:
+            _show(status, as_json)
+            return
+        status = _follow(session, status.job_id, quiet=as_json)
+        _finish(session, status, as_json)
+
+
+@job.command()
+@click.argument("job_id")
+@options.profile
+@options.as_json
+def show(job_id: str, folder: Path, as_json: bool) -> None:
+    """Show where the job JOB_ID stands, and who refused what."""
+    from consortia_client.profile import Profile
+    from consortia_client.session import Session
+
+    with Session(Profile.load(folder)) as session:
+        _show(session.job(job_id), as_json)
+
+
+@job.command(name="list")
+@options.profile
+@options.as_json
+def list_(folder: Path, as_json: bool) -> None:
+    """Show every job of the network."""
+    from consortia_client.profile import Profile
+    from consortia_client.session import Session
+
+    with Session(Profile.load(folder)) as session:
+        found = session.jobs()
+    if as_json:
+        options.print_json([_plain(status) for status in found])
+        return
+    terminal.table(
+        ("job", "name", "kind", "state", "stage"),
+        [(status.job_id, status.name, status.kind, status.state, status.stage) for status in found],
+    )
+
+
+@job.command()
+@click.argument("job_id")
+@options.profile
+@click.option("--wait", is_flag=True, help="Wait for the job to end first.")
+@options.as_json
+def result(job_id: str, folder: Path, wait: bool, as_json: bool) -> None:
+    """Open and show the result of the job JOB_ID, after checking every party's receipt."""
+    from consortia_client.profile import Profile
+    from consortia_client.session import Session
+
+    with Session(Profile.load(folder)) as session:
+        status = _follow(session, job_id, quiet=as_json) if wait else session.job(job_id)
+        _finish(session, status, as_json)
+
+
+def _read(spec: Path) -> Any:
+    from consortia_common.documents.jobspec import JobSpec
+
+    return JobSpec.from_yaml(spec.read_text(encoding="utf-8"), str(spec))
+
+
+def _follow(session: Any, job_id: str, *, quiet: bool) -> Any:
+    """Show progress until the job ends; its last status."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    status = session.job(job_id)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=terminal.err(), transient=True, disable=quiet) as progress:
+        bar = progress.add_task(job_id, total=None)
+        for status in session.watch(job_id):
+            progress.update(
+                bar,
+                description=f"{status.name}: {status.stage}",
+                total=status.steps_total,
+                completed=status.steps_done,
+            )
+    return status
+
+
+def _finish(session: Any, status: Any, as_json: bool) -> None:
+    """Show how a job ended, with its result if it has one; exits with 1 if it was refused or failed."""
+    opened = session.result(status.job_id) if status.state == "finished" else None
+    if as_json:
+        receipts = [receipt.model_dump(mode="json") for receipt in opened.receipts] if opened else []
+        options.print_json(_plain(status) | {"result": opened.result if opened else None, "receipts": receipts})
+    else:
+        _show(status, as_json=False)
+        if opened:
+            _show_result(opened)
+    if status.state in {"refused", "failed"}:
+        raise SystemExit(1)
+
+
+def _show_result(opened: Any) -> None:
+    parties = ", ".join(receipt.institution for receipt in opened.receipts)
+    terminal.done(f"the result is the one for which {parties} signed receipts")
+    if opened.result is not None:
+        options.print_json(opened.result)
+
+
+def _show(status: Any, as_json: bool) -> None:
+    if as_json:
+        options.print_json(_plain(status))
+        return
+    terminal.facts(
+        {
+            "job": status.job_id,
+            "name": status.name,
+            "kind": status.kind,
+            "state": status.state,
+            "stage": status.stage,
+            "through the coordinator": f"{status.bytes_up:,} bytes up, {status.bytes_down:,} down",
+        }
+    )
+    for refusal in status.refusals:
+        failure = refusal.failure
+        terminal.facts(
+            {
+                "refused by" if failure.code == "refused" else "failed at": refusal.institution,
+                **({"clause": failure.clause} if failure.clause else {}),
+                "why": failure.what,
+                "what to do": failure.remedy,
+            }
+        )
+
+
+def _plain(status: Any) -> dict[str, Any]:
+    return {
+        "job_id": status.job_id,
+        "name": status.name,
+        "kind": status.kind,
+        "state": status.state,
+        "stage": status.stage,
+        "submitted_ms": status.submitted_ms,
+        "finished_ms": status.finished_ms or None,
+        "bytes_up": status.bytes_up,
+        "bytes_down": status.bytes_down,
+        "refusals": [
+            {
+                "institution": refusal.institution,
+                "code": refusal.failure.code,
+                "clause": refusal.failure.clause,
+                "what": refusal.failure.what,
+                "blame": refusal.failure.blame,
+                "remedy": refusal.failure.remedy,
+            }
+            for refusal in status.refusals
+        ],
+    }

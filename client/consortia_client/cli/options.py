@@ -1,0 +1,32 @@
+"""Options that several commands share."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from consortia_common import terminal
+
+config = click.option(
+    "--config",
+    "config_file",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The settings file (node.toml) of the institution's node, which must be running.",
+)
+profile = click.option(
+    "--profile",
+    "folder",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The folder of the person's profile, made by `consortia user init`.",
+)
+as_json = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON for programs instead of text for people."
+)
+
+
+def print_json(value: Any) -> None:
+    """Print ``value`` for programs."""
+    terminal.out().print_json(json.dumps(value), indent=2, highlight=False)

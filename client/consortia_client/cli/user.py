@@ -1,0 +1,93 @@
+"""``consortia user``: the profile of an analyst or a regulator."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from consortia_common import terminal
+
+_PROFILE = click.option(
+    "--profile",
+    "folder",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder of the person's profile.",
+)
+
+
+@click.group()
+def user() -> None:
+    """Make a person's profile and enrol it."""
+
+
+@user.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--institution", required=True, help="The institution that the person works for, as bank-a.")
+@click.option("--name", required=True, help="The person's name in the network: lower case, no spaces.")
+@click.option(
+    "--role",
+    required=True,
+    type=click.Choice(["analyst", "regulator"]),
+    help="analyst submits jobs; regulator reads and verifies logs.",
+)
+def init(folder: Path, institution: str, name: str, role: str) -> None:
+    """Make a profile with fresh keys in the new FOLDER."""
+    from consortia_client import profile
+
+    profile.create(folder, institution, role, name)
+    terminal.done(f"profile of {institution}/{role}/{name} made in {folder}")
+    terminal.note(
+        "Next: ask the network's operator for an invitation; then run\n"
+        f"  consortia user enrol --profile {folder} --invite FILE"
+    )
+
+
+@user.command()
+@_PROFILE
+@click.option(
+    "--invite",
+    "invitation_file",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The invitation file that the network's operator gave you.",
+)
+def enrol(folder: Path, invitation_file: Path) -> None:
+    """Join a network, or renew the certificate.
+
+    Sends the public halves of the person's keys to the coordinator that the invitation names.
+    """
+    from consortia_client import profile
+    from consortia_common.joining import Invitation
+
+    joined = profile.enrol(folder, Invitation.load(invitation_file), datetime.now(UTC))
+    terminal.done(f"{joined.identity.institution}/{joined.identity.name} belongs to the network {joined.network}")
+    _show_fingerprints(joined.identity.public.fingerprint, joined.coordinator.fingerprint)
+    terminal.note("Compare both fingerprints with the network's operator by telephone.")
+
+
+@user.command()
+@_PROFILE
+def show(folder: Path) -> None:
+    """Show who this profile is.
+
+    Also shows until when its certificate is valid, and the fingerprints that others know it by.
+    """
+    from consortia_client.profile import Profile
+
+    profile = Profile.load(folder)
+    terminal.facts(
+        {
+            "network": profile.network,
+            "coordinator": profile.address,
+            "institution": profile.identity.institution,
+            "role": profile.identity.role,
+            "name": profile.identity.name,
+            "valid until": f"{profile.credentials.not_after():%Y-%m-%d %H:%M} UTC",
+        }
+    )
+    _show_fingerprints(profile.identity.public.fingerprint, profile.coordinator.fingerprint)
+
+
+def _show_fingerprints(own: str, coordinator: str) -> None:
+    terminal.facts({"this person": own, "the coordinator": coordinator})

@@ -1,0 +1,23 @@
+"""The family that the client raises."""
+
+from consortia_crypto.errors import ConsortiaError
+
+
+class ClientError(ConsortiaError):
+    """The base of this package's errors."""
+
+
+class ProfileError(ClientError):
+    """A person's profile folder that can't be made or used."""
+
+
+class MissingExtraError(ClientError):
+    """A command whose libraries are not installed."""
+
+
+class ResultError(ClientError):
+    """A result that can't be believed, or that this profile can't open."""
+
+
+class JobEndedError(ClientError):
+    """A job that was refused or failed."""

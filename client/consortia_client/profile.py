@@ -1,0 +1,114 @@
+"""A person's profile: who they are, and the network where they belong; a folder that only they may read.
+
+``profile.toml`` is written by ``consortia user``; ``CONSORTIA_CLIENT__…`` variables go over it.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import ClassVar, Literal, Self
+
+import grpc
+
+from consortia_client.errors import ProfileError
+from consortia_common import joining, keyfiles, pki, tls
+from consortia_common.documents.base import Name
+from consortia_common.joining import Invitation
+from consortia_common.settings import Address, NetworkName, Settings
+from consortia_crypto.keys import PrivateIdentity, PublicIdentity
+
+PROFILE_FILE = "profile.toml"
+_TEMPLATE = """\
+# Written by `consortia user`. Private keys are in this folder too; keep it to yourself.
+institution = "{institution}"
+role = "{role}"
+name = "{name}"
+# The network and its coordinator's address, from enrolment; empty before.
+network = "{network}"
+coordinator = "{coordinator}"
+"""
+
+
+class ProfileSettings(Settings):
+    """The content of profile.toml."""
+
+    PART: ClassVar[str] = "CLIENT"
+
+    institution: Name
+    role: Literal["analyst", "regulator"]
+    name: Name
+    network: NetworkName | Literal[""] = ""
+    coordinator: Address | Literal[""] = ""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """An enrolled person, ready to call the coordinator."""
+
+    settings: ProfileSettings
+    identity: PrivateIdentity
+    coordinator: PublicIdentity
+    credentials: tls.Credentials
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """The profile in ``folder``. Raises ProfileError or SettingsError."""
+        settings = ProfileSettings.load(folder / PROFILE_FILE)
+        if not (settings.network and settings.coordinator):
+            raise ProfileError(
+                f"the profile {folder} does not belong to a network yet",
+                blame="whoever set it up",
+                remedy="ask the network's operator for an invitation, then run `consortia user enrol`",
+            )
+        return cls(
+            settings,
+            keyfiles.load_identity(folder / joining.IDENTITY_FILE),
+            keyfiles.load_public_identity(folder / joining.COORDINATOR_FILE),
+            tls.Credentials.load(folder),
+        )
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies."""
+        return self.settings.folder
+
+    @property
+    def network(self) -> str:
+        """The network's name."""
+        return self.settings.network
+
+    @property
+    def address(self) -> str:
+        """Where the coordinator listens."""
+        return self.settings.coordinator
+
+    def channel(self) -> grpc.Channel:
+        """A channel to the coordinator; the caller closes it."""
+        return tls.client_channel(self.address, self.credentials, self.network)
+
+
+def create(folder: Path, institution: str, role: str, name: str) -> None:
+    """Make a profile with fresh keys in the new folder ``folder``."""
+    joining.make_keys(folder, institution, role, name)
+    _save(folder, institution=institution, role=role, name=name, network="", coordinator="")
+
+
+def enrol(folder: Path, invitation: Invitation, now: datetime) -> Profile:
+    """Join the network that invites, or renew the certificate there. Raises ConsortiaError."""
+    settings = ProfileSettings.load(folder / PROFILE_FILE)
+    identity = joining.bind_identity(folder, invitation)
+    key = pki.read_key(keyfiles.read_secret(folder / tls.KEY_FILE))
+    joining.join(invitation, identity, key, now).save(folder)
+    _save(
+        folder,
+        institution=settings.institution,
+        role=settings.role,
+        name=settings.name,
+        network=invitation.network,
+        coordinator=invitation.address,
+    )
+    return Profile.load(folder)
+
+
+def _save(folder: Path, **values: str) -> None:
+    keyfiles.write_file(folder / PROFILE_FILE, _TEMPLATE.format(**values).encode())

@@ -1,0 +1,155 @@
+"""A person's connection to the network: submit signed jobs, follow them, open results, check receipts.
+
+Results are believed only with their receipts: every party that the submission names must have signed, with its
+pinned key, that it saw the very result that the envelope holds.
+"""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from consortia_client.errors import ResultError
+from consortia_client.keepsakes import Keepsakes
+from consortia_client.profile import Profile
+from consortia_common import rpc
+from consortia_common.documents.jobspec import JobSpec, Submission
+from consortia_common.documents.receipt import SIGNATURE_DOMAIN, Receipt
+from consortia_crypto import canonical
+from consortia_crypto.envelope import unseal
+from consortia_crypto.keys import PublicIdentity
+from consortia_proto.v1 import network_pb2 as pb
+from consortia_proto.v1 import network_pb2_grpc
+
+COORDINATOR = "the coordinator"
+CALL_SECONDS = 30
+_SUBMISSION_DOMAIN = "job"
+_RESULT_STEP = "result"
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """An opened result with the receipts that vouch for it."""
+
+    job_id: str
+    result: Any
+    """The result document; None where the result stays at an institution."""
+    receipts: tuple[Receipt, ...]
+
+
+class Session:
+    """Calls to the coordinator as one enrolled person; use it in a ``with`` block."""
+
+    def __init__(self, profile: Profile) -> None:
+        self._profile = profile
+        self._keepsakes = Keepsakes(profile.folder)
+        self._channel: grpc.Channel = profile.channel()
+        self._jobs = network_pb2_grpc.JobsStub(self._channel)
+        self._statements = network_pb2_grpc.StatementsStub(self._channel)
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._channel.close()
+
+    def submit(self, spec: JobSpec, now_ms: int) -> pb.JobStatus:
+        """Sign ``spec`` as a submission of its own and hand it in."""
+        submission = Submission(
+            network=self._profile.network,
+            spec=spec,
+            nonce=secrets.token_hex(16),
+            submitted_ms=now_ms,
+            analyst=self._profile.identity.public.fingerprint,
+        )
+        self._keepsakes.keep_submission(submission)
+        document = submission.canonical()
+        signature = self._profile.identity.sign(_SUBMISSION_DOMAIN, document)
+        with rpc.calling(COORDINATOR):
+            return self._jobs.Submit(pb.Submission(document=document, signature=signature), timeout=CALL_SECONDS)
+
+    def job(self, job_id: str) -> pb.JobStatus:
+        """Where a job stands."""
+        with rpc.calling(COORDINATOR):
+            return self._jobs.Get(pb.JobRequest(job_id=job_id), timeout=CALL_SECONDS)
+
+    def jobs(self) -> list[pb.JobStatus]:
+        """Every job of the network, oldest first."""
+        with rpc.calling(COORDINATOR):
+            return list(self._jobs.List(pb.ListJobsRequest(), timeout=CALL_SECONDS).jobs)
+
+    def watch(self, job_id: str) -> Iterator[pb.JobStatus]:
+        """Where a job stands, each time that changes, until it ends."""
+        with rpc.calling(COORDINATOR):
+            yield from self._jobs.Watch(pb.JobRequest(job_id=job_id))
+
+    def result(self, job_id: str) -> JobResult:
+        """The opened result. Raises ResultError if any party's receipt is missing, wrong or about another one."""
+        submission = self._keepsakes.submission(job_id)
+        with rpc.calling(COORDINATOR):
+            sealed = self._jobs.Result(pb.JobRequest(job_id=job_id), timeout=CALL_SECONDS)
+        parties = self._parties(submission)
+        signed = {item.institution: item for item in sealed.receipts}
+        receipts = {name: _checked(signed.get(name), party, submission) for name, party in parties.items()}
+        document = self._open(sealed, receipts, parties, submission) if sealed.envelope else None
+        return JobResult(job_id, document, tuple(receipts.values()))
+
+    def members(self) -> list[PublicIdentity]:
+        """Every active member's public identity, as the coordinator knows them."""
+        with rpc.calling(COORDINATOR):
+            found = self._statements.Members(pb.MembersRequest(), timeout=CALL_SECONDS)
+        return [PublicIdentity.from_document(canonical.decode(data)) for data in found.identities]
+
+    def _parties(self, submission: Submission) -> dict[str, PublicIdentity]:
+        """The pinned identities of the submission's parties."""
+        nodes = {member.institution: member for member in self.members() if member.role == "node"}
+        missing = [name for name in submission.spec.parties if name not in nodes]
+        if missing:
+            raise _distrust(submission.job_id, f"the coordinator shows no identity for {', '.join(missing)}")
+        return {name: self._keepsakes.pin(nodes[name]) for name in submission.spec.parties}
+
+    def _open(
+        self,
+        sealed: pb.JobResult,
+        receipts: dict[str, Receipt],
+        parties: dict[str, PublicIdentity],
+        submission: Submission,
+    ) -> Any:
+        reporter = submission.spec.parameters.reporter(submission.spec.parties)
+        plaintext = unseal(
+            sealed.envelope,
+            sender=parties[reporter],
+            recipient=self._profile.identity,
+            purpose=submission.spec.purpose,
+            job=submission.job_id,
+            step=_RESULT_STEP,
+            sequence=0,
+        )
+        digest = hashlib.sha256(plaintext).hexdigest()
+        others = [name for name, receipt in receipts.items() if receipt.result not in (None, digest)]
+        if others or receipts[reporter].result != digest:
+            raise _distrust(submission.job_id, f"{', '.join(others) or reporter} signed for another result")
+        return json.loads(plaintext)
+
+
+def _checked(signed: pb.SignedReceipt | None, party: PublicIdentity, submission: Submission) -> Receipt:
+    if signed is None:
+        raise _distrust(submission.job_id, f"{party.institution} gave no receipt")
+    party.verify(SIGNATURE_DOMAIN, signed.document, signed.signature)
+    receipt = Receipt.from_canonical(signed.document, f"the receipt of {party.institution}")
+    stated = (receipt.job, receipt.institution, receipt.spec)
+    if stated != (submission.job_id, party.institution, submission.spec.hash()):
+        raise _distrust(submission.job_id, f"the receipt of {party.institution} is for another job")
+    return receipt
+
+
+def _distrust(job_id: str, why: str) -> ResultError:
+    return ResultError(
+        f"the result of {job_id} can't be believed: {why}",
+        blame="the coordinator, or an institution that took part",
+        remedy="do not use the result; have the institutions compare their logs of the job",
+    )

@@ -1,0 +1,113 @@
+"""Opening the database of a node or of the coordinator: durable, several threads, always at the newest shape.
+
+Trusted for: a transaction that has committed survives SIGKILL and a power cut; two threads that write take turns
+and never fail on a lock they both hold half of. So on SQLite every transaction takes the write lock when it
+begins; what only reads says so with ``reading`` and then runs beside a writer. Never open a second transaction
+inside one: on SQLite it would wait for the first.
+
+SQLite follows https://www.sqlite.org/wal.html with synchronous=FULL; the shape comes from Alembic, without a file
+of settings.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command, context
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from consortia_common.errors import SettingsError
+
+BUSY_SECONDS = 15
+"""How long a transaction waits for another one before it gives up."""
+
+_READING = "consortia_reading"
+_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", "temp_store=MEMORY")
+
+
+def open_at(where: str | Path, migrations: str) -> Engine:
+    """The engine of the database ``where`` (a file's path or a database URL), upgraded to the newest revision.
+
+    ``migrations`` names the Alembic folder as ``package:folder``. Raises SettingsError when the database can't be
+    opened, is no database, or was made by a newer version of Consortia.
+    """
+    try:
+        url = _url(where)
+        _create_private(url)
+        engine = create_engine(url, **_options(url))
+    except (OSError, ArgumentError) as error:
+        raise _refuse(f"can't be opened ({type(error).__name__})", _CHECK) from error
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare)
+        event.listen(engine, "begin", _begin)
+    try:
+        _upgrade(engine, migrations)
+    except (CommandError, SQLAlchemyError) as error:
+        engine.dispose()
+        if isinstance(error, CommandError):
+            raise _refuse("has a shape that this version of Consortia does not know", _NEWER) from error
+        raise _refuse(f"can't be opened ({type(error).__name__})", _CHECK) from error
+    return engine
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A connection that only reads, and therefore does not wait for whoever writes."""
+    with engine.connect() as connection:
+        yield connection.execution_options(**{_READING: True})
+
+
+def migrate(metadata: MetaData) -> None:
+    """What an Alembic ``env.py`` does here: bring the connection that ``open_at`` hands over up to date."""
+    connection = context.config.attributes["connection"]
+    context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def _url(where: str | Path) -> URL:
+    if isinstance(where, str) and "://" in where:
+        return make_url(where)
+    return URL.create("sqlite", database=str(Path(where).absolute()))
+
+
+def _options(url: URL) -> dict[str, object]:
+    return {"connect_args": {"timeout": BUSY_SECONDS}} if url.get_backend_name() == "sqlite" else {}
+
+
+def _create_private(url: URL) -> None:
+    """Make a SQLite file that only its owner can read; its journal takes over the same mode."""
+    if url.get_backend_name() == "sqlite" and url.database:
+        os.close(os.open(url.database, os.O_CREAT | os.O_RDWR, 0o600))
+
+
+def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # transactions begin in _begin, not where the driver guesses
+    for pragma in _PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    reads = connection.get_execution_options().get(_READING, False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _upgrade(engine: Engine, migrations: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", migrations)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+_CHECK = "check its path, its owner, the free space, and that the file is a database"
+_NEWER = "install the version of Consortia that used it last, or a newer one"
+
+
+def _refuse(why: str, remedy: str) -> SettingsError:
+    return SettingsError(f"the database {why}", blame="this machine or its settings", remedy=remedy)

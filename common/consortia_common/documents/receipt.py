@@ -1,0 +1,37 @@
+"""The receipt: what one institution states, signed, about a job that has ended."""
+
+from typing import Literal
+
+from consortia_common.documents.base import Document, Fingerprint, Name
+
+SIGNATURE_DOMAIN = "receipt"
+
+
+class CohortUsed(Document):
+    """Whose rows were used: how many, how many lacked consent, and the root that commits to each consent."""
+
+    dataset: Name
+    rows_used: int
+    rows_left_out: int
+    consent_root: Fingerprint
+
+
+class Receipt(Document):
+    """One institution's receipt for one job."""
+
+    v: Literal[1] = 1
+    network: Name
+    institution: Name
+    job: str
+    kind: Name
+    spec: Fingerprint
+    """Hash of the job spec."""
+    agreement: str
+    """id@version#hash"""
+    parties: tuple[Name, ...]
+    engine: str
+    """How values were protected on the way: "lattice" sums, or "ckks" scores."""
+    cohorts: tuple[CohortUsed, ...]
+    result: Fingerprint | None
+    """SHA-256 of the result as this institution computed it; none where it took no part in it."""
+    closed_ms: int

@@ -1,0 +1,221 @@
+"""One live stream of the exchange, the same at both ends: journalled messages out, messages in, signs of life.
+
+Trusted for: a message counts as sent only when the other end has acknowledged it, and is acknowledged only when
+``End.received`` has stored it. Each direction carries one message at a time and waits for its Ack, so a slow peer
+holds up itself only and costs one message of memory. A peer that is silent for three heartbeats is dead. What a
+link does not do is try again: whoever runs it makes a new one.
+
+The state of a link lives in one event loop; only ``wake`` and ``close`` may be called from other threads.
+"""
+
+import asyncio
+import itertools
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, NoReturn, Protocol
+
+import grpc
+from google.protobuf.message import DecodeError
+from grpc.aio import EOF
+
+from consortia_common import rpc
+from consortia_common.errors import ConnectionLostError
+from consortia_common.stream import Message, Receiver, chunks, legible, refusal
+from consortia_crypto.errors import ConsortiaError
+from consortia_proto.v1 import exchange_pb2 as pb
+
+MISSED_HEARTBEATS = 3
+HELLO_SECONDS = 10.0
+"""How long an end waits for the other's Hello."""
+GRACE_SECONDS = 2.0
+"""How long an end that has said Bye waits for the other to hang up."""
+
+
+class Wire(Protocol):
+    """The stream underneath: a call of grpc.aio at the node, its context at the coordinator."""
+
+    async def read(self) -> Any:
+        """The next frame, or EOF."""
+
+    async def write(self, frame: pb.Frame, /) -> None:
+        """Send a frame; returns when flow control lets the next one come."""
+
+
+class End(Protocol):
+    """What the two ends do differently. Called in worker threads, so that a commit holds nobody up."""
+
+    def outgoing(self) -> Message | None:
+        """The oldest message that the other end has not acknowledged."""
+
+    def acknowledged(self, message: Message) -> None:
+        """The other end has stored ``message``."""
+
+    def received(self, message: Message) -> None:
+        """Store ``message``; its Ack goes out when this returns. A ConsortiaError ends the stream."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a stream came to its orderly end."""
+
+    reason: str
+    by_peer: bool
+
+
+async def read_hello(wire: Wire, receiver: Receiver, peer: str) -> pb.Hello:
+    """The Hello that must be the first frame. Raises ExchangeError."""
+    hello = receiver.receive(await _next_frame(wire, HELLO_SECONDS, peer))
+    if not isinstance(hello, pb.Hello):
+        raise refusal("the stream did not begin with a Hello", peer)
+    return hello
+
+
+class Link:
+    """A stream whose Hellos have been exchanged; both ends send a heartbeat every ``heartbeat`` seconds."""
+
+    def __init__(self, wire: Wire, receiver: Receiver, end: End, peer: str, heartbeat: float) -> None:
+        self._wire = wire
+        self._receiver = receiver
+        self._end = end
+        self._peer = peer
+        self._heartbeat = heartbeat
+        self._loop = asyncio.get_running_loop()
+        self._writing = asyncio.Lock()
+        self._said_bye = False
+        self._work = asyncio.Event()
+        self._under_way = ""
+        self._acked = asyncio.Event()
+        self._closing: asyncio.Future[str] = self._loop.create_future()
+
+    def wake(self) -> None:
+        """Look for outgoing messages now. From any thread."""
+        with suppress(RuntimeError):  # the loop is closed: there is nobody left to wake
+            self._loop.call_soon_threadsafe(self._work.set)
+
+    def close(self, reason: str) -> None:
+        """Say Bye and end. From any thread; a second call changes nothing."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._ask_to_close, reason)
+
+    async def run(self) -> Ended:
+        """Exchange messages until either end says Bye.
+
+        Raises ConnectionLostError, ExchangeError when the peer broke a rule (it is told which), and what ``End``
+        raises.
+        """
+        parts = (self._read(), self._until_closed(), self._send(), self._beat())
+        tasks: list[asyncio.Task[Any]] = [asyncio.create_task(part) for part in parts]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            return await self._conclude(tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _conclude(self, tasks: list[asyncio.Task[Any]]) -> Ended:
+        reader = tasks[0]
+        try:
+            ended: Ended = next(task for task in tasks if task.done()).result()
+        except ConnectionLostError:
+            await asyncio.wait({reader}, timeout=GRACE_SECONDS)
+            if not reader.done():
+                raise
+            ended = reader.result()  # the reader knows best why the stream broke
+        except ConsortiaError as error:
+            await self._say_bye(error.what, reader)
+            raise
+        if not ended.by_peer:
+            await self._say_bye(ended.reason, reader)
+        return ended
+
+    async def _say_bye(self, reason: str, reader: asyncio.Task[Ended]) -> None:
+        with suppress(TimeoutError, ConnectionLostError):
+            async with asyncio.timeout(GRACE_SECONDS):
+                await self._write(pb.Frame(bye=pb.Bye(reason=legible(reason))))
+                self._said_bye = True
+                await asyncio.wait({reader})
+
+    async def _until_closed(self) -> Ended:
+        return Ended(await self._closing, by_peer=False)
+
+    def _ask_to_close(self, reason: str) -> None:
+        if not self._closing.done():
+            self._closing.set_result(reason)
+
+    async def _read(self) -> Ended:
+        silence = self._heartbeat * MISSED_HEARTBEATS
+        while True:
+            match self._receiver.receive(await _next_frame(self._wire, silence, self._peer)):
+                case Message() as message:
+                    await asyncio.to_thread(self._end.received, message)
+                    await self._write(pb.Frame(ack=pb.Ack(message_id=message.message_id)))
+                case pb.Ack() as ack:
+                    self._take_ack(ack.message_id)
+                case pb.Bye() as bye:
+                    return Ended(legible(bye.reason), by_peer=True)
+
+    def _take_ack(self, message_id: str) -> None:
+        if message_id != self._under_way or not message_id:
+            raise refusal("an Ack is for no message under way", self._peer)
+        self._acked.set()
+
+    async def _send(self) -> NoReturn:
+        while True:
+            self._work.clear()
+            message = await asyncio.to_thread(self._end.outgoing)
+            if message is None:
+                await self._work.wait()
+            else:
+                await self._deliver(message)
+
+    async def _deliver(self, message: Message) -> None:
+        self._acked.clear()
+        self._under_way = message.message_id
+        parts = chunks(message.message_id, message.data)
+        while chunk := await asyncio.to_thread(next, parts, None):
+            await self._write(pb.Frame(chunk=chunk))
+        await self._acked.wait()
+        self._under_way = ""
+        await asyncio.to_thread(self._end.acknowledged, message)
+
+    async def _beat(self) -> None:
+        for sequence in itertools.count(1):
+            await asyncio.sleep(self._heartbeat)
+            await self._write(pb.Frame(heartbeat=pb.Heartbeat(sequence=sequence)))
+
+    async def _write(self, frame: pb.Frame) -> None:
+        async with self._writing:
+            if self._said_bye:
+                return
+            try:
+                await self._wire.write(frame)
+            except Exception as error:  # grpc.aio has no one family for a stream that is gone
+                raise _lost(f"broke ({type(error).__name__})", self._peer) from error
+
+
+async def _next_frame(wire: Wire, seconds: float, peer: str) -> pb.Frame:
+    try:
+        async with asyncio.timeout(seconds):
+            frame = await wire.read()
+    except TimeoutError as error:
+        raise _lost("was silent for too long", peer) from error
+    except DecodeError as error:
+        raise refusal("a frame can't be decoded", peer) from error
+    except grpc.aio.AioRpcError as error:
+        raise rpc.explain(error, peer) from error
+    except Exception as error:
+        raise _lost(f"broke ({type(error).__name__})", peer) from error
+    if frame is EOF:
+        raise _lost("was cut without a Bye", peer)
+    if not isinstance(frame, pb.Frame):
+        raise refusal("a frame can't be decoded", peer)
+    return frame
+
+
+def _lost(how: str, peer: str) -> ConnectionLostError:
+    return ConnectionLostError(
+        f"the connection with {peer} {how}",
+        blame=f"the network or {peer}",
+        remedy="nothing: it is tried again; if that goes on, look whether the other end runs and is reachable",
+    )

@@ -1,0 +1,213 @@
+"""The network's private certificate authority: root, issuing certificate, and leaves that name their holder.
+
+Every leaf carries one URI, ``spiffe://<network>/<institution>/<role>/<name>``, which the issuer writes: nothing
+of a request is taken over but its public key. All keys are P-256 (gRPC's TLS takes no Ed25519). The root signs
+one issuing certificate and goes offline; the issuing key lies with the coordinator and can name members, but
+an agreement names its parties' own keys, so a false member is none to the nodes. Follows RFC 5280 and SPIFFE.
+"""
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Self
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+
+from consortia_common import x509_shapes
+from consortia_common.errors import CertificateError
+
+ROLES = ("coordinator", "node", "analyst", "regulator", "invitee")
+MEMBER_ROLES = ("node", "analyst", "regulator")
+ROOT_LIFETIME = timedelta(days=3650)
+ISSUING_LIFETIME = timedelta(days=730)
+LEAF_LIFETIME = timedelta(days=30)
+MAX_CSR_BYTES = 16_384
+_PART = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+_NETWORK = re.compile(r"[a-z][a-z0-9-]{0,62}")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Whom a leaf names."""
+
+    network: str
+    institution: str
+    role: str
+    name: str
+
+    def __post_init__(self) -> None:
+        parts = _PART.fullmatch(self.institution) and _PART.fullmatch(self.name)
+        if not (_NETWORK.fullmatch(self.network) and parts and self.role in ROLES):
+            raise _refuse("a name in it is not one that Consortia gives", "whoever chose the name", _NAMES)
+
+    @property
+    def uri(self) -> str:
+        """The SPIFFE identifier."""
+        return f"spiffe://{self.network}/{self.institution}/{self.role}/{self.name}"
+
+    @classmethod
+    def from_uri(cls, uri: str) -> Self:
+        """The inverse of ``uri``. Raises CertificateError."""
+        scheme, _, rest = uri.partition("://")
+        parts = rest.split("/")
+        if scheme != "spiffe" or len(parts) != 4:
+            raise _refuse("its URI is not one of this network's", "whoever issued it", _ENROL)
+        return cls(*parts)
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A certificate that issues others, its key, and the chain that a leaf's holder presents after the leaf."""
+
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey = field(repr=False)
+
+    @property
+    def certificate_pem(self) -> bytes:
+        """PEM."""
+        return self.certificate.public_bytes(serialization.Encoding.PEM)
+
+    @classmethod
+    def from_pem(cls, certificate_pem: bytes, private_pem: bytes) -> Self:
+        """The authority stored in these two files. Raises CertificateError."""
+        certificate, key = read_chain(certificate_pem)[0], read_key(private_pem)
+        if certificate.public_key() != key.public_key():
+            raise _refuse("the issuing key is another certificate's", "whoever set up the folder", _RESTORE)
+        return cls(certificate, key)
+
+
+def make_root(network: str, now: datetime) -> Authority:
+    """A new network's root: signs issuing certificates only."""
+    key = new_key()
+    name = x509_shapes.common_name(f"Consortia {network} root")
+    builder = x509_shapes.builder(name, name, key.public_key(), now, ROOT_LIFETIME)
+    return Authority(x509_shapes.as_authority(builder, key, key, path_length=1), key)
+
+
+def make_issuing(root: Authority, network: str, now: datetime) -> Authority:
+    """The authority that the coordinator holds: signs leaves only."""
+    key = new_key()
+    name = x509_shapes.common_name(f"Consortia {network} issuing")
+    builder = x509_shapes.builder(name, root.certificate.subject, key.public_key(), now, ISSUING_LIFETIME)
+    return Authority(x509_shapes.as_authority(builder, key, root.key, path_length=0), key)
+
+
+def issue(
+    authority: Authority,
+    public_key: ec.EllipticCurvePublicKey,
+    subject: Subject,
+    now: datetime,
+    lifetime: timedelta = LEAF_LIFETIME,
+) -> bytes:
+    """A leaf for ``subject`` and the issuing certificate, PEM. Only a coordinator's leaf serves as a server."""
+    end = min(now + lifetime, authority.certificate.not_valid_after_utc)
+    name = x509_shapes.common_name(f"{subject.institution} {subject.name}")
+    names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(subject.uri)]
+    usage = [ExtendedKeyUsageOID.CLIENT_AUTH]
+    if subject.role == "coordinator":
+        names.append(x509.DNSName(server_name(subject.network)))
+        usage = [ExtendedKeyUsageOID.SERVER_AUTH]
+    leaf = (
+        x509_shapes.builder(name, authority.certificate.subject, public_key, now, end - now)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509_shapes.key_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage(usage), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509_shapes.authority_key(authority.key), critical=False)
+        .sign(authority.key, hashes.SHA256())
+    )
+    return leaf.public_bytes(serialization.Encoding.PEM) + authority.certificate_pem
+
+
+def server_name(network: str) -> str:
+    """The DNS name that the coordinator's certificate carries, wherever it listens."""
+    return f"coordinator.{network}"
+
+
+def new_key() -> ec.EllipticCurvePrivateKey:
+    """A fresh P-256 key."""
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """PKCS #8 PEM, unencrypted: for a file of mode 0600."""
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def read_key(pem: bytes) -> ec.EllipticCurvePrivateKey:
+    """The P-256 private key in ``pem``. Raises CertificateError."""
+    try:
+        key = serialization.load_pem_private_key(pem, None)
+    except (ValueError, TypeError) as error:
+        raise _refuse("the private key can't be read", "whoever set up the folder", _RESTORE) from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise _refuse("the private key is not a P-256 key", "whoever set up the folder", _RESTORE)
+    return key
+
+
+def make_request(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """A certificate signing request (PEM) that proves possession of ``key`` and claims nothing."""
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509_shapes.common_name("request"))
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def read_request(pem: bytes) -> ec.EllipticCurvePublicKey:
+    """The P-256 key whose possession the request proves. Raises CertificateError."""
+    if len(pem) > MAX_CSR_BYTES:
+        raise _refuse("the signing request is far too long", _REQUESTER, _ENROL)
+    try:
+        request = x509.load_pem_x509_csr(pem)
+        key, valid = request.public_key(), request.is_signature_valid
+    except (ValueError, TypeError, InvalidSignature) as error:
+        raise _refuse("the signing request can't be read", _REQUESTER, _ENROL) from error
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise _refuse("the signing request's key is not a P-256 key", _REQUESTER, _ENROL)
+    if not valid:
+        raise _refuse("the signing request is not signed by its own key", _REQUESTER, _ENROL)
+    return key
+
+
+def read_chain(pem: bytes) -> list[x509.Certificate]:
+    """The certificates in ``pem``, at least one. Raises CertificateError."""
+    try:
+        return x509.load_pem_x509_certificates(pem)
+    except ValueError as error:
+        raise _refuse("it can't be read as PEM", "whoever made the file", _RESTORE) from error
+
+
+def subject_of(certificate: x509.Certificate) -> Subject:
+    """Whom ``certificate`` names. Raises CertificateError unless it names exactly one member."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        (uri,) = names.get_values_for_type(x509.UniformResourceIdentifier)
+    except (x509.ExtensionNotFound, ValueError) as error:
+        raise _refuse("it does not name exactly one member", "whoever issued it", _ENROL) from error
+    return Subject.from_uri(uri)
+
+
+def verify_leaf(chain_pem: bytes, root_pem: bytes, now: datetime) -> Subject:
+    """Whom the first certificate of the chain names, if the root vouches for it as a client at ``now``."""
+    leaf, *others = read_chain(chain_pem)
+    verifier = PolicyBuilder().store(Store(read_chain(root_pem))).time(now).build_client_verifier()
+    try:
+        verifier.verify(leaf, others)
+    except VerificationError as error:
+        raise _refuse("the network's root does not vouch for it now", "whoever issued it", _ENROL) from error
+    return subject_of(leaf)
+
+
+_REQUESTER = "the process that asked for a certificate"
+_ENROL = "ask the network's operator for a new invitation and enrol again"
+_RESTORE = "restore the folder from a backup, or set it up anew"
+_NAMES = "use a lower-case letter, then letters, digits and hyphens, 63 characters at most"
+
+
+def _refuse(why: str, blame: str, remedy: str) -> CertificateError:
+    return CertificateError(f"a certificate was refused: {why}", blame=blame, remedy=remedy)

@@ -1,0 +1,46 @@
+"""PURE: how sealed sums ride in Content, and which policy a spec implies; both sides derive it, none sends it."""
+
+import numpy as np
+
+from consortia_common.content import Content
+from consortia_common.documents.jobspec import JobSpec
+from consortia_common.errors import ExchangeError
+from consortia_crypto.sum.policy import Sealed, SumPolicy
+
+_PREFIX = "sealed."
+
+
+def policy_of(job_id: str, spec: JobSpec, name: str, turn: int) -> SumPolicy:
+    """The policy of the sealed sum ``name`` of round ``turn``: a function of the signed spec alone."""
+    shape = spec.parameters.sums()[name]
+    return SumPolicy(
+        engine="lattice",
+        session=f"{job_id}/{name}/{turn}",
+        roster=spec.parties,
+        word_bits=shape.word_bits,
+        length=shape.length,
+    )
+
+
+def to_content(sealed: Sealed) -> Content:
+    """Sealed blocks as the arrays of a task or a reply."""
+    return Content(
+        arrays={f"{_PREFIX}{index}": np.frombuffer(block, np.uint8) for index, block in enumerate(sealed.blocks)}
+    )
+
+
+def holds_sealed(content: Content) -> bool:
+    """Whether there is a sealed vector in ``content``."""
+    return f"{_PREFIX}0" in content.arrays
+
+
+def from_content(content: Content, sender: str) -> Sealed:
+    """The sealed blocks in ``content``. Raises ExchangeError if they are not there in order and alone."""
+    names = [f"{_PREFIX}{index}" for index in range(len(content.arrays))]
+    if not names or list(content.arrays) != names:
+        raise ExchangeError(
+            "a sealed vector was expected and something else came",
+            blame=sender,
+            remedy="both ends must run compatible versions of Consortia",
+        )
+    return Sealed(tuple(content.arrays[name].tobytes() for name in names))

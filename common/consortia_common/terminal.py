@@ -1,0 +1,92 @@
+"""What the command line looks like: one way to say done, to show facts and tables, and to explain a refusal.
+
+A person never sees a traceback: an error says what was refused, who is at fault and what to do. Results go to
+standard output and everything else to standard error.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NoReturn
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from consortia_common.errors import place
+from consortia_crypto.errors import ConsortiaError
+
+INTERRUPTED = 130
+
+
+def out() -> Console:
+    """Standard output."""
+    return _console(stderr=False)
+
+
+def err() -> Console:
+    """Standard error, for what goes beside a result."""
+    return _console(stderr=True)
+
+
+def done(text: str) -> None:
+    """Say that something was done."""
+    out().print(Text("✓ ", style="green") + Text(text))
+
+
+def note(text: str) -> None:
+    """Say what a person should know or do next, beside the result."""
+    err().print(Text(text, style="yellow"), soft_wrap=True)
+
+
+def facts(values: Mapping[str, object]) -> None:
+    """Show names and values, one pair a line; values are never cut, so fingerprints can be compared."""
+    width = max(map(len, values), default=0)
+    for name, value in values.items():
+        out().print(Text(f"{name:<{width}}  ", style="dim") + Text(str(value)), soft_wrap=True)
+
+
+def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str | None = None) -> None:
+    """Show rows under column heads."""
+    grid = Table(*columns, title=title, title_justify="left")
+    for row in rows:
+        grid.add_row(*(Text(str(cell)) for cell in row))
+    out().print(grid)
+
+
+def explain(error: ConsortiaError) -> None:
+    """Say on standard error what was refused, who is at fault and what to do."""
+    console = err()
+    for label, text, style in (
+        ("Refused:   ", error.what, "bold red"),
+        ("At fault:  ", error.blame, "bold"),
+        ("What to do:", error.remedy, "bold"),
+    ):
+        console.print(Text(label, style=style) + Text(" " + text), soft_wrap=True)
+
+
+def run(program: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """Run a click command (or its ``main``): a refusal is explained and exits with 1, an interrupt with 130."""
+    try:
+        return program(*arguments, **options)
+    except ConsortiaError as error:
+        explain(error)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        _unexpected(error)
+
+
+def _unexpected(error: Exception) -> NoReturn:
+    explain(
+        ConsortiaError(
+            f"something unforeseen went wrong: {type(error).__name__} in {place(error)}",
+            blame="Consortia itself, most likely",
+            remedy="report the command and these lines to whoever maintains Consortia",
+        )
+    )
+    sys.exit(1)
+
+
+def _console(*, stderr: bool) -> Console:
+    return Console(stderr=stderr, highlight=False)

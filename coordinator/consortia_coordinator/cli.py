@@ -1,0 +1,103 @@
+"""``consortia network`` and ``consortia coordinator``: what a network's operator does."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+
+from consortia_common import terminal
+
+_CONFIG = click.option(
+    "--config",
+    "config_file",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The coordinator's settings file, coordinator.toml.",
+)
+
+
+@click.group()
+def network() -> None:
+    """Make a network and invite members."""
+
+
+@network.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--name", required=True, help="The network's name, as demo; it stands in every certificate.")
+@click.option("--listen", required=True, help="HOST:PORT where the coordinator is to listen.")
+def init(folder: Path, name: str, listen: str) -> None:
+    """Make a network in the new FOLDER.
+
+    It gets an authority that issues certificates, the coordinator's keys, and commented settings.
+    """
+    from consortia_coordinator import network as networks
+
+    identity = networks.create(folder, name, listen, datetime.now(UTC))
+    terminal.done(f"network {name} made in {folder}")
+    terminal.facts({"the coordinator": identity.fingerprint})
+    terminal.note(
+        f"Next: move {folder / networks.ROOT_FOLDER} to a medium that you take offline; only renewing "
+        "the issuing certificate needs it. Then run\n"
+        f"  consortia coordinator run --config {folder / 'coordinator.toml'}"
+    )
+
+
+@network.command()
+@_CONFIG
+@click.option("--institution", required=True, help="Whom to invite: the institution's name, as bank-a.")
+@click.option(
+    "--role",
+    required=True,
+    type=click.Choice(["node", "analyst", "regulator"]),
+    help="node for the institution's node, analyst or regulator for a person.",
+)
+@click.option("--name", default="node", show_default=True, help="The person's name; a node keeps the default.")
+@click.option("--days", default=7, show_default=True, type=click.IntRange(1, 30), help="How long it is valid.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to write the invitation file.",
+)
+def invite(config_file: Path, institution: str, role: str, name: str, days: int, out: Path) -> None:
+    """Make an invitation that is good once.
+
+    Works whether the coordinator runs or not; the coordinator logs it before it honours it.
+    """
+    from consortia_coordinator import config
+    from consortia_coordinator import network as networks
+    from consortia_coordinator.store.database import open_database
+    from consortia_coordinator.store.members import MembersStore
+
+    settings = config.load(config_file)
+    engine = open_database(settings.database_file)
+    try:
+        invitation = networks.invite(
+            settings, MembersStore(engine), (institution, role, name), datetime.now(UTC), timedelta(days=days)
+        )
+    finally:
+        engine.dispose()
+    invitation.save(out)
+    terminal.done(f"invitation for {institution}/{role}/{name} written to {out}")
+    terminal.note("Hand it over so that nobody else can read it: whoever has the file can use it, once.")
+
+
+@click.group()
+def coordinator() -> None:
+    """Run a network's coordinator."""
+
+
+@coordinator.command()
+@_CONFIG
+def run(config_file: Path) -> None:
+    """Run the coordinator until it is stopped.
+
+    SIGTERM or Ctrl-C stops it in an orderly way; after anything else it goes on where it was.
+    """
+    from consortia_coordinator import config
+
+    settings = config.load(config_file)
+
+    from consortia_coordinator import service
+
+    service.run(settings)

@@ -1,0 +1,151 @@
+"""Runs the jobs: one thread a job, taken up again after a restart where the journal left it.
+
+A job is offered to its parties, conducted by its kind, and closed; whatever goes wrong ends it with the party, the
+stage and the cause on record, and leaves the other jobs alone.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from consortia_common import logs
+from consortia_common.content import Content
+from consortia_common.documents.jobspec import Submission
+from consortia_coordinator.errors import CoordinatorError, StoppingError
+from consortia_coordinator.jobrun import JobRun, PartiesRefusedError, Tools
+from consortia_coordinator.jobs import JobState
+from consortia_coordinator.kinds import conduct_of
+from consortia_coordinator.store.jobs import StoredJob, encode_refusals
+from consortia_crypto import canonical
+from consortia_crypto.errors import ConsortiaError
+from consortia_crypto.keys import PublicIdentity
+from consortia_proto.v1 import exchange_pb2, network_pb2
+
+Identities = Callable[[], list[PublicIdentity]]
+"""The active members' public identities."""
+
+
+_CRASHED = CoordinatorError(
+    "the coordinator met an error that it did not expect",
+    blame="this coordinator",
+    remedy="its operator finds job.crashed with this job's id in the process log",
+)
+
+
+@dataclass(frozen=True)
+class _Ending:
+    state: JobState
+    stage: str
+    failures: Mapping[str, exchange_pb2.Failure]
+
+
+class Conductor:
+    """Starts, resumes and ends jobs."""
+
+    def __init__(self, tools: Tools, identities: Identities, now_ms: Callable[[], int]) -> None:
+        self._tools = tools
+        self._identities = identities
+        self._now_ms = now_ms
+        self._threads: list[threading.Thread] = []
+
+    def start(self, job_id: str) -> None:
+        """Run the job in a thread of its own."""
+        thread = threading.Thread(target=self._run, args=(job_id,), name=job_id, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def resume(self) -> None:
+        """Take up every job that had not ended when the coordinator stopped."""
+        for job_id in self._tools.store.unfinished():
+            self.start(job_id)
+
+    def stop(self, seconds: float) -> None:
+        """Wait for the threads, which end once the mailbox is closed; their jobs are resumed at the next start."""
+        for thread in self._threads:
+            thread.join(seconds)
+
+    def _run(self, job_id: str) -> None:
+        job = self._tools.store.get(job_id)
+        submission = Submission.from_canonical(job.submission, "the stored submission")
+        run = JobRun(job_id, submission.spec, self._tools)
+        try:
+            self._offer(run, job)
+            conduct_of(job.kind).conduct(run)
+            self._finish(run)
+        except StoppingError:
+            return
+        except PartiesRefusedError as error:
+            state = JobState.REFUSED if error.refused else JobState.FAILED
+            self._end(run, _Ending(state, str(error), error.failures))
+        except ConsortiaError as error:
+            self._end(run, _Ending(JobState.FAILED, str(error), {"coordinator": _failure(error)}))
+        except Exception as error:
+            logs.failure("job.crashed", error, job_id=job_id)
+            self._end(run, _Ending(JobState.FAILED, str(_CRASHED), {"coordinator": _failure(_CRASHED)}))
+
+    def _offer(self, run: JobRun, job: StoredJob) -> None:
+        """Ask every party's gate. Goes on only if all accept."""
+        if job.state is JobState.SUBMITTED:
+            self._tools.store.move(run.job_id, JobState.OFFERED, stage="offered to the parties")
+        parties = run.spec.parties
+        known = [identity.document() for identity in self._identities() if _concerned(identity, job, parties)]
+        offer = Content(
+            config={
+                "submission": job.submission,
+                "signature": job.signature,
+                "identities": [canonical.encode(document) for document in known],
+            }
+        )
+        run.ask_all("offer", offer)
+        if self._tools.store.get(run.job_id).state is JobState.OFFERED:
+            self._tools.store.move(run.job_id, JobState.RUNNING)
+
+    def _finish(self, run: JobRun) -> None:
+        """Gather the receipts and publish the sealed result. Every party must have seen the same result."""
+        closing = run.ask_all("close", Content(config={"outcome": "finished", "reason": ""}))
+        receipts = [
+            network_pb2.SignedReceipt(
+                institution=party, document=content.config["receipt"], signature=content.config["signature"]
+            )
+            for party, content in closing.items()
+        ]
+        sealed_by, envelope = run.result
+        result = network_pb2.JobResult(job_id=run.job_id, envelope=envelope, sealed_by=sealed_by, receipts=receipts)
+        self._tools.log.append("job.finished", job=run.job_id, kind=run.spec.kind)
+        self._tools.store.move(
+            run.job_id,
+            JobState.FINISHED,
+            stage="finished",
+            finished_ms=self._now_ms(),
+            result=result.SerializeToString(),
+        )
+        self._forget(run.job_id)
+
+    def _end(self, run: JobRun, ending: _Ending) -> None:
+        """Record why the job ended and tell the parties, without waiting for them."""
+        institution, failure = next(iter(ending.failures.items()))
+        self._tools.log.append("job.failed", job=run.job_id, reason=failure.what, institution=institution)
+        for party in run.spec.parties:
+            run.post(party, "close", 1, Content(config={"outcome": ending.state, "reason": failure.what}))
+        self._tools.store.move(
+            run.job_id,
+            ending.state,
+            stage=ending.stage,
+            finished_ms=self._now_ms(),
+            refusals=encode_refusals(ending.failures),
+        )
+        self._tools.store.forget(run.job_id)
+        logs.event("job.ended", job_id=run.job_id, state=ending.state, reason=failure.what)
+
+    def _forget(self, job_id: str) -> None:
+        self._tools.store.forget(job_id)
+        logs.event("job.ended", job_id=job_id, state=JobState.FINISHED)
+
+
+def _concerned(identity: PublicIdentity, job: StoredJob, parties: tuple[str, ...]) -> bool:
+    is_party = identity.role == "node" and identity.institution in parties
+    return is_party or identity.fingerprint == job.analyst
+
+
+def _failure(error: ConsortiaError) -> exchange_pb2.Failure:
+    return exchange_pb2.Failure(code="failed", what=error.what, blame=error.blame, remedy=error.remedy)

@@ -1,0 +1,73 @@
+"""The coordinator's settings: ``coordinator.toml`` in its folder, ``CONSORTIA_COORDINATOR__…`` over it."""
+
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from consortia_common.settings import Address, NetworkName, Settings
+
+INSTITUTION = "coordinator"
+"""The institution that the coordinator's own certificate and identity name; nobody else may have it."""
+
+
+class CoordinatorSettings(Settings):
+    """See the commented sample that ``consortia network init`` writes."""
+
+    PART: ClassVar[str] = "COORDINATOR"
+
+    network: NetworkName
+    listen: Address
+    """The one port; everything comes in here, under mutual TLS."""
+    address: Address | None = None
+    """What invitations tell members to dial, where that is not ``listen``."""
+    metrics_listen: Address | None = None
+    """Where Prometheus may fetch metrics; none unless set."""
+    heartbeat_seconds: Annotated[float, Field(ge=0.1, le=60)] = 5.0
+    """How often a node shows that it lives; three missed and it counts as gone."""
+    max_message_mib: Annotated[int, Field(ge=1, le=1024)] = 256
+    """Largest task or reply, all its chunks together."""
+    offer_seconds: Annotated[int, Field(ge=1, le=7 * 86_400)] = 300
+    """How long nodes may take to accept or refuse a job."""
+    step_seconds: Annotated[int, Field(ge=1, le=7 * 86_400)] = 3600
+    """How long nodes may take for one step of a job, time to reconnect included."""
+
+    @property
+    def public_address(self) -> str:
+        """Where members dial."""
+        return self.address or self.listen
+
+    @property
+    def identity_file(self) -> Path:
+        """The coordinator's private identity."""
+        return self.folder / "identity.key"
+
+    @property
+    def public_identity_file(self) -> Path:
+        """Its public half."""
+        return self.folder / "identity.json"
+
+    @property
+    def audit_folder(self) -> Path:
+        """The coordinator's audit log."""
+        return self.folder / "log"
+
+    @property
+    def database_file(self) -> Path:
+        """The coordinator's database."""
+        return self.folder / "coordinator.db"
+
+    @property
+    def issuing_certificate_file(self) -> Path:
+        """The authority that issues members' certificates."""
+        return self.folder / "issuing.pem"
+
+    @property
+    def issuing_key_file(self) -> Path:
+        """Its private key."""
+        return self.folder / "issuing.key"
+
+
+def load(path: Path) -> CoordinatorSettings:
+    """The coordinator's settings. Raises SettingsError."""
+    return CoordinatorSettings.load(path)

@@ -1,0 +1,173 @@
+"""The coordinator's end of the exchange: one live stream per institution, over which its mailbox empties and fills.
+
+Trusted for: who a message is from is what the certificate says, asked of ``authorise`` at the start and again at
+each message; what a peer does wrong ends its own stream only, is on the audit log, and reaches it as a status and
+a sentence, never as a traceback. A stream ends when its certificate does. Not defended: a member may connect as
+often as it likes.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from consortia_common import rpc
+from consortia_common.errors import ConnectionLostError, ExchangeError
+from consortia_common.link import Ended, Link, read_hello
+from consortia_common.stream import MESSAGE_LIMIT, VERSION, Message, Receiver, legible
+from consortia_common.tls import Peer
+from consortia_coordinator import metrics
+from consortia_coordinator.mailbox import Mailbox
+from consortia_crypto.errors import ConsortiaError
+from consortia_proto.v1 import exchange_pb2 as pb
+from consortia_proto.v1.exchange_pb2_grpc import ExchangeServicer
+
+Authorise = Callable[[Peer], None]
+"""Returns if the peer may take part now, else raises ConsortiaError. Called in worker threads."""
+Audit = Callable[..., object]
+"""(event, **fields) → durable on the coordinator's log. Called in worker threads."""
+
+
+@dataclass(frozen=True)
+class ExchangeSettings:
+    """``heartbeat`` in seconds, which every node is told; ``limit`` is the largest message in bytes."""
+
+    network: str
+    software: str
+    heartbeat: float = 10.0
+    limit: int = MESSAGE_LIMIT
+
+
+@dataclass(frozen=True)
+class _NodeEnd:
+    """What a link to one node does with messages: the mailbox, behind the certificate's name."""
+
+    peer: Peer
+    mailbox: Mailbox
+    authorise: Authorise
+    audit: Audit
+
+    def outgoing(self) -> Message | None:
+        self.authorise(self.peer)
+        waiting = self.mailbox.outgoing(self.peer.institution)
+        return Message(*waiting) if waiting else None
+
+    def acknowledged(self, message: Message) -> None:
+        self.mailbox.delivered(self.peer.institution, message.message_id, len(message.data))
+        metrics.count_message(metrics.DOWN, len(message.data))
+
+    def received(self, message: Message) -> None:
+        """Store a reply. One that answers nothing is logged and then acknowledged, else it would come for ever."""
+        self.authorise(self.peer)
+        metrics.count_message(metrics.UP, len(message.data))
+        try:
+            self.mailbox.receive(self.peer.institution, message.message_id, message.data)
+        except ExchangeError as error:
+            metrics.EXCHANGE_REFUSED.inc()
+            self.audit("message.refused", peer=str(self.peer), reason=error.what)
+
+
+@rpc.guarded
+class ExchangeService(ExchangeServicer):
+    """Serves ``Attach``. ``clock`` is the time of day, by which certificates expire."""
+
+    def __init__(
+        self,
+        mailbox: Mailbox,
+        settings: ExchangeSettings,
+        *,
+        authorise: Authorise,
+        audit: Audit,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._mailbox = mailbox
+        self._settings = settings
+        self._authorise = authorise
+        self._audit = audit
+        self._clock = clock
+        self._live: dict[str, Link] = {}
+
+    def connected(self) -> frozenset[str]:
+        """The institutions whose node has a live stream. From any thread."""
+        return frozenset(self._live)
+
+    def drop(self, institution: str, reason: str) -> None:
+        """Say Bye to the node of ``institution``, if it is there. From any thread."""
+        if link := self._live.get(institution):
+            link.close(reason)
+
+    def close(self, reason: str = "the coordinator is stopping") -> None:
+        """Say Bye to all nodes. From any thread; the server's own stop then waits for the streams to end."""
+        for institution in self.connected():
+            self.drop(institution, reason)
+
+    # grpc.aio also serves a coroutine that reads and writes by itself, which the generated stub can't say
+    async def Attach(self, _requests: Any, context: Any) -> None:  # type: ignore[override]
+        """One node's stream, from Hello to Bye. Raises ConsortiaError, which the peer is told."""
+        peer, receiver, software = await self._admit(context)
+        await self._log("peer.connected", peer=str(peer), role=peer.role, software=software)
+        reason, orderly = "the stream was cut", False
+        try:
+            await context.write(pb.Frame(hello=self._hello()))
+            reason, orderly = (await self._carry(peer, context, receiver)).reason, True
+        except ConsortiaError as error:
+            reason = error.what
+            await self._log_fault(peer, error)
+            raise
+        finally:
+            await self._log("peer.disconnected", peer=str(peer), role=peer.role, orderly=orderly, reason=reason)
+
+    async def _admit(self, context: Any) -> tuple[Peer, Receiver, str]:
+        """Who calls and with what software, if it may."""
+        network, limit = self._settings.network, self._settings.limit
+        try:
+            peer = rpc.require_role(context, network, ("node",), self._clock(), lambda _: True)
+            receiver = Receiver(peer.institution, network, limit)
+            hello = await read_hello(context, receiver, peer.institution)
+            await asyncio.to_thread(self._authorise, peer)
+        except ConsortiaError as error:
+            await self._log("peer.refused", reason=error.what)
+            raise
+        return peer, receiver, legible(hello.software) or "unknown"
+
+    async def _carry(self, peer: Peer, context: Any, receiver: Receiver) -> Ended:
+        """Run the institution's link; it takes the place of an older one and ends with the certificate."""
+        institution = peer.institution
+        end = _NodeEnd(peer, self._mailbox, self._authorise, self._audit)
+        link = Link(context, receiver, end, institution, self._settings.heartbeat)
+        self.drop(institution, "a newer connection of this institution has taken its place")
+        self._live[institution] = link
+        unlisten = self._mailbox.listen(institution, link.wake)
+        seconds = (peer.not_after - self._clock()).total_seconds()
+        expiry = asyncio.get_running_loop().call_later(seconds, link.close, "its certificate has expired")
+        metrics.CONNECTED_NODES.set(len(self._live))
+        try:
+            return await link.run()
+        finally:
+            expiry.cancel()
+            unlisten()
+            if self._live.get(institution) is link:
+                del self._live[institution]
+            metrics.CONNECTED_NODES.set(len(self._live))
+
+    def _hello(self) -> pb.Hello:
+        return pb.Hello(
+            version=VERSION,
+            network=self._settings.network,
+            software=self._settings.software,
+            heartbeat_ms=int(self._settings.heartbeat * 1000),
+        )
+
+    async def _log_fault(self, peer: Peer, error: ConsortiaError) -> None:
+        """Log what ended a stream, unless it was the network."""
+        if isinstance(error, ConnectionLostError):
+            return
+        event = "message.refused" if isinstance(error, ExchangeError) else "peer.refused"
+        await self._log(event, peer=str(peer), reason=error.what)
+
+    async def _log(self, event: str, **fields: object) -> None:
+        if event.endswith(".refused"):
+            metrics.EXCHANGE_REFUSED.inc()
+        await asyncio.to_thread(partial(self._audit, event, **fields))

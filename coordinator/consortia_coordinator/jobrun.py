@@ -1,0 +1,198 @@
+"""One job as its kind sees it: steps become journalled tasks, answers become contents, sums are added sealed.
+
+Everything here can happen twice: a restarted coordinator runs the job's kind again from the top. Tasks and answers
+are found in the mailbox by their ids, sums in the memos, and nothing is sent, added or logged a second time.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from consortia_common import sealed
+from consortia_common.audit_log import AuditLog
+from consortia_common.content import Content
+from consortia_common.documents.jobspec import JobSpec
+from consortia_common.documents.kinds.train import Parameters as TrainParameters
+from consortia_coordinator.errors import CoordinatorError
+from consortia_coordinator.federated import ExchangeGrid, run_strategy
+from consortia_coordinator.mailbox import Mailbox
+from consortia_coordinator.store.jobs import JobStore
+from consortia_crypto.errors import CryptoError
+from consortia_crypto.sum.coordinator import LatticeCoordinator
+from consortia_proto.v1 import content_pb2, exchange_pb2
+
+
+class PartiesRefusedError(CoordinatorError):
+    """At least one party refused or failed; ``failures`` says which and why."""
+
+    def __init__(self, failures: Mapping[str, exchange_pb2.Failure]) -> None:
+        institution, first = next(iter(failures.items()))
+        super().__init__(f"{institution}: {first.what}", blame=first.blame, remedy=first.remedy)
+        self.failures = failures
+
+    @property
+    def refused(self) -> bool:
+        """Whether a gate said no, as against something breaking."""
+        return any(failure.code == "refused" for failure in self.failures.values())
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What every job of this coordinator shares."""
+
+    mailbox: Mailbox
+    store: JobStore
+    log: AuditLog
+    step_timeout: float
+
+
+class JobRun:
+    """Implements consortia_coordinator.kinds.Job for one job."""
+
+    def __init__(self, job_id: str, spec: JobSpec, tools: Tools) -> None:
+        self.job_id = job_id
+        self._spec = spec
+        self._tools = tools
+        self._public_context = b""
+
+    @property
+    def spec(self) -> JobSpec:
+        """See Job."""
+        return self._spec
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """See Job."""
+        self._tools.store.progress(self.job_id, stage, done, total)
+
+    def post(self, institution: str, step: str, turn: int, content: Content) -> str:
+        """Journal one task; returns its id, which is the same whenever the same step is asked again."""
+        task_id = f"{self.job_id}/{step}/{turn}/{institution}"
+        task = exchange_pb2.Task(
+            task_id=task_id, job_id=self.job_id, step=step, round=turn, content=content.to_proto()
+        )
+        self._tools.mailbox.post(task, institution)
+        return task_id
+
+    def collect(self, task_ids: Iterable[str], timeout: float | None = None) -> dict[str, Content]:
+        """All answers by task id. Raises PartiesRefusedError if one is a failure or does not come in time."""
+        wanted = list(task_ids)
+        wait = self._tools.step_timeout if timeout is None else timeout
+        replies = self._tools.mailbox.replies(wanted, wait)
+        failures = {_party(task_id): _late(task_id, wait) for task_id in wanted if task_id not in replies}
+        failures |= {
+            _party(task_id): reply.failure
+            for task_id, reply in replies.items()
+            if reply.WhichOneof("outcome") != "content"
+        }
+        if failures:
+            raise PartiesRefusedError(failures)
+        return {task_id: Content.from_proto(reply.content, _party(task_id)) for task_id, reply in replies.items()}
+
+    def ask(self, step: str, requests: Mapping[str, Content], turn: int = 0) -> dict[str, Content]:
+        """See Job."""
+        ids = [self.post(institution, step, turn, content) for institution, content in requests.items()]
+        return {_party(task_id): content for task_id, content in self.collect(ids).items()}
+
+    def ask_all(self, step: str, request: Content, turn: int = 0) -> dict[str, Content]:
+        """See Job."""
+        return self.ask(step, dict.fromkeys(self.spec.parties, request), turn)
+
+    def open_epoch(self) -> None:
+        """The first party makes the key and seals it to the others; only its public part stays here."""
+        leader, *others = self.spec.parties
+        made = self.ask("epoch.make", {leader: Content()})[leader]
+        self._public_context = _blob(made, "public", leader)
+        self._adder(next(iter(self.spec.parameters.sums())), 0)
+        self.ask(
+            "epoch.join",
+            {other: Content(config={"envelope": _blob(made, f"envelope.{other}", leader)}) for other in others},
+        )
+
+    def add(self, name: str, uploads: Mapping[str, Content], turn: int = 0) -> Content:
+        """See Job. The sum is kept, so that a rerun neither computes nor logs it again."""
+        memo = f"sum/{name}/{turn}"
+        kept = self._tools.store.memo(self.job_id, memo)
+        if kept is None:
+            kept = self._add(name, uploads, turn).to_proto().SerializeToString()
+            self._tools.log.append(
+                "sum.added",
+                job=self.job_id,
+                round=turn,
+                step=name,
+                institutions=list(uploads),
+                bytes=len(kept),
+            )
+            self._tools.store.keep(self.job_id, memo, kept)
+        return Content.from_proto(content_pb2.Content.FromString(kept), "this coordinator")
+
+    def fit(self, rounds: int, first: Content) -> Content:
+        """See Job."""
+        parameters = self.spec.parameters
+        assert isinstance(parameters, TrainParameters)  # noqa: S101
+        return run_strategy(
+            parameters.strategy,
+            self.grid,
+            lambda uploads, turn: self.add("update", uploads, turn),
+            rounds,
+            first,
+            lambda turn: self.progress(f"round {turn} of {rounds}", turn + 1, rounds + 3),
+        )
+
+    def conclude(self, requests: Mapping[str, Content]) -> None:
+        """See Job. The sealed result is kept until the receipts are in."""
+        replies = self.ask("query.conclude", requests)
+        for institution, content in replies.items():
+            if "envelope.analyst" in content.config:
+                self.result = (institution, _blob(content, "envelope.analyst", institution))
+                return
+
+    result: tuple[str, bytes] = ("", b"")
+    """Who sealed the result for the analyst, and the envelope; empty if none leaves the institutions."""
+
+    @cached_property
+    def grid(self) -> ExchangeGrid:
+        """The exchange as Flower sees it."""
+        return ExchangeGrid(self.spec.parties, self.post, self.collect)
+
+    def _add(self, name: str, uploads: Mapping[str, Content], turn: int) -> Content:
+        parts = {party: sealed.from_content(content, party) for party, content in uploads.items()}
+        return sealed.to_content(self._adder(name, turn).add(parts))
+
+    def _adder(self, name: str, turn: int) -> LatticeCoordinator:
+        """What adds the sum ``name``. A context that holds a secret key is refused here, and logged."""
+        try:
+            return LatticeCoordinator(sealed.policy_of(self.job_id, self.spec, name, turn), self._public_context)
+        except CryptoError as error:
+            self._tools.log.append(
+                "ciphertext.refused",
+                job=self.job_id,
+                reason=error.what,
+                peer=self.spec.parties[0],
+                step="epoch.make",
+            )
+            raise
+
+
+def _party(task_id: str) -> str:
+    return task_id.rsplit("/", 1)[1]
+
+
+def _blob(content: Content, name: str, sender: str) -> bytes:
+    value = content.config.get(name)
+    if not isinstance(value, bytes):
+        raise CoordinatorError(
+            f"an answer lacks its {name}",
+            blame=sender,
+            remedy=f"{sender} must run a version of Consortia that is compatible with this coordinator's",
+        )
+    return value
+
+
+def _late(task_id: str, seconds: float) -> exchange_pb2.Failure:
+    _, step, turn, institution = task_id.split("/")
+    return exchange_pb2.Failure(
+        code="failed",
+        what=f"no answer to step {step!r}, turn {turn}, within {seconds:.0f} s",
+        blame=f"{institution}, or the network between it and the coordinator",
+        remedy=f"ask {institution} whether its node runs and is connected, then submit the job again",
+    )

@@ -1,0 +1,129 @@
+"""What analysts and regulators ask about jobs: submit, look, watch, fetch the sealed result."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from consortia_common import rpc
+from consortia_common.audit_log import AuditLog
+from consortia_common.documents.base import refuse
+from consortia_common.documents.jobspec import Submission
+from consortia_common.errors import NotPermittedError
+from consortia_coordinator.conductor import Conductor
+from consortia_coordinator.errors import CoordinatorError
+from consortia_coordinator.jobs import FINAL
+from consortia_coordinator.kinds import conduct_of
+from consortia_coordinator.mailbox import Mailbox
+from consortia_coordinator.members import Members
+from consortia_coordinator.store.jobs import JobStore, StoredJob
+from consortia_crypto.keys import PublicIdentity
+from consortia_proto.v1 import network_pb2 as pb
+from consortia_proto.v1 import network_pb2_grpc
+
+SUBMISSION_DOMAIN = "job"
+WATCH_SECONDS = 0.2
+
+
+@rpc.guarded
+class JobService(network_pb2_grpc.JobsServicer):
+    """Serves Jobs. It starts what is well-formed and signed; whether it may run, each node decides."""
+
+    def __init__(
+        self,
+        members: Members,
+        store: JobStore,
+        mailbox: Mailbox,
+        log: AuditLog,
+        conductor: Conductor,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._members = members
+        self._store = store
+        self._mailbox = mailbox
+        self._log = log
+        self._conductor = conductor
+        self._now_ms = now_ms
+
+    async def Submit(self, request: pb.Submission, context: Any) -> pb.JobStatus:
+        """Take a signed job; the same submission again is the same job."""
+        peer = self._members.require(context, "analyst")
+        identity = await asyncio.to_thread(self._members.identity_of, peer)
+        job_id = await asyncio.to_thread(self._submit, request, identity)
+        return self._status(self._store.get(job_id))
+
+    async def Get(self, request: pb.JobRequest, context: Any) -> pb.JobStatus:
+        """Where a job stands."""
+        self._members.require(context, "analyst", "regulator")
+        return self._status(await asyncio.to_thread(self._store.get, request.job_id))
+
+    async def List(self, request: pb.ListJobsRequest, context: Any) -> pb.JobList:
+        """Every job of the network, oldest first."""
+        del request
+        self._members.require(context, "analyst", "regulator")
+        return pb.JobList(jobs=[self._status(job) for job in await asyncio.to_thread(self._store.all)])
+
+    async def Watch(self, request: pb.JobRequest, context: Any) -> AsyncIterator[pb.JobStatus]:
+        """Where a job stands, each time that changes, until it ends."""
+        self._members.require(context, "analyst", "regulator")
+        last = None
+        while True:
+            job = await asyncio.to_thread(self._store.get, request.job_id)
+            status = self._status(job)
+            if status != last:
+                yield status
+                last = status
+            if job.state in FINAL:
+                return
+            await asyncio.sleep(WATCH_SECONDS)
+
+    async def Result(self, request: pb.JobRequest, context: Any) -> pb.JobResult:
+        """The sealed result and the receipts, for the analyst who submitted the job."""
+        peer = self._members.require(context, "analyst")
+        identity = await asyncio.to_thread(self._members.identity_of, peer)
+        job = await asyncio.to_thread(self._store.get, request.job_id)
+        if job.analyst != identity.fingerprint:
+            raise NotPermittedError(
+                f"job {job.job_id} is another analyst's",
+                blame=f"{peer}",
+                remedy="ask the analyst who submitted it; nobody else could open its result",
+            )
+        if job.result is None:
+            raise CoordinatorError(
+                f"job {job.job_id} has no result: it is {job.state}",
+                blame="nobody, if it is still running",
+                remedy="`consortia job show` says where it stands and why",
+            )
+        return pb.JobResult.FromString(job.result)
+
+    def _submit(self, request: pb.Submission, analyst: PublicIdentity) -> str:
+        submission = Submission.from_canonical(request.document, "the submission")
+        if submission.network != self._members.network or submission.analyst != analyst.fingerprint:
+            raise refuse("the submission", ["it is for another network, or names another analyst than its sender"])
+        analyst.verify(SUBMISSION_DOMAIN, request.document, request.signature)
+        conduct_of(submission.spec.kind)
+        spec = submission.spec
+        self._log.append(
+            "job.submitted",
+            job=submission.job_id,
+            purpose=spec.purpose,
+            kind=spec.kind,
+            name=spec.name,
+            institution=analyst.institution,
+            fingerprint=analyst.fingerprint,
+            parties=spec.parties,
+        )
+        is_new = self._store.add(
+            job_id=submission.job_id,
+            submission=request.document,
+            signature=request.signature,
+            analyst=analyst.fingerprint,
+            kind=spec.kind,
+            name=spec.name,
+            submitted_ms=self._now_ms(),
+        )
+        if is_new:
+            self._conductor.start(submission.job_id)
+        return submission.job_id
+
+    def _status(self, job: StoredJob) -> pb.JobStatus:
+        return job.status(self._mailbox.traffic(job.job_id))

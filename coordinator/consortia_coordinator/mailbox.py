@@ -1,0 +1,156 @@
+"""Between jobs, which run in threads and wait, and the exchange, which runs in an event loop and must not.
+
+Trusted for: a task is on disk before ``post`` returns, a reply before it is acknowledged; a reply counts only if
+the institution whose certificate brought it is the one that was asked, and only the first one counts. A task whose
+node answers with something that is no reply to it is answered with a Failure, so that its job ends with a reason
+instead of waiting for ever.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from google.protobuf.message import DecodeError
+from sqlalchemy import Engine
+
+from consortia_common.errors import ExchangeError
+from consortia_common.stream import MESSAGE_LIMIT, check_size, refusal
+from consortia_coordinator.errors import StoppingError
+from consortia_coordinator.store.tasks import Entry, TaskJournal
+from consortia_proto.v1 import exchange_pb2 as pb
+
+Wake = Callable[[], None]
+
+
+class Mailbox:
+    """Tasks out, replies in. Every method may be called from any thread.
+
+    ``clock`` counts seconds for timeouts and never goes back.
+    """
+
+    def __init__(
+        self, engine: Engine, clock: Callable[[], float] = time.monotonic, limit: int = MESSAGE_LIMIT
+    ) -> None:
+        self._journal = TaskJournal(engine)
+        self._clock = clock
+        self._limit = limit
+        self._changed = threading.Condition()
+        self._closed = False
+        self._listeners: dict[str, list[Wake]] = {}
+
+    def post(self, task: pb.Task, institution: str) -> None:
+        """Queue ``task`` for ``institution``, unless a task with its id is there already.
+
+        Raises ExchangeError for one that is too large to travel.
+        """
+        request = task.SerializeToString(deterministic=True)
+        check_size(request, self._limit, "this coordinator's job")
+        if self._journal.add(task.task_id, task.job_id, institution, request):
+            for wake in self._woken(institution):
+                wake()
+
+    def replies(
+        self, task_ids: Iterable[str], timeout: float | None, stop: Callable[[], bool] = lambda: False
+    ) -> dict[str, pb.Reply]:
+        """The replies to these tasks; waits until all are there or ``timeout`` seconds are over.
+
+        ``stop`` is asked whenever something has changed or ``wake`` was called: if it says true, or if the mailbox
+        is closed, the wait ends with StoppingError.
+        """
+        wanted = tuple(dict.fromkeys(task_ids))
+        there = self._await(wanted, None if timeout is None else self._clock() + timeout, stop)
+        return {task_id: pb.Reply.FromString(self._journal.reply(task_id)) for task_id in there}
+
+    def traffic(self, job_id: str) -> tuple[int, int]:
+        """Bytes that the job's messages took through the exchange so far: (up, down)."""
+        return self._journal.traffic(job_id)
+
+    def purge(self, job_id: str) -> None:
+        """Forget everything of the job."""
+        self._journal.purge(job_id)
+
+    def wake(self) -> None:
+        """Have everybody who waits ask again whether to stop."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """End every wait, now and later, with StoppingError. What is journalled stays."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def listen(self, institution: str, wake: Wake) -> Callable[[], None]:
+        """Call ``wake`` after each new task for ``institution``, until the function returned is called."""
+        with self._changed:
+            self._listeners.setdefault(institution, []).append(wake)
+        return partial(self._unlisten, institution, wake)
+
+    def outgoing(self, institution: str) -> tuple[str, bytes] | None:
+        """Id and bytes of the oldest task that ``institution`` has not acknowledged."""
+        return self._journal.first_queued(institution)
+
+    def delivered(self, institution: str, task_id: str, size: int) -> None:
+        """The node of ``institution`` has stored the task."""
+        self._journal.deliver(task_id, institution, size)
+
+    def receive(self, institution: str, task_id: str, data: bytes) -> None:
+        """Store what ``institution`` answers to ``task_id``; an answer after the first changes nothing.
+
+        Raises ExchangeError for an answer to a task that this institution was never given, and, when the answer
+        is no reply to its task, after a Failure has been stored in its place.
+        """
+        entry = self._journal.find(task_id)
+        if entry is None or entry.institution != institution:
+            raise refusal("it answers a task that it was not given", institution)
+        try:
+            _check_reply(data, entry)
+        except ExchangeError as error:
+            failure = pb.Failure(code="failed", what=error.what, blame=error.blame, remedy=error.remedy)
+            reply = pb.Reply(task_id=task_id, job_id=entry.job_id, failure=failure)
+            self._store(task_id, reply.SerializeToString(), len(data))
+            raise
+        self._store(task_id, data, len(data))
+
+    def _store(self, task_id: str, reply: bytes, size: int) -> None:
+        if self._journal.answer(task_id, reply, size):
+            self.wake()
+
+    def _await(self, wanted: tuple[str, ...], deadline: float | None, stop: Callable[[], bool]) -> frozenset[str]:
+        with self._changed:
+            while True:
+                if self._closed or stop():
+                    raise _stopped()
+                there = self._journal.answered(wanted)
+                left = None if deadline is None else deadline - self._clock()
+                if len(there) == len(wanted) or (left is not None and left <= 0):
+                    return there
+                self._changed.wait(left)
+
+    def _woken(self, institution: str) -> tuple[Wake, ...]:
+        with self._changed:
+            return tuple(self._listeners.get(institution, ()))
+
+    def _unlisten(self, institution: str, wake: Wake) -> None:
+        with self._changed:
+            self._listeners[institution].remove(wake)
+
+
+def _check_reply(data: bytes, entry: Entry) -> None:
+    try:
+        reply = pb.Reply.FromString(data)
+    except DecodeError as error:
+        raise refusal("a reply can't be decoded", entry.institution) from error
+    if (reply.task_id, reply.job_id) != (entry.task_id, entry.job_id):
+        raise refusal("a reply names another task or job than it answers", entry.institution)
+    if reply.WhichOneof("outcome") is None:
+        raise refusal("a reply says neither what came out nor what failed", entry.institution)
+
+
+def _stopped() -> StoppingError:
+    return StoppingError(
+        "the wait for replies was ended before they came",
+        blame="nobody: the job was cancelled or the coordinator is stopping",
+        remedy="after a restart the job goes on by itself; a cancelled job must be submitted anew",
+    )

@@ -1,0 +1,58 @@
+"""Who belongs: the question that every service asks before it answers anybody."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from consortia_common import rpc
+from consortia_common.errors import NotPermittedError
+from consortia_common.tls import Peer
+from consortia_coordinator.store.members import MembersStore
+from consortia_crypto import canonical
+from consortia_crypto.keys import PublicIdentity
+
+
+@dataclass(frozen=True)
+class Members:
+    """The network's members as they stand at each call."""
+
+    network: str
+    store: MembersStore
+    clock: Callable[[], datetime]
+
+    def require(self, context: Any, *roles: str) -> Peer:
+        """Who calls, if an active member in one of ``roles``. Raises UnauthenticatedError, NotPermittedError."""
+        return rpc.require_role(context, self.network, roles, self.clock(), self.is_active)
+
+    def is_active(self, peer: Peer) -> bool:
+        """Whether the member is enrolled and not revoked."""
+        return self.store.active(peer.institution, peer.role, peer.name) is not None
+
+    def authorise(self, peer: Peer) -> None:
+        """Return if a node may go on. Raises NotPermittedError."""
+        if not self.is_active(peer):
+            raise _no_member(peer)
+
+    def identity_of(self, peer: Peer) -> PublicIdentity:
+        """The identity that the member enrolled with. Raises NotPermittedError."""
+        identity = self.store.active(peer.institution, peer.role, peer.name)
+        if identity is None:
+            raise _no_member(peer)
+        return identity
+
+    def identities(self) -> list[PublicIdentity]:
+        """Every active member's identity."""
+        return [PublicIdentity.from_document(canonical.decode(data)) for data in self.store.identities()]
+
+    def nodes(self) -> Collection[str]:
+        """The institutions that have an active node."""
+        return [identity.institution for identity in self.identities() if identity.role == "node"]
+
+
+def _no_member(peer: Peer) -> NotPermittedError:
+    return NotPermittedError(
+        f"{peer} is not an active member of the network",
+        blame=peer.institution,
+        remedy="ask the network's operator for a new invitation and enrol again",
+    )

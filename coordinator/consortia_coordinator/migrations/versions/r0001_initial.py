@@ -1,0 +1,87 @@
+"""The first shape of the coordinator's database."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    """Make all tables."""
+    op.create_table(
+        "invitations",
+        sa.Column("invitation_id", sa.String(length=64), nullable=False),
+        sa.Column("institution", sa.String(length=64), nullable=False),
+        sa.Column("role", sa.String(length=16), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("created_ms", sa.BigInteger(), nullable=False),
+        sa.Column("expires_ms", sa.BigInteger(), nullable=False),
+        sa.Column("logged_ms", sa.BigInteger(), nullable=True),
+        sa.Column("used_ms", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("invitation_id", name=op.f("pk_invitations")),
+    )
+    op.create_table(
+        "jobs",
+        sa.Column("job_id", sa.String(length=80), nullable=False),
+        sa.Column("submission", sa.LargeBinary(), nullable=False),
+        sa.Column("signature", sa.LargeBinary(), nullable=False),
+        sa.Column("analyst", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("stage", sa.Text(), nullable=False),
+        sa.Column("steps_done", sa.Integer(), nullable=False),
+        sa.Column("steps_total", sa.Integer(), nullable=False),
+        sa.Column("submitted_ms", sa.BigInteger(), nullable=False),
+        sa.Column("finished_ms", sa.BigInteger(), nullable=True),
+        sa.Column("refusals", sa.LargeBinary(), nullable=False),
+        sa.Column("result", sa.LargeBinary(), nullable=True),
+        sa.PrimaryKeyConstraint("job_id", name=op.f("pk_jobs")),
+    )
+    op.create_index(op.f("ix_jobs_state"), "jobs", ["state"], unique=False)
+    op.create_table(
+        "members",
+        sa.Column("institution", sa.String(length=64), nullable=False),
+        sa.Column("role", sa.String(length=16), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("identity", sa.LargeBinary(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("enrolled_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("institution", "role", "name", name=op.f("pk_members")),
+    )
+    op.create_table(
+        "statements",
+        sa.Column("statement_id", sa.String(length=64), nullable=False),
+        sa.Column("type", sa.String(length=64), nullable=False),
+        sa.Column("institution", sa.String(length=64), nullable=False),
+        sa.Column("document", sa.LargeBinary(), nullable=False),
+        sa.Column("signature", sa.LargeBinary(), nullable=False),
+        sa.Column("received_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("statement_id", name=op.f("pk_statements")),
+    )
+    op.create_index(op.f("ix_statements_received_ms"), "statements", ["received_ms"], unique=False)
+    op.create_table(
+        "tasks",
+        sa.Column("task_id", sa.String(length=80), nullable=False),
+        sa.Column("job_id", sa.String(length=80), nullable=False),
+        sa.Column("institution", sa.String(length=64), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("sequence", sa.Integer(), nullable=False),
+        sa.Column("request", sa.LargeBinary(), nullable=False),
+        sa.Column("reply", sa.LargeBinary(), nullable=True),
+        sa.Column("bytes_down", sa.BigInteger(), nullable=False),
+        sa.Column("bytes_up", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("task_id", name=op.f("pk_tasks")),
+        sa.UniqueConstraint("sequence", name=op.f("uq_tasks_sequence")),
+    )
+    op.create_index(op.f("ix_tasks_institution"), "tasks", ["institution"], unique=False)
+    op.create_index(op.f("ix_tasks_job_id"), "tasks", ["job_id"], unique=False)
+    op.create_table(
+        "memos",
+        sa.Column("job_id", sa.String(length=80), nullable=False),
+        sa.Column("name", sa.String(length=120), nullable=False),
+        sa.Column("value", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.job_id"], name=op.f("fk_memos_job_id")),
+        sa.PrimaryKeyConstraint("job_id", "name", name=op.f("pk_memos")),
+    )

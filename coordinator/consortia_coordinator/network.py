@@ -1,0 +1,128 @@
+"""Making a network: its authority, the coordinator's keys and settings, and invitations.
+
+The root key is made in ``root/`` and needed again only to renew the issuing certificate: take it offline. Every
+other key here stays in the coordinator's folder. Nothing here opens anybody's data.
+"""
+
+import secrets
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from consortia_common import keyfiles, pki, tls
+from consortia_common.joining import Invitation
+from consortia_coordinator.config import INSTITUTION, CoordinatorSettings
+from consortia_coordinator.enrolment import milliseconds
+from consortia_coordinator.errors import NetworkFolderError
+from consortia_coordinator.sample import COORDINATOR_TOML
+from consortia_coordinator.store.members import InvitationRecord, MembersStore
+from consortia_crypto.keys import PrivateIdentity, PublicIdentity
+
+ROOT_FOLDER = "root"
+INVITATION_LIFETIME = timedelta(days=7)
+_RENEW_AT = 2 / 3
+
+
+def create(folder: Path, network: str, listen: str, now: datetime) -> PublicIdentity:
+    """Make a network in the new folder ``folder``; returns the coordinator's identity."""
+    if folder.exists() and any(folder.iterdir()):
+        raise NetworkFolderError(
+            f"{folder} is not empty, and nothing in it is overwritten",
+            blame="whoever chose the folder",
+            remedy="name a folder that does not exist yet",
+        )
+    pki.Subject(network, INSTITUTION, "coordinator", INSTITUTION)  # refuses a name before any file is made
+    keyfiles.make_folder(folder)
+    keyfiles.make_folder(folder / "log")
+    authority = _make_authority(folder, network, now)
+    identity = PrivateIdentity.generate(network, INSTITUTION, "coordinator", INSTITUTION)
+    keyfiles.save_identity(folder / "identity.key", identity)
+    keyfiles.save_public_identity(folder / "identity.json", identity.public)
+    _issue_server_certificate(folder, authority, network, now)
+    text = COORDINATOR_TOML.format(network=network, listen=listen)
+    keyfiles.write_file(folder / "coordinator.toml", text.encode())
+    return identity.public
+
+
+def load_authority(settings: CoordinatorSettings) -> pki.Authority:
+    """The authority that issues members' certificates. Raises SettingsError or CertificateError."""
+    return pki.Authority.from_pem(
+        keyfiles.read_file(settings.issuing_certificate_file), keyfiles.read_secret(settings.issuing_key_file)
+    )
+
+
+def renew_server_certificate(settings: CoordinatorSettings, now: datetime) -> bool:
+    """Give the coordinator a new certificate if two thirds of the present one's life are over; whether it did."""
+    leaf = pki.read_chain(keyfiles.read_file(settings.folder / tls.CHAIN_FILE))[0]
+    life = leaf.not_valid_after_utc - leaf.not_valid_before_utc
+    if now < leaf.not_valid_before_utc + life * _RENEW_AT:
+        return False
+    _issue_server_certificate(settings.folder, load_authority(settings), settings.network, now)
+    return True
+
+
+def invite(
+    settings: CoordinatorSettings,
+    store: MembersStore,
+    invitee: tuple[str, str, str],
+    now: datetime,
+    lifetime: timedelta = INVITATION_LIFETIME,
+) -> Invitation:
+    """Invite (institution, role, name). The invitation is stored before it is returned."""
+    institution, role, name = invitee
+    _check_invitee(settings.network, institution, role, name)
+    invitation_id = f"inv-{secrets.token_hex(16)}"
+    key = pki.new_key()
+    subject = pki.Subject(settings.network, institution, "invitee", invitation_id)
+    chain = pki.issue(load_authority(settings), key.public_key(), subject, now, lifetime)
+    invitation = Invitation.from_value(
+        {
+            "invitation_id": invitation_id,
+            "network": settings.network,
+            "address": settings.public_address,
+            "coordinator": keyfiles.load_public_identity(settings.public_identity_file).fingerprint,
+            "institution": institution,
+            "role": role,
+            "name": name,
+            "expires": pki.read_chain(chain)[0].not_valid_after_utc,
+            "ca_pem": keyfiles.read_file(settings.folder / tls.CA_FILE).decode(),
+            "chain_pem": chain.decode(),
+            "key_pem": pki.key_pem(key).decode(),
+        },
+        "the invitation",
+    )
+    expires = milliseconds(invitation.expires)
+    store.invite(InvitationRecord(invitation_id, institution, role, name, milliseconds(now), expires))
+    return invitation
+
+
+def _check_invitee(network: str, institution: str, role: str, name: str) -> None:
+    pki.Subject(network, institution, role, name)
+    if role not in pki.MEMBER_ROLES or institution == INSTITUTION:
+        raise NetworkFolderError(
+            f"nobody can be invited as {institution}/{role}",
+            blame="whoever wrote the invitation",
+            remedy=f"invite another institution, as one of {', '.join(pki.MEMBER_ROLES)}",
+        )
+
+
+def _make_authority(folder: Path, network: str, now: datetime) -> pki.Authority:
+    root = pki.make_root(network, now)
+    issuing = pki.make_issuing(root, network, now)
+    root_folder = keyfiles.make_folder(folder / ROOT_FOLDER)
+    keyfiles.write_file(root_folder / "root.key", pki.key_pem(root.key))
+    keyfiles.write_file(root_folder / "root.pem", root.certificate_pem, keyfiles.PUBLIC)
+    keyfiles.write_file(folder / tls.CA_FILE, root.certificate_pem, keyfiles.PUBLIC)
+    keyfiles.write_file(folder / "issuing.key", pki.key_pem(issuing.key))
+    keyfiles.write_file(folder / "issuing.pem", issuing.certificate_pem, keyfiles.PUBLIC)
+    return issuing
+
+
+def _issue_server_certificate(folder: Path, authority: pki.Authority, network: str, now: datetime) -> None:
+    """A new certificate for the key that is there, or for a new one."""
+    key_file = folder / tls.KEY_FILE
+    if not key_file.exists():
+        keyfiles.write_file(key_file, pki.key_pem(pki.new_key()))
+    key = pki.read_key(keyfiles.read_secret(key_file))
+    subject = pki.Subject(network, INSTITUTION, "coordinator", INSTITUTION)
+    chain = pki.issue(authority, key.public_key(), subject, now)
+    keyfiles.write_file(folder / tls.CHAIN_FILE, chain, keyfiles.PUBLIC)

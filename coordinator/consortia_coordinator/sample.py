@@ -1,0 +1,37 @@
+"""The commented settings that ``consortia network init`` writes; every setting is here with its default."""
+
+COORDINATOR_TOML = """\
+# Settings of the coordinator. Every one can be overridden by an environment variable, for instance
+# CONSORTIA_COORDINATOR__LISTEN=0.0.0.0:7443. A key that is not listed here is refused.
+# Relative paths start at this file's folder. Lines that begin with "#" and a name show defaults.
+
+# The network's name; it stands in every certificate, so it can't be changed later.
+network = "{network}"
+
+# The one port. Everything comes in here, and only under mutual TLS.
+listen = "{listen}"
+
+# What members dial, if that is not `listen` (behind a load balancer, or when listening on 0.0.0.0).
+#address = "{listen}"
+
+# Where keys, database and logs lie.
+#folder = "."
+
+# Where the process log goes (JSON lines). Without it, to standard error.
+#log_file = "coordinator.log"
+
+# Where Prometheus may fetch metrics; no port is opened unless set. No data of any institution are in them.
+#metrics_listen = "127.0.0.1:9464"
+
+# How often, in seconds, a node shows that it lives; after three silent turns it counts as gone.
+#heartbeat_seconds = 5.0
+
+# Largest task or reply in MiB, all its chunks together.
+#max_message_mib = 256
+
+# How long, in seconds, nodes may take to accept or refuse a job.
+#offer_seconds = 300
+
+# How long, in seconds, nodes may take for one step of a job; includes the time to reconnect.
+#step_seconds = 3600
+"""

@@ -1,0 +1,176 @@
+"""The coordinator's process: one port for everybody, mutual TLS, jobs taken up where they were left.
+
+Nothing is served before the log is open. SIGTERM and SIGINT end it in order: nodes are told Bye, the jobs' threads
+let go of what they wait for, and everything goes on at the next start from the database.
+"""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+
+import grpc.aio
+from prometheus_client import start_http_server
+
+from consortia_common import keyfiles, logs, tls
+from consortia_common.audit_log import AuditLog
+from consortia_coordinator import network
+from consortia_coordinator.auditservice import AuditService
+from consortia_coordinator.conductor import Conductor
+from consortia_coordinator.config import INSTITUTION, CoordinatorSettings
+from consortia_coordinator.enrolment import EnrolmentService, log_invitations
+from consortia_coordinator.errors import CoordinatorError
+from consortia_coordinator.exchange import ExchangeService, ExchangeSettings
+from consortia_coordinator.jobrun import Tools
+from consortia_coordinator.jobservice import JobService
+from consortia_coordinator.mailbox import Mailbox
+from consortia_coordinator.members import Members
+from consortia_coordinator.relay import StatementService
+from consortia_coordinator.store.database import open_database
+from consortia_coordinator.store.jobs import JobStore
+from consortia_coordinator.store.members import MembersStore
+from consortia_coordinator.store.statements import StatementStore
+from consortia_crypto.keys import PublicIdentity
+from consortia_proto.v1 import exchange_pb2_grpc, network_pb2_grpc
+
+STOP_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Running:
+    """A coordinator that serves; for whoever holds it to end."""
+
+    port: int
+    exchange: ExchangeService
+    conductor: Conductor
+
+
+def run(settings: CoordinatorSettings) -> None:
+    """Run the coordinator until it is told to stop. Raises ConsortiaError if it can't start."""
+    logs.configure("coordinator", settings.log_file)
+    asyncio.run(_until_told(settings))
+
+
+async def _until_told(settings: CoordinatorSettings) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stopping.set)
+    if settings.metrics_listen:
+        host, _, port = settings.metrics_listen.rpartition(":")
+        start_http_server(int(port), host)
+    async with serving(settings) as running:
+        logs.event("coordinator.started", network=settings.network, address=settings.listen)
+        await stopping.wait()
+        running.exchange.close()
+    logs.event("coordinator.stopped", network=settings.network)
+
+
+@asynccontextmanager
+async def serving(
+    settings: CoordinatorSettings, interceptors: Sequence[grpc.aio.ServerInterceptor] = ()
+) -> AsyncIterator[Running]:
+    """A coordinator that serves until the block ends. ``interceptors`` are for those who test it."""
+    clock = partial(datetime.now, UTC)
+    identity = keyfiles.load_identity(settings.identity_file)
+    network.renew_server_certificate(settings, clock())
+    log = AuditLog.open(settings.audit_folder, identity, INSTITUTION, clock)
+    try:
+        engine = open_database(settings.database_file)
+        mailbox = Mailbox(engine, limit=settings.max_message_mib << 20)
+        parts = _Parts(settings, log, engine, mailbox, Members(settings.network, MembersStore(engine), clock))
+        async with _server(parts, identity.public, interceptors) as running:
+            try:
+                yield running
+            finally:
+                mailbox.close()
+                running.exchange.close()
+        await asyncio.to_thread(running.conductor.stop, STOP_SECONDS)
+        engine.dispose()
+    finally:
+        log.close()
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What the services share."""
+
+    settings: CoordinatorSettings
+    log: AuditLog
+    engine: Any
+    mailbox: Mailbox
+    members: Members
+
+    def now_ms(self) -> int:
+        return int(self.members.clock().timestamp() * 1000)
+
+
+@asynccontextmanager
+async def _server(
+    parts: _Parts, identity: PublicIdentity, interceptors: Sequence[grpc.aio.ServerInterceptor]
+) -> AsyncIterator[Running]:
+    settings = parts.settings
+    log_invitations(parts.members.store, parts.log, parts.members.clock)
+    store = JobStore(parts.engine)
+    conductor = Conductor(
+        Tools(parts.mailbox, store, parts.log, settings.step_seconds), parts.members.identities, parts.now_ms
+    )
+    relay = StatementService(parts.members, StatementStore(parts.engine), parts.mailbox, parts.log, parts.now_ms)
+    exchange = ExchangeService(
+        parts.mailbox,
+        ExchangeSettings(
+            settings.network,
+            f"consortia {version('consortia')}",
+            settings.heartbeat_seconds,
+            settings.max_message_mib << 20,
+        ),
+        authorise=parts.members.authorise,
+        audit=partial(_audit, parts.log, relay),
+        clock=parts.members.clock,
+    )
+    enrolment = EnrolmentService(
+        parts.engine,
+        parts.log,
+        network.load_authority(settings),
+        keyfiles.read_file(settings.folder / tls.CA_FILE),
+        identity,
+        parts.members.clock,
+    )
+    jobs = JobService(parts.members, store, parts.mailbox, parts.log, conductor, parts.now_ms)
+    server = grpc.aio.server(options=tls.SERVER_OPTIONS, interceptors=list(interceptors))
+    exchange_pb2_grpc.add_ExchangeServicer_to_server(exchange, server)
+    network_pb2_grpc.add_EnrolmentServicer_to_server(enrolment, server)
+    network_pb2_grpc.add_StatementsServicer_to_server(relay, server)
+    network_pb2_grpc.add_JobsServicer_to_server(jobs, server)
+    network_pb2_grpc.add_AuditServicer_to_server(AuditService(parts.members, parts.log), server)
+    port = _listen(server, settings)
+    await server.start()
+    conductor.resume()
+    try:
+        yield Running(port, exchange, conductor)
+    finally:
+        await server.stop(STOP_SECONDS)
+
+
+def _listen(server: grpc.aio.Server, settings: CoordinatorSettings) -> int:
+    credentials = tls.server_credentials(partial(tls.Credentials.load, settings.folder))
+    try:
+        return server.add_secure_port(settings.listen, credentials)
+    except RuntimeError as error:
+        raise CoordinatorError(
+            f"the coordinator can't listen at {settings.listen}",
+            blame="another process that has the port, or the address in coordinator.toml",
+            remedy="stop the other process, or set another `listen`",
+        ) from error
+
+
+def _audit(log: AuditLog, relay: StatementService, event: str, **fields: Any) -> None:
+    """Log what happens on the exchange; a node that has just connected is given the statements it missed."""
+    log.append(event, **fields)
+    if event == "peer.connected":
+        relay.catch_up(fields["peer"].split("/")[0])

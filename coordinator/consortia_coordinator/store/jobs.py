@@ -1,0 +1,142 @@
+"""The coordinator's jobs in the database: where they stand, what watchers see, what a rerun must find again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, delete, insert, select, update
+
+from consortia_common.database import reading
+from consortia_coordinator.errors import CoordinatorError
+from consortia_coordinator.jobs import FINAL, JobState, check_transition
+from consortia_coordinator.store.tables import jobs, memos
+from consortia_proto.v1 import exchange_pb2, network_pb2
+
+
+@dataclass(frozen=True)
+class StoredJob:
+    """One row of the table of jobs."""
+
+    job_id: str
+    submission: bytes
+    signature: bytes
+    analyst: str
+    kind: str
+    name: str
+    state: JobState
+    stage: str
+    steps_done: int
+    steps_total: int
+    submitted_ms: int
+    finished_ms: int | None
+    refusals: network_pb2.JobStatus
+    result: bytes | None
+
+    def status(self, traffic: tuple[int, int]) -> network_pb2.JobStatus:
+        """What watchers see; ``traffic`` is bytes (up, down)."""
+        status = network_pb2.JobStatus(
+            job_id=self.job_id,
+            kind=self.kind,
+            name=self.name,
+            state=self.state,
+            stage=self.stage,
+            steps_done=self.steps_done,
+            steps_total=self.steps_total,
+            submitted_ms=self.submitted_ms,
+            finished_ms=self.finished_ms or 0,
+            bytes_up=traffic[0],
+            bytes_down=traffic[1],
+        )
+        status.MergeFrom(self.refusals)
+        return status
+
+
+class JobStore:
+    """Reads and writes of the jobs and memos tables."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def add(self, **values: Any) -> bool:
+        """Store a new job; False if this submission is there already."""
+        with self._engine.begin() as connection:
+            if self._row(connection, values["job_id"]) is not None:
+                return False
+            connection.execute(insert(jobs).values(state=JobState.SUBMITTED, refusals=b"", **values))
+            return True
+
+    def get(self, job_id: str) -> StoredJob:
+        """The job. Raises CoordinatorError if there is none of that id."""
+        with reading(self._engine) as connection:
+            row = self._row(connection, job_id)
+        if row is None:
+            raise CoordinatorError(
+                f"there is no job {job_id[:80]}",
+                blame="whoever asked for it",
+                remedy="`consortia job list` shows the jobs of this network",
+            )
+        return _job(row)
+
+    def all(self) -> list[StoredJob]:
+        """Every job, oldest first."""
+        with reading(self._engine) as connection:
+            return [_job(row) for row in connection.execute(select(jobs).order_by(jobs.c.submitted_ms))]
+
+    def unfinished(self) -> list[str]:
+        """Jobs that a restarted coordinator must take up again, oldest first."""
+        return [job.job_id for job in self.all() if job.state not in FINAL]
+
+    def move(self, job_id: str, state: JobState, **values: Any) -> None:
+        """Go to ``state``, writing ``values`` with it. Raises CoordinatorError for a move the table forbids."""
+        with self._engine.begin() as connection:
+            row = self._row(connection, job_id)
+            check_transition(JobState(row.state) if row else state, state)
+            connection.execute(update(jobs).where(jobs.c.job_id == job_id).values(state=state, **values))
+
+    def progress(self, job_id: str, stage: str, done: int, total: int) -> None:
+        """Write what watchers see."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                update(jobs).where(jobs.c.job_id == job_id).values(stage=stage, steps_done=done, steps_total=total)
+            )
+
+    def memo(self, job_id: str, name: str) -> bytes | None:
+        """What an earlier run of the job kept under ``name``."""
+        with reading(self._engine) as connection:
+            where = (memos.c.job_id == job_id) & (memos.c.name == name)
+            return connection.execute(select(memos.c.value).where(where)).scalar()
+
+    def keep(self, job_id: str, name: str, value: bytes) -> None:
+        """Keep ``value`` for a rerun of the job."""
+        with self._engine.begin() as connection:
+            connection.execute(insert(memos).values(job_id=job_id, name=name, value=value))
+
+    def forget(self, job_id: str) -> None:
+        """Drop the memos of a job that has ended."""
+        with self._engine.begin() as connection:
+            connection.execute(delete(memos).where(memos.c.job_id == job_id))
+
+    @staticmethod
+    def _row(connection: Connection, job_id: str) -> Row[Any] | None:
+        return connection.execute(select(jobs).where(jobs.c.job_id == job_id)).one_or_none()
+
+
+def encode_refusals(refusals: Mapping[str, exchange_pb2.Failure]) -> bytes:
+    """Refusals by institution, in the form in which the table keeps them."""
+    return network_pb2.JobStatus(
+        refusals=[
+            network_pb2.Refusal(institution=institution, failure=failure)
+            for institution, failure in refusals.items()
+        ]
+    ).SerializeToString()
+
+
+def _job(row: Row[Any]) -> StoredJob:
+    values = row._asdict()
+    return StoredJob(
+        **values
+        | {
+            "state": JobState(row.state),
+            "refusals": network_pb2.JobStatus.FromString(row.refusals),
+        }
+    )

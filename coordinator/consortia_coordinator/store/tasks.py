@@ -1,0 +1,117 @@
+"""The journal of tasks: what was asked of which institution, whether its node has it, and what it answered.
+
+Trusted for: every change is committed before a method returns; a task's first request and first reply stand,
+whatever comes later. States: queued → delivered → answered (a reply may overtake the acknowledgement).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Engine, case, delete, func, insert, select, update
+
+from consortia_common.database import reading
+from consortia_coordinator.store.tables import tasks
+
+QUEUED = "queued"
+DELIVERED = "delivered"
+ANSWERED = "answered"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One task, without its contents."""
+
+    task_id: str
+    job_id: str
+    institution: str
+    state: str
+
+
+class TaskJournal:
+    """All tasks of all jobs. Safe in several threads."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def add(self, task_id: str, job_id: str, institution: str, request: bytes) -> bool:
+        """Queue a task behind all others; False if there is one with this id, which then stands."""
+        with self._engine.begin() as connection:
+            if connection.scalar(select(tasks.c.task_id).where(tasks.c.task_id == task_id)) is not None:
+                return False
+            last = connection.scalar(select(func.max(tasks.c.sequence))) or 0
+            connection.execute(
+                insert(tasks).values(
+                    task_id=task_id,
+                    job_id=job_id,
+                    institution=institution,
+                    state=QUEUED,
+                    sequence=last + 1,
+                    request=request,
+                )
+            )
+        return True
+
+    def find(self, task_id: str) -> Entry | None:
+        """The task with this id."""
+        columns = tasks.c.task_id, tasks.c.job_id, tasks.c.institution, tasks.c.state
+        with reading(self._engine) as connection:
+            row = connection.execute(select(*columns).where(tasks.c.task_id == task_id)).one_or_none()
+        return Entry(*row) if row else None
+
+    def first_queued(self, institution: str) -> tuple[str, bytes] | None:
+        """Id and request of the oldest task that ``institution`` has not acknowledged."""
+        waiting = (
+            select(tasks.c.task_id, tasks.c.request)
+            .where(tasks.c.institution == institution, tasks.c.state == QUEUED)
+            .order_by(tasks.c.sequence)
+            .limit(1)
+        )
+        with reading(self._engine) as connection:
+            row = connection.execute(waiting).one_or_none()
+        return (row.task_id, row.request) if row else None
+
+    def deliver(self, task_id: str, institution: str, size: int) -> None:
+        """``institution`` has acknowledged the task, for which ``size`` bytes were sent."""
+        change = {
+            "state": case((tasks.c.state == QUEUED, DELIVERED), else_=tasks.c.state),
+            "bytes_down": tasks.c.bytes_down + size,
+        }
+        with self._engine.begin() as connection:
+            connection.execute(
+                update(tasks).where(tasks.c.task_id == task_id, tasks.c.institution == institution).values(change)
+            )
+
+    def answer(self, task_id: str, reply: bytes, size: int) -> bool:
+        """Store the reply, which took ``size`` bytes; False if there was one, which then stands."""
+        count = update(tasks).values(bytes_up=tasks.c.bytes_up + size).where(tasks.c.task_id == task_id)
+        store = count.values(state=ANSWERED, reply=reply).where(tasks.c.state != ANSWERED)
+        with self._engine.begin() as connection:
+            stored = connection.execute(store).rowcount == 1
+            if not stored:
+                connection.execute(count)
+        return stored
+
+    def answered(self, task_ids: Sequence[str]) -> frozenset[str]:
+        """Which of these tasks have been answered."""
+        query = select(tasks.c.task_id).where(tasks.c.task_id.in_(task_ids), tasks.c.state == ANSWERED)
+        with reading(self._engine) as connection:
+            return frozenset(connection.scalars(query))
+
+    def reply(self, task_id: str) -> bytes:
+        """The stored reply of a task that was answered; empty if it has been purged since."""
+        with reading(self._engine) as connection:
+            return connection.scalar(select(tasks.c.reply).where(tasks.c.task_id == task_id)) or b""
+
+    def traffic(self, job_id: str) -> tuple[int, int]:
+        """Bytes of the job's messages (up, down), each time that one was carried whole."""
+        sums = select(
+            func.coalesce(func.sum(tasks.c.bytes_up), 0), func.coalesce(func.sum(tasks.c.bytes_down), 0)
+        ).where(tasks.c.job_id == job_id)
+        with reading(self._engine) as connection:
+            up, down = connection.execute(sums).one()
+        return int(up), int(down)
+
+    def purge(self, job_id: str) -> None:
+        """Forget the job's tasks and replies."""
+        with self._engine.begin() as connection:
+            connection.execute(delete(tasks).where(tasks.c.job_id == job_id))

@@ -1,0 +1,191 @@
+"""The catalogue of audit events: what can be written to a log, and with which typed fields.
+
+An event that is not listed here, or that lacks a field or has a wrong one, can't be written; a reader that meets
+one calls the log unverifiable, since a newer version may know it. Every event may carry any of the COMMON fields;
+``detail`` holds the fields that are its own. Subjects appear as keyed pseudonyms only, never as customer numbers.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from consortia_crypto.errors import AuditError
+
+_HASH = re.compile(r"[0-9a-f]{64}")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
+_AGREEMENT = re.compile(r"[a-z][a-z0-9_-]{0,62}@[1-9][0-9]{0,5}(#[0-9a-f]{64})?")
+_WORD = re.compile(r"[!-~]{1,200}")
+_TEXT = re.compile(r"[^\x00-\x1f\x7f]{1,4000}")
+
+COMMON: Mapping[str, re.Pattern[str] | type] = {
+    "type": _WORD,
+    "ts": _TIME,
+    "org": _WORD,
+    "retention_class": _WORD,
+    "actor": _WORD,
+    "subject": _HASH,
+    "purpose": _WORD,
+    "agreement": _AGREEMENT,
+    "job": _WORD,
+    "dataset": _WORD,
+    "columns": list,
+    "rows_used": int,
+    "rows_left_out": int,
+    "decision": _WORD,
+    "reason": _TEXT,
+    "policy_hash": _HASH,
+    "consent_ref": _HASH,
+    "payload_commit": _HASH,
+    "detail": dict,
+}
+"""The fields that any event's body may have: text of a given shape, a list of words, or a whole number ≥ 0."""
+
+_ALWAYS = frozenset({"type", "ts", "org", "retention_class"})
+
+
+@dataclass(frozen=True)
+class EventType:
+    """One kind of event. ``required`` names common and own fields that every such entry must have."""
+
+    name: str
+    summary: str
+    retention: str
+    detail: Mapping[str, type] = field(default_factory=dict)
+    required: frozenset[str] = frozenset()
+
+
+RETENTION: Mapping[str, str] = {
+    "network": "connections and membership: at least 6 months",
+    "handling": "handling of personal data, and its basis: at least 3 years",
+}
+"""Retention classes, with the shortest time that each is kept."""
+
+
+def _event(name: str, summary: str, retention: str, required: str = "", /, **detail: type) -> tuple[str, EventType]:
+    return name, EventType(name, summary, retention, detail, frozenset(required.split()))
+
+
+_CONSENT_COUNTS: Mapping[str, type] = dict.fromkeys(
+    ("requested", "given", "refused", "lapsed", "renewed", "withdrawn", "expired", "terminated", "invalidated"), int
+)
+_ACCESS = "job purpose agreement dataset"
+
+EVENTS: Mapping[str, EventType] = dict(
+    [
+        _event("log.opened", "The log was opened for writing; bytes of a half-written last entry were cut off.",
+               "network", "software cut_bytes", software=str, cut_bytes=int),
+        _event("invitation.created", "Somebody was invited to enrol.", "network", "institution role name",
+               invitation=str, institution=str, role=str, name=str, expires_at=str),
+        _event("member.enrolled", "The coordinator admitted a member.", "network",
+               "institution role name fingerprint",
+               invitation=str, institution=str, role=str, name=str, fingerprint=str),
+        _event("node.enrolled", "This node joined a network.", "network", "",
+               network=str, fingerprint=str, coordinator=str),
+        _event("agreement.proposed", "An agreement was put forward.", "handling", "agreement", institution=str),
+        _event("agreement.signed", "A party signed an agreement.", "handling", "agreement institution",
+               institution=str, fingerprint=str),
+        _event("agreement.activated", "Every party has signed; jobs may cite it. The document is attached.",
+               "handling", "agreement", parties=list),
+        _event("agreement.refused", "An agreement or a signature under it was refused.", "handling", "reason",
+               institution=str),
+        _event("agreement.suspended", "A party suspended an agreement; no job may cite it any more.", "handling",
+               "agreement", institution=str),
+        _event("agreement.superseded", "A newer version took the place of this one.", "handling", "agreement",
+               successor=str),
+        _event("agreement.terminated", "An agreement was ended.", "handling", "agreement", institution=str),
+        _event("consent.imported",
+               "A consent table was imported: for one purpose, the number of records in each state afterwards.",
+               "handling", "purpose root", **_CONSENT_COUNTS, root=str),
+        _event("consent.changed", "One subject's consent for one purpose took a new state (`decision`).",
+               "handling", "subject purpose decision effective_at", effective_at=str, record=str, notice=str),
+        _event("job.submitted", "A job was submitted, or offered to this node.", "handling", "job kind",
+               kind=str, name=str, institution=str, fingerprint=str, parties=list),
+        _event("job.decided", "The gate accepted or refused a job (`decision`), citing a clause.", "handling",
+               "job decision kind", kind=str, clause=str, institution=str),
+        _event("access.granted", "Columns of a dataset are about to be read for a job.", "handling",
+               _ACCESS + " columns"),
+        _event("access.cohort", "Rows with consent were selected, and are about to be computed on.", "handling",
+               _ACCESS + " rows_used rows_left_out consent_ref"),
+        _event("epoch.opened", "Fresh keys were agreed among the institutions of a job.", "handling", "job",
+               roster=list, transcript=str, epoch=int),
+        _event("envelope.sealed", "Something was sealed for one recipient.", "handling", "job step peer",
+               step=str, peer=str, digest=str, sequence=int, bytes=int),
+        _event("envelope.opened", "Something sealed for this institution was opened.", "handling", "job step peer",
+               step=str, peer=str, digest=str, sequence=int, bytes=int),
+        _event("update.sealed", "This institution's part of a sum was sealed.", "handling", "job round",
+               step=str, round=int, digest=str, bytes=int, length=int),
+        _event("sum.added", "The coordinator added sealed parts that it can't read.", "handling", "job round",
+               step=str, round=int, institutions=list, digest=str, bytes=int),
+        _event("sum.opened", "An institution opened the sum of all parts.", "handling", "job round",
+               step=str, round=int, institutions=list, digest=str, length=int),
+        _event("scores.returned", "Encrypted scores were returned or opened.", "handling", "job",
+               peer=str, rows=int, model=str, digest=str, bytes=int),
+        _event("result.sealed", "A result was sealed for its recipient.", "handling", "job",
+               recipient=str, institution=str, digest=str, bytes=int),
+        _event("job.receipt", "A signed receipt was given for a job.", "handling", "job",
+               digest=str, institution=str),
+        _event("job.finished", "A job came to its end.", "handling", "job", kind=str, rounds=int, seconds=int),
+        _event("job.failed", "A job was given up, for the reason given.", "handling", "job reason",
+               step=str, institution=str),
+        _event("model.added", "A model was stored at its owner.", "handling", "model digest",
+               model=str, digest=str, origin=str),
+        _event("ciphertext.refused", "A ciphertext, key or context was refused.", "handling", "reason",
+               peer=str, step=str),
+        _event("message.refused", "A message or request was refused.", "network", "reason", peer=str, step=str),
+        _event("peer.connected", "A member connected.", "network", "peer", peer=str, role=str, software=str),
+        _event("peer.disconnected", "A member's connection ended.", "network", "peer",
+               peer=str, role=str, orderly=bool),
+        _event("peer.refused", "A connection or call was refused.", "network", "reason",
+               peer=str, role=str),
+    ]
+)  # fmt: skip
+"""Every event that can be written, by name."""
+
+
+def check(body: Mapping[str, Any]) -> EventType:
+    """The type of the event that ``body`` records. Raises AuditError if the catalogue does not allow it."""
+    name = body.get("type")
+    event = EVENTS.get(name) if isinstance(name, str) else None
+    if event is None:
+        _refuse(f"there is no event {str(name)[:60]!r} in the catalogue")
+    detail = body.get("detail", {})
+    for key, value in body.items():
+        if key not in COMMON or not _fits(value, COMMON[key]):
+            _refuse(f"{event.name} can't have this {key[:60]!r}")
+    for key, value in detail.items():
+        if key not in event.detail or not _fits(value, event.detail[key]):
+            _refuse(f"{event.name} can't have this detail {key[:60]!r}")
+    missing = [key for key in _ALWAYS | event.required if key not in body and key not in detail]
+    if missing:
+        _refuse(f"{event.name} lacks {', '.join(sorted(missing))}")
+    return event
+
+
+def _fits(value: Any, shape: re.Pattern[str] | type) -> bool:
+    """Whether ``value`` is text of that pattern, or of exactly that type and in its range."""
+    if isinstance(shape, re.Pattern):
+        return isinstance(value, str) and shape.fullmatch(value) is not None
+    return type(value) is shape and _IN_RANGE[shape](value)
+
+
+def _are_words(items: list[Any]) -> bool:
+    return all(isinstance(item, str) and _WORD.fullmatch(item) for item in items)
+
+
+_IN_RANGE: Mapping[type, Callable[[Any], bool]] = {
+    bool: lambda _: True,
+    dict: lambda _: True,
+    int: lambda number: number >= 0,
+    list: _are_words,
+    str: lambda text: _TEXT.fullmatch(text) is not None,
+}
+
+
+def _refuse(why: str) -> NoReturn:
+    raise AuditError(
+        f"a log entry was refused: {why}",
+        blame="the program that wrote it",
+        remedy="write an event of the catalogue with its fields (`consortia audit events`), or read the log with "
+        "a version that knows this one",
+    )

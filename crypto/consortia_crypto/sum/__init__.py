@@ -1,0 +1,1 @@
+"""Sealed sums: adding vectors that nobody but the institutions may read (policy, packing, both sides)."""

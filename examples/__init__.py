@@ -1,0 +1,1 @@
+"""Runnable scenarios on real data; each is tested by running it."""

@@ -1,0 +1,156 @@
+"""The story in order: network, customers, promises, jobs, proof; and its first and last words."""
+
+import time
+from pathlib import Path
+
+import pyarrow as pa
+
+from examples.credit_risk import agreement, answers, commands, consents, data, network, proof, split
+from examples.credit_risk.errors import DemoError
+from examples.credit_risk.network import Places
+from examples.credit_risk.processes import Processes
+from examples.credit_risk.reference import Market
+from examples.credit_risk.scene import Scene, Summary
+from examples.credit_risk.split import BANKS
+from examples.credit_risk.story import Story, size
+
+AGREEMENT_POLLS = 50
+
+
+def introduce(story: Story) -> None:
+    """What is about to happen, for somebody who has never heard of it."""
+    story.console.print(
+        "\n  [bold]Consortia[/]: joint answers from customers' records that never leave their bank\n"
+    )
+    story.say(
+        "Three banks want to know which clients will default. Together they could tell better than alone, but no "
+        "bank may show its customers' records to another, nor to a middleman. Watch what each bank [green]kept[/], "
+        "what [cyan]travelled[/], what was [yellow]refused[/], and what was [magenta]proved[/]."
+    )
+
+
+def play(story: Story, places: Places, processes: Processes, port: int) -> Summary:
+    """Everything up to the verdicts; returns the summary without the seconds."""
+    with story.step("network", "A network: one coordinator, three banks, a regulator"):
+        fingerprints = _network(story, places, processes, port)
+    with story.step("data", "Real customers, each at their own bank"):
+        scene = _data(story, places, fingerprints)
+    with story.step("promises", "What the customers consented to, what the banks agreed"):
+        _promises(scene)
+    summary = answers.run(scene)
+    with story.step("audit", "The regulator checks the logs, offline"):
+        proof.run(scene, processes, summary)
+    return summary
+
+
+def close(story: Story, summary: Summary, path: Path) -> None:
+    """The closing table."""
+    auc, rows = summary["auc"], summary["rows"]
+    alone = [(f"model of {bank} alone, AUC", f"{value:.4f}") for bank, value in auc["alone"].items()]
+    audits = [(f"log of {owner}", verdict) for owner, verdict in summary["audit"].items()]
+    lines = [
+        ("federated model, AUC on all banks' test customers", f"{auc['federated']:.4f}"),
+        ("all data in one place (what nobody may do), AUC", f"{auc['pooled']:.4f}"),
+        *alone,
+        ("encrypted scores: largest difference from plain ones", f"{summary['score_max_abs_error']:.6f}"),
+        ("customers' rows used for the model", f"{rows['used']:,}"),
+        ("customers' rows left out for want of consent", f"{rows['left_out_no_consent']:,}"),
+        ("refused", ", ".join(f"{one['job']} ({one['clause']})" for one in summary["refused"])),
+        *audits,
+        ("the forged copy of a log", summary["tampered_copy"]),
+        ("through the coordinator, all jobs, sealed", size(sum(summary["bytes"].values()))),
+        ("time for all of it", f"{sum(summary['seconds'].values()):.0f} s"),
+    ]
+    story.console.print()
+    story.table(("What came out", ""), lines)
+    story.say(f"\nThe same as data: {path}. Keys, databases, logs and evidence lie beside it; have a look.\n")
+
+
+def _network(story: Story, places: Places, processes: Processes, port: int) -> dict[str, str]:
+    with story.working("making keys and certificates"):
+        network.create(places, port)
+    with story.working("starting the coordinator, enrolling everybody, starting three nodes"):
+        fingerprints = network.start(places, port, processes)
+    story.say(
+        "Every party made its keys in its own folder and joined with a one-time invitation. The banks dial the "
+        f"coordinator (127.0.0.1:{port}, mutual TLS); the banks themselves listen to nobody."
+    )
+    story.remark("kept", "each bank: its private keys, its database, its own audit log")
+    story.remark("travelled", "invitations, certificate requests and public keys; no private key")
+    return fingerprints
+
+
+def _data(story: Story, places: Places, fingerprints: dict[str, str]) -> Scene:
+    with story.working("fetching the public data set (once; kept in the user's cache)"):
+        table = data.load(data.fetch(data.cache_folder()))
+    parts = split.split(table)
+    split.write(parts, {bank: places.data(bank) for bank in BANKS})
+    story.say(
+        f"{table.num_rows:,} credit card clients of a bank in Taiwan, 2005 (UCI, CC BY 4.0), divided into three "
+        "banks with different customers: bank-b gives first cards with small limits, bank-c serves graduates "
+        "and large limits, bank-a the middle. A quarter is kept back to test models on."
+    )
+    rows = [_portrait(bank, parts) for bank in BANKS]
+    story.table(("", "clients", "of them for tests", "median limit", "default rate"), rows)
+    story.remark("kept", "each bank: its own customers, as a Parquet file in its own folder")
+    return Scene(story, places, fingerprints, parts, Market.of(parts))
+
+
+def _portrait(bank: str, parts: dict[tuple[str, str], pa.Table]) -> tuple[str, ...]:
+    learn, test = parts[bank, "clients"], parts[bank, "clients_test"]
+    limits = sorted(learn["limit_bal"].to_pylist())
+    rate = sum(learn["default"].to_pylist()) / learn.num_rows
+    total = learn.num_rows + test.num_rows
+    return bank, f"{total:,}", f"{test.num_rows:,}", f"{limits[len(limits) // 2]:,.0f}", f"{rate:.1%}"
+
+
+def _promises(scene: Scene) -> None:
+    story, places = scene.story, scene.places
+    with story.working("importing each bank's consent table"):
+        counts = dict(zip(BANKS, network.together(lambda bank: _consents(scene, bank), BANKS), strict=True))
+    states = (consents.GIVEN, consents.REFUSED, consents.WITHDRAWN, consents.EXPIRED)
+    rows = [(bank, *(f"{counts[bank][state]:,}" for state in states)) for bank in BANKS]
+    story.table((f"consent to “{consents.PURPOSE}”", *states), rows)
+    with story.working("proposing the agreement, and each bank signing it"):
+        reference = _sign(places, scene.fingerprints)
+    story.say(
+        "\nThe agreement names the purpose, the columns, the kinds of job, the smallest groups, and everybody's "
+        f"keys. Each bank checked and signed it by itself; it is active now as {reference[:24]}…"
+    )
+    story.remark("kept", "each bank: who consented to what; every node decides by its own copy")
+    story.remark(
+        "travelled", "the agreement and three signatures, relayed by the coordinator, which can't alter them"
+    )
+
+
+def _consents(scene: Scene, bank: str) -> dict[str, int]:
+    path = scene.places.data(bank) / "consent.parquet"
+    counts = consents.write([scene.parts[bank, name] for name in network.DATASETS], path)
+    commands.run("consent", "import", path, "--config", scene.places.node(bank))
+    return dict(counts)
+
+
+def _sign(places: Places, fingerprints: dict[str, str]) -> str:
+    """Propose at bank-a, sign everywhere, wait until it is active everywhere; returns the reference."""
+    path = places.root / "agreement.yaml"
+    path.write_text(agreement.build(agreement.TEMPLATE.read_text(), fingerprints, fingerprints))
+    commands.run("agreement", "propose", path, "--config", places.node("bank-a"))
+    references = network.together(lambda bank: _await_agreement(places, bank, "proposed"), BANKS)
+    for bank in BANKS:
+        commands.run("agreement", "sign", references[0], "--config", places.node(bank))
+    network.together(lambda bank: _await_agreement(places, bank, "active"), BANKS)
+    return references[0]
+
+
+def _await_agreement(places: Places, bank: str, state: str) -> str:
+    """The reference of the agreement once ``bank``'s node has it in ``state``."""
+    for _ in range(AGREEMENT_POLLS):
+        for known in commands.ask("agreement", "list", "--config", places.node(bank)):
+            if known["state"] == state:
+                return str(known["reference"])
+        time.sleep(0.2)
+    raise DemoError(
+        f"the agreement did not become {state} at {bank}",
+        blame="a node, or the coordinator that relays signatures",
+        remedy="read logs/*.log in the demo's folder, and run the demo again",
+    )

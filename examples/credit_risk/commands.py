@@ -1,0 +1,90 @@
+"""The ``consortia`` command line, driven as a person would: one process a command, its answer read as JSON.
+
+Nothing in the demo reaches into a running part by any other way.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from examples.credit_risk.errors import DemoError
+
+SECONDS = 120
+PROGRAM = Path(sysconfig.get_path("scripts")) / "consortia"
+
+_FACT = re.compile(r"^(\S.*?) {2,}(\S.*)$", re.MULTILINE)
+
+
+def environment() -> dict[str, str]:
+    """The caller's environment without settings that are meant for the caller's own nodes."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("CONSORTIA_")}
+    return plain | {"NO_COLOR": "1", "COLUMNS": "160"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended."""
+
+    status: int
+    output: str
+    errors: str
+
+    def document(self) -> Any:
+        """The JSON that it printed. Raises DemoError if it printed something else."""
+        try:
+            return json.loads(self.output)
+        except ValueError as error:
+            raise DemoError(
+                f"a command printed no JSON but: {self.output[:200]!r}",
+                blame="this version of the consortia command",
+                remedy="run the demo from a clean checkout",
+            ) from error
+
+    def facts(self) -> dict[str, str]:
+        """The names and values that it printed, one pair a line."""
+        return dict(_FACT.findall(self.output))
+
+
+def attempt(*words: str | Path) -> Outcome:
+    """Run ``consortia WORDS…`` and return how it ended, well or badly."""
+    command = [str(PROGRAM), *(str(word) for word in words)]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=SECONDS, check=False, env=environment()
+        )
+    except FileNotFoundError as error:
+        raise _failed(words, f"there is no {PROGRAM.name} command beside this Python") from error
+    except subprocess.TimeoutExpired as error:
+        raise _failed(words, f"no answer within {SECONDS} s") from error
+    return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+def run(*words: str | Path) -> str:
+    """The output of ``consortia WORDS…``. Raises DemoError if the command refuses."""
+    outcome = attempt(*words)
+    if outcome.status != 0:
+        raise _failed(words, (outcome.errors or outcome.output).strip()[-2000:])
+    return outcome.output
+
+
+def ask(*words: str | Path) -> Any:
+    """The JSON answer of ``consortia WORDS… --json``."""
+    return Outcome(0, run(*words, "--json"), "").document()
+
+
+def facts(*words: str | Path) -> dict[str, str]:
+    """The names and values that ``consortia WORDS…`` prints for a person."""
+    return Outcome(0, run(*words), "").facts()
+
+
+def _failed(words: tuple[str | Path, ...], why: str) -> DemoError:
+    return DemoError(
+        f"`consortia {' '.join(str(word) for word in words[:2])}` did not do what the demo needs: {why}",
+        blame="the command, or a process that it spoke to",
+        remedy="read the process logs in the demo's folder (logs/*.log), and run the demo again",
+    )

@@ -1,0 +1,76 @@
+"""The analyst's side of the story: submitting a spec, watching it, reading what comes back."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from examples.credit_risk import commands
+from examples.credit_risk.errors import DemoError
+
+SPECS = Path(__file__).parent / "specs"
+JOB_SECONDS = 180
+_OVER = frozenset({"finished", "refused", "failed"})
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job that is over: its state as the coordinator tells it, and the opened result."""
+
+    id: str
+    name: str
+    state: str
+    bytes_up: int
+    bytes_down: int
+    refusals: list[dict[str, Any]]
+    result: dict[str, Any]
+
+    @property
+    def travelled(self) -> int:
+        """Bytes that went through the coordinator, both ways."""
+        return self.bytes_up + self.bytes_down
+
+
+def submit(spec: str, profile: Path) -> str:
+    """Check and submit ``specs/<spec>.yaml``; returns the job's id."""
+    path = SPECS / f"{spec}.yaml"
+    commands.run("job", "check", path)
+    return str(commands.ask("job", "submit", path, "--profile", profile)["job_id"])
+
+
+def watch(job: str, profile: Path, tell: Callable[[str], None], until: Callable[[Any], bool]) -> Any:
+    """The job's status once ``until(status)`` or once it is over; ``tell`` hears how far it is meanwhile."""
+    deadline = time.monotonic() + JOB_SECONDS
+    while True:
+        status = commands.ask("job", "show", job, "--profile", profile)
+        if status["state"] in _OVER or until(status):
+            return status
+        tell(status["stage"] or status["state"])
+        if time.monotonic() > deadline:
+            raise _stuck(job, f"it is still {status['state']} after {JOB_SECONDS} s")
+        time.sleep(0.3)
+
+
+def finish(job: str, profile: Path, tell: Callable[[str], None], expected: str = "finished") -> Job:
+    """The job when it is over. Raises DemoError if it did not end as ``expected``."""
+    status = watch(job, profile, tell, until=lambda _: False)
+    if status["state"] != expected:
+        raise _stuck(job, f"it {status['state']}: {status['refusals'] or status['stage']}")
+    result = commands.ask("job", "result", job, "--profile", profile)["result"] if expected == "finished" else {}
+    return Job(
+        job, status["name"], status["state"], status["bytes_up"], status["bytes_down"], status["refusals"], result
+    )
+
+
+def run(spec: str, profile: Path, tell: Callable[[str], None], expected: str = "finished") -> Job:
+    """``submit`` and ``finish``."""
+    return finish(submit(spec, profile), profile, tell, expected)
+
+
+def _stuck(job: str, why: str) -> DemoError:
+    return DemoError(
+        f"the job {job} did not end as the demo expects: {why}",
+        blame="one of the processes",
+        remedy="read logs/*.log in the demo's folder, and run the demo again",
+    )

@@ -1,0 +1,151 @@
+"""A coordinator, three banks, an analyst and a regulator: who is where, and how they come together."""
+
+import shutil
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from examples.credit_risk import commands
+from examples.credit_risk.errors import DemoError
+from examples.credit_risk.processes import Processes, listens
+from examples.credit_risk.split import BANKS, COLUMNS, SUBJECT
+
+NETWORK = "demo"
+DATASETS = ("clients", "clients_test")
+_MARKER = ".consortia-demo"
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class User:
+    """Somebody with a profile but no node; the profile's folder is named after the role."""
+
+    institution: str
+    name: str
+    role: str
+
+
+USERS = (User("bank-a", "analyst", "analyst"), User("regulator", "inspector", "regulator"))
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where everything lies. Folders are named after their owners."""
+
+    root: Path
+
+    @property
+    def coordinator(self) -> Path:
+        """The coordinator's settings file."""
+        return self.root / "coordinator" / "coordinator.toml"
+
+    def node(self, bank: str) -> Path:
+        """A bank's settings file."""
+        return self.root / bank / "node.toml"
+
+    def data(self, bank: str) -> Path:
+        """The folder with a bank's customers."""
+        return self.root / bank / "data"
+
+    @property
+    def analyst(self) -> Path:
+        """The analyst's profile."""
+        return self.root / "analyst"
+
+    @property
+    def regulator(self) -> Path:
+        """The regulator's profile."""
+        return self.root / "regulator"
+
+
+def clear(root: Path) -> Places:
+    """An empty folder for the demo. Raises DemoError rather than delete what an earlier demo did not make."""
+    if root.exists() and any(root.iterdir()) and not (root / _MARKER).exists():
+        raise DemoError(
+            f"{root} holds something that no demo made",
+            blame="whoever chose the folder",
+            remedy="choose another folder with --folder, or move its contents away",
+        )
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir(parents=True, mode=0o700)
+    (root / _MARKER).touch()
+    return Places(root)
+
+
+def create(places: Places, port: int) -> None:
+    """Make the coordinator's, the banks' and the users' folders; each has its keys made in it."""
+    home = places.coordinator.parent
+    commands.run("network", "init", home, "--name", NETWORK, "--listen", f"127.0.0.1:{port}")
+    together(lambda bank: _create_node(places, bank), BANKS)
+    for user in USERS:
+        words = ("--institution", user.institution, "--name", user.name, "--role", user.role)
+        commands.run("user", "init", places.root / user.role, *words)
+
+
+def start(places: Places, port: int, processes: Processes) -> dict[str, str]:
+    """Start the coordinator, enrol everybody, start the nodes, wait until they are connected.
+
+    Returns everybody's fingerprint; in life people compare these by telephone.
+    """
+    processes.start("coordinator", "coordinator", "run", "--config", places.coordinator)
+    processes.wait("the coordinator", lambda: listens(port))
+    together(lambda bank: _enrol_node(places, bank), BANKS)
+    together(lambda user: _enrol_user(places, user), USERS)
+    for bank in BANKS:
+        processes.start(bank, "node", "run", "--config", places.node(bank))
+    for bank in BANKS:
+        processes.wait(f"{bank}'s node", partial(_connected, places, bank))
+    known = {bank: commands.facts("node", "status", "--config", places.node(bank))["fingerprint"] for bank in BANKS}
+    analyst = commands.facts("user", "show", "--profile", places.analyst)
+    return known | {"analyst": analyst["this person"], "coordinator": analyst["the coordinator"]}
+
+
+def together(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """The outcome of ``work`` for each item, done at the same time; the first error is raised."""
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(work, items))
+
+
+def _create_node(places: Places, bank: str) -> None:
+    config = places.node(bank)
+    commands.run("node", "init", config.parent, "--institution", bank)
+    with config.open("a") as file:
+        file.writelines(_dataset(name) for name in DATASETS)
+
+
+def _dataset(name: str) -> str:
+    """The lines of node.toml that offer one table to jobs."""
+    columns = [
+        f'{column} = {{ type = "{about.type}", low = {about.low}, high = {about.high} }}'
+        for column, about in COLUMNS.items()
+    ]
+    head = ["", "[[datasets]]", f'name = "{name}"', f'path = "data/{name}.parquet"', f'subject = "{SUBJECT}"']
+    return "\n".join([*head, "[datasets.columns]", *columns, ""])
+
+
+def _enrol_node(places: Places, bank: str) -> None:
+    invitation = _invite(places, bank, "node", "node")
+    commands.run("node", "enrol", "--config", places.node(bank), "--invite", invitation)
+
+
+def _enrol_user(places: Places, user: User) -> None:
+    invitation = _invite(places, user.institution, user.role, user.name)
+    commands.run("user", "enrol", "--profile", places.root / user.role, "--invite", invitation)
+
+
+def _invite(places: Places, institution: str, role: str, name: str) -> Path:
+    """An invitation, as the network's operator hands it over."""
+    invitation = places.root / "invitations" / f"{institution}-{name}.json"
+    invitation.parent.mkdir(mode=0o700, exist_ok=True)
+    about = ("--institution", institution, "--role", role, "--name", name, "--out", invitation)
+    commands.run("network", "invite", "--config", places.coordinator, *about)
+    return invitation
+
+
+def _connected(places: Places, bank: str) -> bool:
+    answer = commands.attempt("node", "status", "--config", places.node(bank))
+    return answer.status == 0 and answer.facts()["connected"] == "yes"

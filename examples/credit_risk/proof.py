@@ -1,0 +1,55 @@
+"""The regulator's chapter: the four logs taken and verified offline, and a forged copy that is found out."""
+
+from pathlib import Path
+
+from examples.credit_risk import evidence
+from examples.credit_risk.evidence import OWNERS, Verdict
+from examples.credit_risk.processes import Processes
+from examples.credit_risk.scene import Scene, Summary
+
+
+def run(scene: Scene, processes: Processes, summary: Summary) -> None:
+    """Collect, stop every process, verify, forge, verify; puts the verdicts into ``summary``."""
+    story, places = scene.story, scene.places
+    with story.working("the regulator takes the four logs"):
+        folders = evidence.collect(places)
+    processes.stop()
+    story.say(
+        "All processes are stopped; what follows needs the copies, and the owners' fingerprints, nothing else."
+    )
+    with story.working("verifying every entry of four logs"):
+        verdicts = {owner: evidence.verify(folders[owner], scene.fingerprints[owner]) for owner in OWNERS}
+    for owner, verdict in verdicts.items():
+        story.remark("proved", f"{owner}: {verdict.sentence}; {_extent(verdict)}")
+    used, left_out = evidence.cohorts(folders, summary.pop("train_job"))
+    story.remark(
+        "noted", f"by the banks' logs the model used {used:,} rows, and left out {left_out:,} without consent"
+    )
+    summary["rows"] = {"used": used, "left_out_no_consent": left_out}
+    summary["audit"] = {owner: verdict.sentence for owner, verdict in verdicts.items()}
+    with story.working("forging a copy of bank-b's log"):
+        summary["tampered_copy"] = _forge(scene, folders["bank-b"])
+
+
+def _extent(verdict: Verdict) -> str:
+    """What the verdict is about, or why it isn't a good one."""
+    report = verdict.report
+    if report["cause"]:
+        return str(report["cause"])
+    accesses = report["accesses_covered"]
+    covered = f", {accesses} accesses to data, each covered by agreement and consent" if accesses else ""
+    return f"{report['entries']:,} entries, chained and signed{covered}"
+
+
+def _forge(scene: Scene, folder: Path) -> str:
+    """Change one byte, verify; mend the checksum as a cleverer forger would, verify again."""
+    story, fingerprint = scene.story, scene.fingerprints["bank-b"]
+    copy = folder.parent / "bank-b-forged"
+    number = evidence.flip(folder, copy)
+    plain = evidence.verify(copy, fingerprint)
+    story.say("Now one byte of a copy of bank-b's log is changed: a digit of how many rows a job used.")
+    story.remark("proved", f"{plain.sentence}: {plain.report['cause']}")
+    evidence.mend(copy, folder, number)
+    mended = evidence.verify(copy, fingerprint)
+    story.remark("proved", f"with the checksum forged as well: {mended.sentence}: {mended.report['cause']}")
+    return plain.sentence

@@ -1,0 +1,74 @@
+"""A job that this node accepted, read back from its database: its spec, its agreement, the keys of its parties."""
+
+from dataclasses import dataclass
+
+from consortia_common.database import reading
+from consortia_common.documents.agreement import Agreement
+from consortia_common.documents.jobspec import JobSpec, Submission
+from consortia_crypto.keys import PublicIdentity
+from consortia_node import jobs as rules
+from consortia_node.agreement import ACTIVE
+from consortia_node.errors import RefusedError, StateError
+from consortia_node.store.agreements import AgreementStore
+from consortia_node.store.jobs import JobStore, StoredJob
+from consortia_node.tools import Tools
+
+ANALYST = "analyst"
+"""How letters and the log call whoever submitted the job."""
+
+
+@dataclass(frozen=True)
+class AcceptedJob:
+    """Everything a step needs to know about its job."""
+
+    job_id: str
+    spec: JobSpec
+    agreement: Agreement
+    agreement_state: str
+    analyst: str
+    """Fingerprint of whoever submitted it."""
+
+    def recipients(self) -> tuple[str, ...]:
+        """Whom the agreement lets this kind's result reach."""
+        return next(kind.recipients for kind in self.agreement.job_kinds if kind.kind == self.spec.kind)
+
+
+def load(tools: Tools, job_id: str) -> AcceptedJob:
+    """The job, if it is under way here. Raises StateError."""
+    with reading(tools.engine) as connection:
+        stored = JobStore(connection).get(job_id)
+    if stored is None or stored.state not in rules.UNDER_WAY:
+        raise StateError(
+            f"job {job_id[:80]} is not under way at {tools.institution}",
+            blame="the coordinator, which sent work for it",
+            remedy="submit the job again; a job that a node refused or ended never goes on",
+        )
+    return _read(tools, stored)
+
+
+def require_in_force(tools: Tools, job: AcceptedJob) -> None:
+    """Return if the agreement still covers the job at this moment. Raises RefusedError with the clause."""
+    if job.agreement_state != ACTIVE:
+        raise RefusedError("state", f"Agreement {job.agreement.short} is now {job.agreement_state}.")
+    if not job.agreement.valid_from <= tools.clock() < job.agreement.valid_until:
+        raise RefusedError("valid_until", f"The period of agreement {job.agreement.short} is over.")
+
+
+def identity(tools: Tools, job: AcceptedJob, whose: str) -> PublicIdentity:
+    """The identity of a party, or of ANALYST, that the agreement and the submission name by its fingerprint."""
+    party = job.agreement.party(whose)
+    if whose == ANALYST:
+        return tools.peers.get(job.analyst)
+    if party is None or whose not in job.spec.parties:
+        raise StateError(
+            f"{whose[:80]} has no part in job {job.job_id}",
+            blame="the coordinator, which named it",
+            remedy="submit the job again; if it persists, compare the institutions' logs",
+        )
+    return tools.peers.get(party.key)
+
+
+def _read(tools: Tools, stored: StoredJob) -> AcceptedJob:
+    submission = Submission.from_canonical(stored.submission, "the stored submission")
+    agreement = AgreementStore(tools.engine).find(stored.agreement)
+    return AcceptedJob(stored.job_id, submission.spec, agreement.agreement, agreement.state, submission.analyst)

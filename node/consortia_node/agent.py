@@ -1,0 +1,79 @@
+"""The node's answer to every task: which part of the node takes it, and what becomes of it.
+
+A step that fails or that the gate refuses ends the job here, with the reason on the log before it is said; other
+jobs go on. Every answer is stored with what it changed in one transaction, and only then sent.
+"""
+
+import threading
+from collections.abc import Callable
+from contextlib import nullcontext
+
+from consortia_common.content import Content
+from consortia_common.database import reading
+from consortia_crypto.errors import ConsortiaError
+from consortia_node import jobs as rules
+from consortia_node.answers import Answer, failed_by, refused_by
+from consortia_node.cohorts import Cohorts
+from consortia_node.compute import Compute
+from consortia_node.epochs import Epochs
+from consortia_node.errors import RefusedError, TotalRefusedError
+from consortia_node.notices import Notices
+from consortia_node.offers import Offers
+from consortia_node.store.jobs import JobStore
+from consortia_node.tools import Tools
+from consortia_proto.v1 import exchange_pb2 as pb
+
+Handler = Callable[[pb.Task, Content], Answer]
+
+
+class Agent:
+    """Takes tasks; ``handle`` is what the exchange calls, in several threads."""
+
+    def __init__(self, tools: Tools, notices: Notices) -> None:
+        self._tools = tools
+        self._cohorts = Cohorts(tools)
+        offers, epochs, compute = Offers(tools, self._cohorts), Epochs(tools), Compute(tools, self._cohorts)
+        self._compute = compute.step
+        self._deciding = threading.Lock()  # two offers at once must not spend one budget twice
+        self._handlers: dict[str, Handler] = {
+            "offer": offers.offer,
+            "close": offers.close,
+            "epoch.make": epochs.make,
+            "epoch.join": epochs.join,
+            "notice.statement": notices.receive,
+        }
+
+    def handle(self, task: pb.Task) -> pb.Reply:
+        """Do the task and store its answer."""
+        with self._deciding if task.step == "offer" else nullcontext():
+            answer = self._answer(task)
+            reply = answer.reply(task)
+            with self._tools.engine.begin() as connection:
+                answer.store(connection)
+                self._tools.tasks.answer(connection, task.task_id, reply.SerializeToString())
+        return reply
+
+    def _answer(self, task: pb.Task) -> Answer:
+        try:
+            content = Content.from_proto(task.content, "the coordinator")
+            return self._handlers.get(task.step, self._compute)(task, content)
+        except RefusedError as error:
+            return self._give_up(task, error, refused_by(error))
+        except ConsortiaError as error:
+            return self._give_up(task, error, failed_by(error))
+
+    def _give_up(self, task: pb.Task, error: ConsortiaError, failure: pb.Failure) -> Answer:
+        """Log why, and end the job here if it was under way."""
+        if not task.job_id:
+            self._tools.log.append("message.refused", reason=error.what, peer="coordinator", step=task.step)
+            return Answer(failure)
+        reason = error.detail if isinstance(error, TotalRefusedError) else error.what
+        self._tools.log.append("job.failed", job=task.job_id, reason=reason, step=task.step)
+        self._tools.workers.end(task.job_id)
+        self._cohorts.erase(task.job_id)
+        with reading(self._tools.engine) as connection:
+            stored = JobStore(connection).get(task.job_id)
+        if stored is None or stored.state not in rules.UNDER_WAY:
+            return Answer(failure)
+        now = self._tools.now_ms()
+        return Answer(failure, store=lambda c: JobStore(c).advance(task.job_id, rules.FAILED, now, error.what))

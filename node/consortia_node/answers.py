@@ -1,0 +1,35 @@
+"""What a handler hands back for a task: what to say, and what to store in the same transaction."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from consortia_common.content import Content
+from consortia_crypto.errors import ConsortiaError
+from consortia_node.errors import RefusedError
+from consortia_proto.v1 import exchange_pb2 as pb
+
+
+@dataclass(frozen=True)
+class Answer:
+    """``say`` is stored as the task's reply in the transaction in which ``store`` changes the database."""
+
+    say: Content | pb.Failure
+    store: Callable[[Connection], object] = lambda _: None
+
+    def reply(self, task: pb.Task) -> pb.Reply:
+        """The reply to ``task``."""
+        if isinstance(self.say, pb.Failure):
+            return pb.Reply(task_id=task.task_id, job_id=task.job_id, failure=self.say)
+        return pb.Reply(task_id=task.task_id, job_id=task.job_id, content=self.say.to_proto())
+
+
+def refused_by(error: RefusedError) -> pb.Failure:
+    """A refusal by the gate, with its clause."""
+    return pb.Failure(code="refused", what=error.what, blame=error.blame, remedy=error.remedy, clause=error.clause)
+
+
+def failed_by(error: ConsortiaError) -> pb.Failure:
+    """Anything else that went wrong."""
+    return pb.Failure(code="failed", what=error.what, blame=error.blame, remedy=error.remedy)

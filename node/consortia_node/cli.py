@@ -1,0 +1,108 @@
+"""``consortia node``: what a bank's IT does with its node."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from consortia_common import terminal
+
+_CONFIG = click.option(
+    "--config",
+    "config_file",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The node's settings file, node.toml.",
+)
+
+
+@click.group()
+def node() -> None:
+    """Set up and run an institution's node."""
+
+
+@node.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--institution", required=True, help="The institution's name in the network, as bank-a.")
+def init(folder: Path, institution: str) -> None:
+    """Make a node in the new FOLDER.
+
+    It gets fresh keys, commented settings, and places for data and log. Nothing leaves the folder.
+    """
+    from consortia_node import enrolment
+
+    settings_file = enrolment.create(folder, institution)
+    terminal.done(f"node of {institution} made in {folder}")
+    terminal.note(
+        f"Next: name your datasets in {settings_file}; ask the network's operator for an invitation; then run\n"
+        f"  consortia node enrol --config {settings_file} --invite FILE"
+    )
+
+
+@node.command()
+@_CONFIG
+@click.option(
+    "--invite",
+    "invitation_file",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The invitation file that the network's operator gave you.",
+)
+def enrol(config_file: Path, invitation_file: Path) -> None:
+    """Join a network, or renew the certificate.
+
+    Sends the public halves of the node's keys to the coordinator that the invitation names.
+    """
+    from consortia_common.joining import Invitation
+    from consortia_node import config, enrolment
+
+    invitation = Invitation.load(invitation_file)
+    joined = enrolment.enrol(config.load(config_file), invitation, lambda: datetime.now(UTC))
+    terminal.done(f"{invitation.institution} belongs to the network {invitation.network}")
+    terminal.facts({"this node": joined.own, "the coordinator": joined.coordinator})
+    terminal.note("Compare both fingerprints with the network's operator by telephone before you sign anything.")
+
+
+@node.command()
+@_CONFIG
+def run(config_file: Path) -> None:
+    """Run the node until it is stopped.
+
+    SIGTERM or Ctrl-C stops it in an orderly way; after anything else it goes on where it was.
+    """
+    from consortia_node import config
+
+    settings = config.load(config_file).require_enrolled()
+
+    from consortia_node import service
+
+    service.run(settings)
+
+
+@node.command()
+@_CONFIG
+def status(config_file: Path) -> None:
+    """Show what the running node is and does."""
+    import grpc
+
+    from consortia_common import rpc
+    from consortia_node import config
+    from consortia_proto.v1 import control_pb2, control_pb2_grpc
+
+    settings = config.load(config_file)
+    with (
+        grpc.insecure_channel(f"unix:{settings.control_socket}") as channel,
+        rpc.calling(f"the node of {settings.institution}"),
+    ):
+        found = control_pb2_grpc.ControlStub(channel).Status(control_pb2.StatusRequest(), timeout=10)
+    terminal.facts(
+        {
+            "network": found.network,
+            "institution": found.institution,
+            "fingerprint": found.fingerprint,
+            "connected": "yes" if found.connected else "no",
+            "datasets": ", ".join(found.datasets) or "none",
+            "running jobs": ", ".join(found.running_jobs) or "none",
+            "log entries": found.log_entries,
+        }
+    )

@@ -1,0 +1,177 @@
+"""The steps that compute: agreement checked, cohort formed, letter opened, worker run, outcome logged and kept.
+
+What the step keeps for the next one and what it says are stored in one transaction before anything is sent; if
+the node dies before that, the step runs again from the state before it.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from consortia_common import keyfiles, sealed
+from consortia_common.content import Content
+from consortia_common.database import reading
+from consortia_common.documents.model import LinearModel, Range
+from consortia_node import accepted
+from consortia_node import jobs as rules
+from consortia_node.accepted import ANALYST, AcceptedJob
+from consortia_node.answers import Answer
+from consortia_node.cohorts import Cohorts
+from consortia_node.config import ColumnSettings
+from consortia_node.errors import RefusedError
+from consortia_node.kinds import Step, step_of
+from consortia_node.letters import open_content, seal_for, seal_letter
+from consortia_node.offers import RESULT
+from consortia_node.step import StepRequest, StepResult
+from consortia_node.store.jobs import JobStore
+from consortia_node.store.models import ModelStore
+from consortia_node.tools import Tools
+from consortia_proto.v1 import content_pb2
+from consortia_proto.v1 import exchange_pb2 as pb
+
+SCORED = "scores.returned"
+"""The event that says how many customers were scored, which the agreement's budget counts."""
+RESULT_STEP = "result"
+"""The step named in the envelope of a result."""
+
+
+class Compute:
+    """Answers every step that a kind defines."""
+
+    def __init__(self, tools: Tools, cohorts: Cohorts) -> None:
+        self._tools = tools
+        self._cohorts = cohorts
+
+    def step(self, task: pb.Task, content: Content) -> Answer:
+        """Take one step of a job that is under way."""
+        job = accepted.load(self._tools, task.job_id)
+        accepted.require_in_force(self._tools, job)
+        step = step_of(job.spec.kind, task.step)
+        cohorts = self._cohorts.ready(job) if step.reads else {}
+        content = self._prepared(job, step, task, content)
+        result = self._tools.workers.run(self._request(job, task, content, cohorts))
+        said = self._said(job, task, result)
+
+        def store(connection: Connection) -> None:
+            jobs = JobStore(connection)
+            for name, value in result.values.items():
+                jobs.put(job.job_id, name, value)
+            if result.result is not None:
+                jobs.put(job.job_id, RESULT, hashlib.sha256(result.result).hexdigest().encode())
+                self._keep_model(connection, job, result.result)
+            for event in result.events:
+                if event.name == SCORED:
+                    jobs.set_scored_rows(job.job_id, event.detail["rows"])
+            if _state(jobs, job.job_id) == rules.ACCEPTED:
+                jobs.advance(job.job_id, rules.RUNNING, self._tools.now_ms())
+
+        return Answer(said, store=store)
+
+    def _prepared(self, job: AcceptedJob, step: Step, task: pb.Task, content: Content) -> Content:
+        """The request as the worker gets it: the letter opened; the opening of a sum is logged before it."""
+        if step.letter_from:
+            (sender,) = [party for party in job.spec.parties if party != self._tools.institution]
+            envelope = content.config.get("envelope")
+            return open_content(self._tools, job, step.letter_from, sender, envelope)
+        if sealed.holds_sealed(content):
+            self._tools.log.append(
+                "sum.opened", job=job.job_id, step=task.step, round=task.round, institutions=job.spec.parties
+            )
+        return content
+
+    def _request(self, job: AcceptedJob, task: pb.Task, content: Content, cohorts: dict[str, Path]) -> StepRequest:
+        settings = self._tools.settings
+        with reading(self._tools.engine) as connection:
+            values = JobStore(connection).values(job.job_id)
+            models = ModelStore(connection)
+            wanted = [models.get(name) for name in job.spec.parameters.models(self._tools.institution)]
+        return StepRequest(
+            job_id=job.job_id,
+            spec=job.spec.canonical(),
+            institution=self._tools.institution,
+            step=task.step,
+            turn=task.round,
+            min_cell=job.agreement.min_cell,
+            content=content.to_proto().SerializeToString(),
+            cohorts=cohorts,
+            values=values,
+            models={stored.name: stored.model.canonical() for stored in wanted if stored},
+            ranges={dataset.name: _ranges(dataset.columns) for dataset in settings.datasets},
+        )
+
+    def _said(self, job: AcceptedJob, task: pb.Task, result: StepResult) -> Content:
+        """What goes to the coordinator, once everything in the outcome is logged and sealed."""
+        content = Content.from_proto(content_pb2.Content.FromString(result.content), "this node's worker")
+        if sealed.holds_sealed(content):
+            digest = hashlib.sha256(result.content).hexdigest()
+            self._tools.log.append(
+                "update.sealed",
+                job=job.job_id,
+                step=task.step,
+                round=task.round,
+                digest=digest,
+                bytes=len(result.content),
+            )
+        for event in result.events:
+            self._tools.log.append(event.name, job=job.job_id, purpose=job.spec.purpose, **event.detail)
+        self._keep_files(job, result)
+        letters = {
+            f"envelope.{party}": seal_letter(self._tools, job, task.step, party, plaintext)
+            for party, plaintext in result.letters.items()
+        }
+        return Content(content.arrays, {**content.config, **letters, **self._report(job, result)}, content.metrics)
+
+    def _report(self, job: AcceptedJob, result: StepResult) -> dict[str, bytes]:
+        """The result sealed to the analyst, by the party that the kind names and if the agreement says so."""
+        reporter = job.spec.parameters.reporter(job.spec.parties)
+        if result.result is None or self._tools.institution != reporter or "analyst" not in job.recipients():
+            return {}
+        self._tools.log.append(
+            "result.sealed",
+            job=job.job_id,
+            purpose=job.spec.purpose,
+            recipient=ANALYST,
+            digest=hashlib.sha256(result.result).hexdigest(),
+        )
+        analyst = accepted.identity(self._tools, job, ANALYST)
+        sealed_result = seal_for(self._tools, job, RESULT_STEP, ANALYST, analyst, result.result)
+        return {"envelope.analyst": sealed_result}
+
+    def _keep_files(self, job: AcceptedJob, result: StepResult) -> None:
+        """Files for this institution alone, where the agreement lets the data owner have the result."""
+        if not result.files:
+            return
+        if not {"data_owner", "parties"} & set(job.recipients()):
+            raise RefusedError(
+                "job_kinds.recipients", f"The agreement does not let the data owner have a {job.spec.kind} result."
+            )
+        for name, data in result.files.items():
+            folder = keyfiles.make_folder(self._tools.settings.folder / "results" / job.job_id)
+            keyfiles.write_file(folder / name, data)
+
+    def _keep_model(self, connection: Connection, job: AcceptedJob, result: bytes) -> None:
+        """A model that the parties may have becomes one of this institution's models, named like its job."""
+        document = json.loads(result).get("model")
+        if document is None or "parties" not in job.recipients():
+            return
+        model = LinearModel.from_value(document, "the trained model")
+        self._tools.log.append(
+            "model.added", job=job.job_id, model=job.job_id, digest=model.hash(), origin=job.job_id
+        )
+        ModelStore(connection).put(job.job_id, model, job.job_id)
+
+
+def _state(jobs: JobStore, job_id: str) -> str:
+    stored = jobs.get(job_id)
+    return stored.state if stored else ""
+
+
+def _ranges(columns: Mapping[str, ColumnSettings]) -> dict[str, Range]:
+    return {
+        name: (column.low, column.high)
+        for name, column in columns.items()
+        if column.low is not None and column.high is not None
+    }

@@ -1,0 +1,151 @@
+"""The node's settings: ``node.toml`` in the node's folder, ``CONSORTIA_NODE__…`` over it.
+
+Where the node belongs (network and coordinator's address) is learned at enrolment and kept in ``network.json``
+beside the keys; the file may override the address, for instance where a firewall maps it.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from consortia_common import keyfiles
+from consortia_common.documents.base import ColumnName, Name
+from consortia_common.settings import Address, LocalPath, NetworkName, Settings, Table
+from consortia_crypto import canonical
+from consortia_crypto.errors import EncodingError
+from consortia_node.errors import NotEnrolledError
+
+MEMBERSHIP_FILE = "network.json"
+NODE_NAME = "node"
+"""The name in the certificate of an institution's node; there is one node per institution."""
+
+
+class ColumnSettings(Table):
+    """One column of a dataset, as jobs may see it."""
+
+    type: Literal["number", "category", "label"]
+    low: float | None = None
+    """Smallest value that the column can hold, publicly known; scales features for encrypted scoring."""
+    high: float | None = None
+    """Largest value."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        """A range has two ends, in order."""
+        if (self.low is None) != (self.high is None):
+            raise ValueError("low and high are given together or not at all")
+        if self.low is not None and self.high is not None and self.low >= self.high:
+            raise ValueError("low must be below high")
+        return self
+
+
+class DatasetSettings(Table):
+    """A table that the institution offers to jobs under its agreements."""
+
+    name: Name
+    path: LocalPath
+    """A Parquet or CSV file, or a DuckDB database."""
+    subject: ColumnName
+    """The column with the institution's own customer number; never leaves the node."""
+    columns: Annotated[dict[ColumnName, ColumnSettings], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        """The customer number is no column for jobs."""
+        if self.subject in self.columns:
+            raise ValueError("the subject column can't be offered to jobs as well")
+        return self
+
+
+class NodeSettings(Settings):
+    """See the commented sample that ``consortia node init`` writes."""
+
+    PART: ClassVar[str] = "NODE"
+
+    institution: Name
+    network: NetworkName | Literal[""] = ""
+    coordinator: Address | Literal[""] = ""
+    """Where the node dials; from enrolment unless set."""
+    heartbeat_seconds: Annotated[float, Field(ge=0.1, le=60)] = 5.0
+    """Longest silence on the connection before a sign of life is sent."""
+    worker_memory_mib: Annotated[int, Field(ge=256, le=1 << 20)] = 4096
+    """Most memory that one job's worker process may take."""
+    worker_seconds: Annotated[int, Field(ge=1, le=7 * 86_400)] = 3600
+    """Longest that one step of a job may compute."""
+    metrics_listen: Address | None = None
+    """Where Prometheus may fetch metrics; none unless set."""
+    datasets: tuple[DatasetSettings, ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        """Dataset names are unique."""
+        names = [dataset.name for dataset in self.datasets]
+        if len(set(names)) != len(names):
+            raise ValueError("datasets: two have one name")
+        return self
+
+    @property
+    def identity_file(self) -> Path:
+        """The node's private identity."""
+        return self.folder / "identity.key"
+
+    @property
+    def coordinator_file(self) -> Path:
+        """The coordinator's public identity, from enrolment."""
+        return self.folder / "coordinator.json"
+
+    @property
+    def audit_folder(self) -> Path:
+        """The node's audit log."""
+        return self.folder / "log"
+
+    @property
+    def database_file(self) -> Path:
+        """The node's database."""
+        return self.folder / "node.db"
+
+    @property
+    def control_socket(self) -> Path:
+        """Where the institution's own people command the running node."""
+        return self.folder / "control.sock"
+
+    def dataset(self, name: str) -> DatasetSettings | None:
+        """The dataset of that name."""
+        return next((dataset for dataset in self.datasets if dataset.name == name), None)
+
+    def require_enrolled(self) -> Self:
+        """These settings, if the node belongs to a network. Raises NotEnrolledError."""
+        if not (self.network and self.coordinator and self.coordinator_file.exists()):
+            raise NotEnrolledError(
+                "this node does not belong to a network yet",
+                blame="whoever set it up",
+                remedy=_ENROL,
+            )
+        return self
+
+
+def load(path: Path) -> NodeSettings:
+    """The node's settings, with what enrolment taught it. Raises SettingsError."""
+    folder = NodeSettings.load(path).folder
+    return NodeSettings.load(path, defaults=_membership(folder / MEMBERSHIP_FILE))
+
+
+def save_membership(folder: Path, network: str, coordinator: str) -> None:
+    """Keep where the node belongs."""
+    document = {"network": network, "coordinator": coordinator}
+    keyfiles.write_file(folder / MEMBERSHIP_FILE, canonical.encode(document))
+
+
+def _membership(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        return dict(canonical.decode(keyfiles.read_file(path)))
+    except (EncodingError, ValueError, TypeError) as error:
+        raise NotEnrolledError(
+            f"{path} does not say where this node belongs", blame="whoever changed the file", remedy=_ENROL
+        ) from error
+
+
+_ENROL = "ask the network's operator for an invitation, then run `consortia node enrol`"

@@ -1,0 +1,180 @@
+"""The control socket: how an institution's own people command their running node.
+
+A Unix socket in the node's folder, which only the node's operating-system user can enter; nothing of it can be
+reached from a network. The running node is the one writer of its log and its database, so every command that
+changes something comes through here, and what it changes is logged before it takes effect.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from consortia_common import rpc
+from consortia_common.database import reading
+from consortia_common.documents.agreement import Agreement
+from consortia_common.documents.base import utc
+from consortia_common.documents.model import LinearModel
+from consortia_node.consent import Change, ConsentRecord, milliseconds
+from consortia_node.notices import Notices
+from consortia_node.sources.consent_file import read_consents
+from consortia_node.store.agreements import StoredAgreement
+from consortia_node.store.consents import ConsentStore, Imported
+from consortia_node.store.jobs import JobStore
+from consortia_node.store.models import IMPORTED, ModelStore, StoredModel
+from consortia_node.tools import Tools
+from consortia_proto.v1 import control_pb2 as pb
+from consortia_proto.v1 import control_pb2_grpc, network_pb2
+
+Publish = Callable[[network_pb2.Statement], Awaitable[None]]
+"""Hands a statement to the coordinator, which relays it."""
+
+
+@rpc.guarded
+class ControlService(control_pb2_grpc.ControlServicer):
+    """Serves the control socket; whoever can open it may command."""
+
+    def __init__(self, tools: Tools, notices: Notices, publish: Publish, is_connected: Callable[[], bool]) -> None:
+        self._tools = tools
+        self._notices = notices
+        self._publish = publish
+        self._is_connected = is_connected
+        self._consents = ConsentStore(tools.engine)
+
+    async def Status(self, request: pb.StatusRequest, context: Any) -> pb.NodeStatus:
+        """What the node is and does."""
+        del request, context
+        return await asyncio.to_thread(self._status)
+
+    async def ImportConsent(self, request: pb.ImportConsentRequest, context: Any) -> pb.ImportConsentResponse:
+        """Take over a consent table, all of it or nothing."""
+        del context
+        report = await asyncio.to_thread(
+            self._consents.import_rows, read_consents(Path(request.path)), self._log_import
+        )
+        return pb.ImportConsentResponse(counts=report.counts, log_entry=self._tools.log.size - 1)
+
+    async def SetConsent(self, request: pb.SetConsentRequest, context: Any) -> pb.ConsentView:
+        """Change one customer's consent; the jobs that have used the customer's row come back with it."""
+        del context
+        return await asyncio.to_thread(self._set_consent, request)
+
+    async def ShowConsent(self, request: pb.ShowConsentRequest, context: Any) -> pb.ConsentView:
+        """One customer's consent records."""
+        del context
+        return await asyncio.to_thread(self._view, request.subject)
+
+    async def ProposeAgreement(self, request: pb.ProposeAgreementRequest, context: Any) -> pb.AgreementView:
+        """Sign an agreement for this institution and send it to the other parties."""
+        del context
+        agreement = Agreement.from_canonical(request.document, "the agreement")
+        await self._publish(await asyncio.to_thread(self._notices.propose, agreement))
+        return self._agreement(agreement.reference)
+
+    async def SignAgreement(self, request: pb.SignAgreementRequest, context: Any) -> pb.AgreementView:
+        """Sign an agreement that another party proposed, and tell the other parties."""
+        del context
+        await self._publish(await asyncio.to_thread(self._notices.sign, request.reference))
+        return self._agreement(request.reference)
+
+    async def ListAgreements(self, request: pb.ListAgreementsRequest, context: Any) -> pb.AgreementList:
+        """Every agreement that this node knows."""
+        del request, context
+        return pb.AgreementList(agreements=[_agreement_view(stored) for stored in self._notices.all()])
+
+    async def AddModel(self, request: pb.AddModelRequest, context: Any) -> pb.ModelView:
+        """Keep a model of the institution's own under a name."""
+        del context
+        return await asyncio.to_thread(self._add_model, request)
+
+    async def ListModels(self, request: pb.ListModelsRequest, context: Any) -> pb.ModelList:
+        """Every model that this node keeps."""
+        del request, context
+        with reading(self._tools.engine) as connection:
+            return pb.ModelList(models=[_model_view(stored) for stored in ModelStore(connection).all()])
+
+    def _status(self) -> pb.NodeStatus:
+        with reading(self._tools.engine) as connection:
+            running = JobStore(connection).under_way()
+        return pb.NodeStatus(
+            network=self._tools.settings.network,
+            institution=self._tools.institution,
+            fingerprint=self._tools.identity.public.fingerprint,
+            connected=self._is_connected(),
+            datasets=[dataset.name for dataset in self._tools.settings.datasets],
+            log_entries=self._tools.log.size,
+            running_jobs=[job.job_id for job in running],
+        )
+
+    def _log_import(self, report: Imported) -> None:
+        for purpose, counts in report.in_force.items():
+            self._tools.log.append("consent.imported", purpose=purpose, root=report.root, **counts)
+
+    def _set_consent(self, request: pb.SetConsentRequest) -> pb.ConsentView:
+        change = Change(request.state, milliseconds(self._tools.clock()), request.notice or None)
+        self._consents.change(request.subject, request.purpose, change, self._log_change)
+        return self._view(request.subject)
+
+    def _log_change(self, record: ConsentRecord) -> None:
+        self._tools.log.append(
+            "consent.changed",
+            subject=record.pseudonym,
+            purpose=record.purpose,
+            decision=record.state,
+            effective_at=_moment(record.effective_ms),
+            record=record.hash().hex(),
+            notice=record.notice,
+        )
+
+    def _view(self, subject: str) -> pb.ConsentView:
+        records = self._consents.records(subject)
+        with reading(self._tools.engine) as connection:
+            reached = JobStore(connection).reached_by(subject)
+        return pb.ConsentView(
+            pseudonym=records[0].pseudonym if records else "",
+            records=[_consent_state(record) for record in records],
+            reached_jobs=reached,
+        )
+
+    def _agreement(self, reference: str) -> pb.AgreementView:
+        found = next(stored for stored in self._notices.all() if stored.agreement.reference.startswith(reference))
+        return _agreement_view(found)
+
+    def _add_model(self, request: pb.AddModelRequest) -> pb.ModelView:
+        model = LinearModel.from_canonical(request.document, "the model")
+        self._tools.log.append("model.added", model=request.name, digest=model.hash(), origin=IMPORTED)
+        with self._tools.engine.begin() as connection:
+            ModelStore(connection).put(request.name, model, IMPORTED)
+        return _model_view(StoredModel(request.name, model, IMPORTED))
+
+
+def _consent_state(record: ConsentRecord) -> pb.ConsentState:
+    until = record.valid_until_ms
+    return pb.ConsentState(
+        purpose=record.purpose,
+        state=record.state,
+        effective_at=_moment(record.effective_ms),
+        valid_until="" if until is None else _moment(until),
+        notice=record.notice,
+    )
+
+
+def _agreement_view(stored: StoredAgreement) -> pb.AgreementView:
+    return pb.AgreementView(
+        reference=stored.agreement.reference,
+        state=stored.state,
+        signed_by=sorted(stored.signatures),
+        missing=stored.missing,
+        document=stored.agreement.canonical(),
+    )
+
+
+def _model_view(stored: StoredModel) -> pb.ModelView:
+    return pb.ModelView(
+        name=stored.name, digest=stored.model.hash(), origin=stored.origin, features=stored.model.features
+    )
+
+
+def _moment(unix_ms: int) -> str:
+    return utc(datetime.fromtimestamp(unix_ms / 1000, UTC))

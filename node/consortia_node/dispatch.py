@@ -1,0 +1,101 @@
+"""Hands journalled tasks to their handler: one job's in the order in which they came, several jobs' side by side.
+
+Trusted for: every task gets an answer that names it, whatever the handler does; an error of ours is passed on with
+its explanation, any other only as the fact that there was one. A task whose answer can't be stored stays pending
+and is handed over again at the next start.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from consortia_common import logs
+from consortia_common.errors import ExchangeError
+from consortia_crypto.errors import ConsortiaError
+from consortia_node.store.tasks import Pending, TaskStore
+from consortia_proto.v1 import exchange_pb2 as pb
+
+Handler = Callable[[pb.Task], pb.Reply]
+"""Does a task and says what came of it; it may have stored that answer itself. Called in worker threads."""
+
+
+class Dispatcher:
+    """Runs the handler for what it is given. Every method may be called from any thread."""
+
+    def __init__(self, store: TaskStore, handler: Handler, threads: int, answered: Callable[[], None]) -> None:
+        self._store = store
+        self._handler = handler
+        self._answered = answered
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="task")
+        self._lock = threading.Condition()
+        self._queues: dict[str, deque[str]] = {}
+        self._closed = False
+
+    def submit(self, task: Pending) -> None:
+        """Hand over a task of the journal behind the others of its job."""
+        with self._lock:
+            if self._closed:
+                return
+            queue = self._queues.get(task.job_id)
+            if queue is not None:
+                queue.append(task.task_id)
+                return
+            self._queues[task.job_id] = deque([task.task_id])
+            self._pool.submit(self._work, task.job_id)
+
+    def close(self, seconds: float) -> bool:
+        """Begin no other task and wait for those under way; whether all ended in time.
+
+        What was not begun is pending at the next start.
+        """
+        with self._lock:
+            self._closed = True
+            ended = self._lock.wait_for(lambda: not self._queues, seconds)
+        self._pool.shutdown(wait=ended)
+        return ended
+
+    def _work(self, job_id: str) -> None:
+        while task_id := self._next(job_id):
+            try:
+                self._do(self._store.task(task_id))
+            except Exception as error:  # the journal itself failed: nothing can be answered now
+                logs.failure("task.unanswered", error, task_id=task_id, job_id=job_id)
+
+    def _next(self, job_id: str) -> str:
+        with self._lock:
+            queue = self._queues[job_id]
+            if queue and not self._closed:
+                return queue.popleft()
+            del self._queues[job_id]
+            self._lock.notify_all()
+            return ""
+
+    def _do(self, task: pb.Task) -> None:
+        reply = self._reply(task)
+        reply.task_id, reply.job_id = task.task_id, task.job_id
+        try:
+            self._store.answer(None, task.task_id, reply.SerializeToString())
+        except ExchangeError as error:  # too large: say so instead
+            self._store.answer(None, task.task_id, _failure(task, error).SerializeToString())
+        self._answered()
+
+    def _reply(self, task: pb.Task) -> pb.Reply:
+        try:
+            return self._handler(task)
+        except Exception as error:  # whatever a handler meets, its task gets an answer
+            logs.failure("task.failed", error, task_id=task.task_id, job_id=task.job_id, step=task.step)
+            return _failure(task, error if isinstance(error, ConsortiaError) else _unexpected())
+
+
+def _failure(task: pb.Task, error: ConsortiaError) -> pb.Reply:
+    failure = pb.Failure(code="failed", what=error.what, blame=error.blame, remedy=error.remedy)
+    return pb.Reply(task_id=task.task_id, job_id=task.job_id, failure=failure)
+
+
+def _unexpected() -> ConsortiaError:
+    return ConsortiaError(
+        "the step stopped on an error that the node did not expect",
+        blame="the node",
+        remedy="its operator finds the place in the node's process log, as task.failed",
+    )

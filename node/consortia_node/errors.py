@@ -1,0 +1,63 @@
+"""The family that the node raises."""
+
+from consortia_crypto.errors import ConsortiaError
+
+
+class NodeError(ConsortiaError):
+    """The base of this package's errors."""
+
+
+class NotEnrolledError(NodeError):
+    """A node that was asked to work before it belongs to a network, or whose membership has run out."""
+
+
+class StateError(NodeError):
+    """Something that is not in the state that the change needs."""
+
+
+class AgreementError(NodeError):
+    """An agreement, or a signature under one, that this node can't rely on."""
+
+
+class ConsentError(NodeError):
+    """A change of consent that the records do not allow."""
+
+
+class SourceError(NodeError):
+    """A table of the institution's own that can't be read as it is configured."""
+
+
+class StoreError(NodeError):
+    """Something that the node's database does not hold, or holds already."""
+
+
+class StepError(NodeError):
+    """A step of a job that can't be taken as it was asked."""
+
+
+class TotalRefusedError(StepError):
+    """A sealed total that did not open as it must. ``detail`` says why and stays here.
+
+    Whoever alters ciphertexts and is told what became of each learns the key bit by bit; so the coordinator hears
+    only that the total was refused, and the job and its key end with it.
+    """
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(
+            "the sealed total was refused",
+            blame="the coordinator, or an institution whose upload was not what its policy asks",
+            remedy="compare the institutions' logs of this round, then submit the job again",
+        )
+        self.detail = detail
+
+
+class RefusedError(NodeError):
+    """The gate said no, citing a clause of the agreement."""
+
+    def __init__(self, clause: str, sentence: str) -> None:
+        super().__init__(
+            sentence,
+            blame="the job, which asks for what the agreement does not allow",
+            remedy="change the job spec, or have the parties sign a new version of the agreement",
+        )
+        self.clause = clause

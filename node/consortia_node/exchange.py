@@ -1,0 +1,222 @@
+"""The node's end of the exchange: dials out, stays connected, journals tasks and returns their answers.
+
+Trusted for: a task is on disk before it is acknowledged and handed to its handler once per start until it has an
+answer; an answer is on disk before it is sent and is sent until it is acknowledged. A connection that breaks is
+made anew, with fresh credentials, after a delay that doubles up to a cap and is spread by chance, for as long as
+the node runs: being refused is reported, not final, because the other end's operator may correct it.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import grpc.aio
+from google.protobuf.message import DecodeError
+
+from consortia_common import logs, rpc
+from consortia_common.link import GRACE_SECONDS, Link, read_hello
+from consortia_common.stream import MESSAGE_LIMIT, VERSION, Message, Receiver, refusal
+from consortia_crypto.errors import ConsortiaError
+from consortia_node.dispatch import Dispatcher, Handler
+from consortia_node.store.tasks import Pending, TaskStore
+from consortia_proto.v1 import exchange_pb2 as pb
+from consortia_proto.v1.exchange_pb2_grpc import ExchangeStub
+
+COORDINATOR = "the coordinator"
+CONNECTED = "connected"
+DISCONNECTED = "disconnected"
+STEADY_SECONDS = 30.0
+"""A connection that lasted this long was good: the next delay is the shortest again."""
+HEARTBEAT_RANGE = 0.05, 300.0
+"""Seconds; what a coordinator may ask for."""
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Backoff:
+    """How long to wait before dialling again, in seconds."""
+
+    first: float = 0.5
+    most: float = 30.0
+
+    def delay(self, attempt: int, chance: float) -> float:
+        """Before the ``attempt``-th try in a row (from 0); ``chance`` in [0, 1) spreads it over its upper half."""
+        longest = min(self.first * 2.0 ** min(attempt, 32), self.most)
+        return longest * (1 + chance) / 2
+
+
+@dataclass(frozen=True)
+class NodeExchangeSettings:
+    """``limit`` is the largest message in bytes, ``threads`` how many jobs have a step under way at a time,
+    ``linger`` how many seconds a stop waits for steps under way.
+    """  # fmt: skip
+
+    network: str
+    software: str
+    limit: int = MESSAGE_LIMIT
+    threads: int = 4
+    linger: float = 10.0
+    backoff: Backoff = field(default_factory=Backoff)
+
+
+def log_state(state: str, reason: str) -> None:
+    """The process log's line for a change of state."""
+    logs.event(f"exchange.{state}", peer=COORDINATOR, reason=reason)
+
+
+@dataclass(frozen=True)
+class _CoordinatorEnd:
+    """What the link to the coordinator does with messages: the journal, and the handler behind it."""
+
+    store: TaskStore
+    dispatcher: Dispatcher
+    wake: Callable[[], None]
+
+    def outgoing(self) -> Message | None:
+        return self.store.unsent()
+
+    def acknowledged(self, message: Message) -> None:
+        self.store.delivered(message.message_id)
+
+    def received(self, message: Message) -> None:
+        try:
+            task = pb.Task.FromString(message.data)
+        except DecodeError as error:
+            raise refusal("a task can't be decoded", COORDINATOR) from error
+        if task.task_id != message.message_id:
+            raise refusal("a task came under another task's id", COORDINATOR)
+        if self.store.receive(task):
+            self.dispatcher.submit(Pending(task.task_id, task.job_id))
+        else:
+            self.wake()  # its answer may have to be sent again
+
+
+class NodeExchange:
+    """Runs in one event loop. ``connect`` makes a channel each time, so that renewed certificates are shown."""
+
+    def __init__(
+        self,
+        connect: Callable[[], grpc.aio.Channel],
+        store: TaskStore,
+        on_task: Handler,
+        settings: NodeExchangeSettings,
+        *,
+        on_state: Callable[[str, str], None] = log_state,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._connect = connect
+        self._store = store
+        self._settings = settings
+        self._on_state = on_state
+        self._sleep = sleep
+        self._chance = chance
+        self._dispatcher = Dispatcher(store, on_task, settings.threads, self._wake)
+        self._stopping = asyncio.Event()
+        self._link: Link | None = None
+        self._state = "", ""
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a live stream now. From any thread."""
+        return self._link is not None
+
+    async def run(self) -> None:
+        """Take up what was left unanswered, then stay connected until ``stop``."""
+        for task in await asyncio.to_thread(self._store.pending):
+            self._dispatcher.submit(task)
+        attempt = 0
+        while not self._stopping.is_set():
+            began = asyncio.get_running_loop().time()
+            self._note(DISCONNECTED, await self._attach())
+            lasted = asyncio.get_running_loop().time() - began
+            attempt = 0 if lasted >= STEADY_SECONDS else attempt
+            await self._unless_stopping(self._pause(attempt))
+            attempt += 1
+        await asyncio.to_thread(self._dispatcher.close, self._settings.linger)
+
+    def stop(self, reason: str = "the node is stopping") -> None:
+        """Say Bye and let ``run`` return. Call it in the event loop."""
+        self._stopping.set()
+        if self._link is not None:
+            self._link.close(reason)
+
+    async def _attach(self) -> str:
+        """One connection, from dialling to its end; why it ended."""
+        try:
+            channel = self._connect()
+        except ConsortiaError as error:
+            return error.what
+        call = ExchangeStub(channel).Attach()
+        try:
+            return await self._converse(call)
+        except ConsortiaError as error:
+            return error.what
+        except Exception as error:  # the journal, say: its disk may have room again at the next try
+            logs.failure("exchange.failed", error)
+            return "the node met an error that it did not expect"
+        finally:
+            await _hang_up(call)
+            await channel.close()
+
+    async def _converse(self, call: Any) -> str:
+        receiver = Receiver(COORDINATOR, self._settings.network, self._settings.limit)
+        heartbeat = await self._unless_stopping(self._greet(call, receiver))
+        if heartbeat is None or self._stopping.is_set():
+            return "the node is stopping"
+        end = _CoordinatorEnd(self._store, self._dispatcher, self._wake)
+        self._link = Link(call, receiver, end, COORDINATOR, heartbeat)
+        try:
+            self._note(CONNECTED, "")
+            return (await self._link.run()).reason
+        finally:
+            self._link = None
+
+    async def _greet(self, call: Any, receiver: Receiver) -> float:
+        """Exchange Hellos; the seconds between heartbeats that the coordinator asks for."""
+        hello = pb.Hello(version=VERSION, network=self._settings.network, software=self._settings.software)
+        with rpc.calling(COORDINATOR):
+            await call.write(pb.Frame(hello=hello))
+        heartbeat = (await read_hello(call, receiver, COORDINATOR)).heartbeat_ms / 1000
+        shortest, longest = HEARTBEAT_RANGE
+        if not shortest <= heartbeat <= longest:
+            raise refusal(f"it asks for a heartbeat every {heartbeat} seconds", COORDINATOR)
+        return heartbeat
+
+    async def _pause(self, attempt: int) -> None:
+        await self._sleep(self._settings.backoff.delay(attempt, self._chance()))
+
+    async def _unless_stopping(self, work: Coroutine[Any, Any, _T]) -> _T | None:
+        """What ``work`` comes to, or None if the node stops first."""
+        task, stopping = asyncio.create_task(work), asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait((task, stopping), return_when=asyncio.FIRST_COMPLETED)
+            return task.result() if task.done() else None
+        finally:
+            task.cancel()
+            stopping.cancel()
+            await asyncio.gather(task, stopping, return_exceptions=True)
+
+    def _wake(self) -> None:
+        link = self._link
+        if link is not None:
+            link.wake()
+
+    def _note(self, state: str, reason: str) -> None:
+        """Report a change of state, and not the same state again at each try."""
+        if (state, reason) != self._state:
+            self._state = state, reason
+            self._on_state(state, reason)
+
+
+async def _hang_up(call: Any) -> None:
+    """Let the other end finish, so that it reads our last frame, but not for long."""
+    with suppress(Exception):
+        async with asyncio.timeout(GRACE_SECONDS):
+            await call.done_writing()
+            await call.code()
+    call.cancel()

@@ -1,0 +1,170 @@
+"""``train`` at the institution: standardise by federated moments, descend locally, seal the update, open the sum.
+
+Every institution opens the same sums and takes the same server step, so all hold the same model after each round
+without telling anybody. An update is sealed as its weighted difference from the model of the round; the last
+word is the weight itself, rows relative to the spec's public ``max_rows``.
+"""
+
+from collections.abc import Mapping
+from typing import cast
+
+import numpy as np
+
+from consortia_common.content import Content
+from consortia_common.documents.kinds.train import SCORE_BINS, Parameters
+from consortia_common.documents.model import LinearModel
+from consortia_crypto.sum.quantise import dequantise, quantise
+from consortia_node.errors import StepError
+from consortia_node.kinds import Floats, Outcome, Step, Work
+from consortia_node.logistic import (
+    LOSS_UNIT,
+    Training,
+    area_under_curve,
+    descend,
+    histogram,
+    loss_words,
+    probabilities,
+)
+from consortia_node.moments import fixed_point, moment_words, moments, rounded
+
+_MEANS, _SCALES, _MODEL, _ROWS = "train.means", "train.scales", "train.model", "train.rows"
+
+
+def sum_moments(work: Work, request: Content) -> Outcome:
+    """Seal the number of rows and the moments of every feature."""
+    del request
+    parameters = _parameters(work)
+    features = work.matrix(parameters.dataset, parameters.features)
+    words = moment_words(fixed_point(features, parameters.decimals))
+    return Outcome(content=work.seal("moments", np.concatenate([[len(features)], words])))
+
+
+def train(work: Work, request: Content) -> Outcome:
+    """Take in the last sum, descend on the institution's own rows, seal the update."""
+    parameters = _parameters(work)
+    if work.turn == 1:
+        _standardise_by(work, request)
+    else:
+        _take_in(work, request, work.turn - 1)
+    features, labels = _rows(work, parameters.dataset)
+    model = _vector(work, _MODEL)
+    training = Training(parameters.local_steps, float(parameters.learning_rate), float(parameters.l2))
+    update = descend(model, features, labels, training) - model
+    return Outcome(content=work.seal("update", _weighted(work, update, len(labels)), work.turn))
+
+
+def evaluate(work: Work, request: Content) -> Outcome:
+    """Take in the last update and seal histograms of the test part's scores."""
+    _take_in(work, request, _parameters(work).rounds)
+    features, labels = _rows(work, str(_parameters(work).test_dataset))
+    scores = probabilities(_vector(work, _MODEL), features)
+    words = np.append(histogram(scores, labels, SCORE_BINS), loss_words(scores, labels))
+    return Outcome(content=work.seal("evaluation", words))
+
+
+def conclude(work: Work, request: Content) -> Outcome:
+    """The result: the model, and how it did on all test parts together."""
+    evaluation = {}
+    if _parameters(work).test_dataset:
+        total = work.open("evaluation", request)
+        rows = int(total[:-1].sum())
+        evaluation = {
+            "rows": rows,
+            "auc": rounded(area_under_curve(total[:-1])),
+            "log_loss": rounded(int(total[-1]) / LOSS_UNIT / rows),
+        }
+    else:
+        _take_in(work, request, _parameters(work).rounds)
+    return Outcome(
+        result={
+            "kind": "train",
+            "parties": list(work.spec.parties),
+            "rows": int(_vector(work, _ROWS)[0]),
+            "model": _document(work),
+            "evaluation": evaluation,
+        }
+    )
+
+
+def _standardise_by(work: Work, total: Content) -> None:
+    """Open the moments; start from a model of zeros."""
+    parameters = _parameters(work)
+    words = work.open("moments", total)
+    found = moments(int(words[0]), words[1:], parameters.decimals)
+    _keep(work, _ROWS, np.array([float(words[0])]))
+    _keep(work, _MEANS, np.array([item.mean for item in found]))
+    _keep(work, _SCALES, np.array([item.deviation or 1.0 for item in found]))
+    _keep(work, _MODEL, np.zeros(len(parameters.features) + 1))
+
+
+def _take_in(work: Work, total: Content, turn: int) -> None:
+    """Open the sum of round ``turn``'s updates and take the strategy's server step with their weighted mean."""
+    parameters = _parameters(work)
+    limit = work.limit("update")
+    words = work.open("update", total, turn)
+    weight = float(dequantise(words[-1:], 1.0, limit)[0])
+    if weight <= 0:
+        raise StepError(
+            "the sum of the updates' weights is not positive",
+            blame="an institution that took part in the round",
+            remedy="compare the institutions' logs of this round",
+        )
+    mean = dequantise(words[:-1], float(parameters.clip), limit) / weight
+    _keep(work, _MODEL, work.server_step(_vector(work, _MODEL), mean))
+
+
+def _weighted(work: Work, update: Floats, rows: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    parameters = _parameters(work)
+    if rows > parameters.max_rows:
+        raise StepError(
+            f"there are more rows with consent here than the spec's max_rows of {parameters.max_rows}",
+            blame="the job spec",
+            remedy="submit the job again with a larger max_rows",
+        )
+    clip, limit, weight = float(parameters.clip), work.limit("update"), rows / parameters.max_rows
+    bounded = np.clip(update, -clip, clip) if np.isfinite(update).all() else update
+    return np.append(quantise(weight * bounded, clip, limit), quantise(np.array([weight]), 1.0, limit))
+
+
+def _rows(work: Work, dataset: str) -> tuple[Floats, Floats]:
+    parameters = _parameters(work)
+    table = work.matrix(dataset, (*parameters.features, parameters.label))
+    labels = table[:, -1]
+    if not np.isin(labels, (0.0, 1.0)).all():
+        raise StepError(
+            f"the label column of {dataset} holds something other than 0 and 1",
+            blame="this institution's dataset",
+            remedy="prepare the column so that it is 1 where the event happened and 0 elsewhere",
+        )
+    return (table[:, :-1] - _vector(work, _MEANS)) / _vector(work, _SCALES), labels
+
+
+def _document(work: Work) -> dict[str, object]:
+    model = [rounded(value) for value in _vector(work, _MODEL)]
+    return LinearModel.from_numbers(
+        _parameters(work).features,
+        model[:-1],
+        model[-1],
+        [rounded(value) for value in _vector(work, _MEANS)],
+        [rounded(value) for value in _vector(work, _SCALES)],
+    ).model_dump(mode="json")
+
+
+def _keep(work: Work, name: str, vector: Floats) -> None:
+    work.values[name] = vector.astype("<f8").tobytes()
+
+
+def _vector(work: Work, name: str) -> Floats:
+    return np.frombuffer(work.values[name], "<f8").astype(np.float64)
+
+
+def _parameters(work: Work) -> Parameters:
+    return cast("Parameters", work.spec.parameters)
+
+
+STEPS: Mapping[str, Step] = {
+    "query.moments": Step(sum_moments, reads=True),
+    "train": Step(train, reads=True),
+    "evaluate": Step(evaluate, reads=True),
+    "query.conclude": Step(conclude),
+}

@@ -1,0 +1,67 @@
+"""Letters between the parties of one job: sealed, opened and logged; always logged first.
+
+A letter's place (job, step, turn, sender, recipient) is bound into its envelope, so that the coordinator can
+neither redirect it nor pass an old one off as new.
+"""
+
+import hashlib
+
+from consortia_common.content import Content
+from consortia_crypto.envelope import seal, unseal
+from consortia_crypto.errors import EnvelopeError
+from consortia_crypto.keys import PublicIdentity
+from consortia_node.accepted import AcceptedJob, identity
+from consortia_node.tools import Tools
+from consortia_proto.v1 import content_pb2
+
+
+def seal_letter(tools: Tools, job: AcceptedJob, step: str, recipient: str, plaintext: bytes) -> bytes:
+    """An envelope for the party ``recipient``."""
+    return seal_for(tools, job, step, recipient, identity(tools, job, recipient), plaintext)
+
+
+def seal_for(
+    tools: Tools, job: AcceptedJob, step: str, whose: str, recipient: PublicIdentity, plaintext: bytes
+) -> bytes:
+    """An envelope for ``recipient``, who is called ``whose`` in the log."""
+    tools.log.append(
+        "envelope.sealed", job=job.job_id, purpose=job.spec.purpose, step=step, peer=whose, bytes=len(plaintext)
+    )
+    return seal(
+        plaintext,
+        sender=tools.identity,
+        recipient=recipient,
+        purpose=job.spec.purpose,
+        job=job.job_id,
+        step=step,
+        sequence=0,
+    )
+
+
+def open_letter(tools: Tools, job: AcceptedJob, step: str, sender: str, envelope: object) -> bytes:
+    """What ``sender`` sealed for this institution in ``step``. Raises EnvelopeError."""
+    if not isinstance(envelope, bytes) or not envelope:
+        raise EnvelopeError(
+            f"the letter that {sender} sealed in step {step} did not come",
+            blame=f"the coordinator, or {sender}",
+            remedy="submit the job again; if it persists, compare both institutions' logs",
+        )
+    digest = hashlib.sha256(envelope).hexdigest()
+    tools.log.append(
+        "envelope.opened", job=job.job_id, purpose=job.spec.purpose, step=step, peer=sender, digest=digest
+    )
+    return unseal(
+        envelope,
+        sender=identity(tools, job, sender),
+        recipient=tools.identity,
+        purpose=job.spec.purpose,
+        job=job.job_id,
+        step=step,
+        sequence=0,
+    )
+
+
+def open_content(tools: Tools, job: AcceptedJob, step: str, sender: str, envelope: object) -> Content:
+    """As ``open_letter``, for a letter that holds a Content."""
+    plaintext = open_letter(tools, job, step, sender, envelope)
+    return Content.from_proto(content_pb2.Content.FromString(plaintext), sender)

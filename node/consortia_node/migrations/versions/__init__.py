@@ -1,0 +1,1 @@
+"""One file a revision; see migrations/__init__.py."""

@@ -1,0 +1,206 @@
+"""A job's beginning and end here: the offer, which the gate decides, and the close, which gives a receipt."""
+
+import json
+
+from consortia_common.content import Content
+from consortia_common.database import reading
+from consortia_common.documents.base import refuse
+from consortia_common.documents.jobspec import Submission
+from consortia_common.documents.receipt import SIGNATURE_DOMAIN, CohortUsed, Receipt
+from consortia_crypto import canonical
+from consortia_crypto.errors import EncodingError
+from consortia_crypto.keys import PublicIdentity
+from consortia_node import accepted
+from consortia_node import jobs as rules
+from consortia_node.accepted import AcceptedJob
+from consortia_node.answers import Answer, refused_by
+from consortia_node.cohorts import COHORT, Cohorts
+from consortia_node.errors import RefusedError
+from consortia_node.gate import ACCEPT, DECIDED_BEFORE, Decision, GateRequest, decide
+from consortia_node.store.agreements import AgreementStore, StoredAgreement
+from consortia_node.store.jobs import JobStore, Spent, StoredJob
+from consortia_node.tools import Tools
+from consortia_proto.v1 import exchange_pb2 as pb
+
+SUBMISSION_DOMAIN = "job"
+RESULT = "result.digest"
+"""The name under which a job keeps the SHA-256 of its result."""
+
+
+class Offers:
+    """Answers the steps "offer" and "close"."""
+
+    def __init__(self, tools: Tools, cohorts: Cohorts) -> None:
+        self._tools = tools
+        self._cohorts = cohorts
+        self._agreements = AgreementStore(tools.engine)
+
+    def offer(self, task: pb.Task, content: Content) -> Answer:
+        """Decide, log the decision, keep it, and only then say it. The coordinator's word is no part of it."""
+        submission, identities = self._read(task, content)
+        spec = submission.spec
+        self._tools.log.append(
+            "job.submitted",
+            job=task.job_id,
+            purpose=spec.purpose,
+            kind=spec.kind,
+            name=spec.name,
+            fingerprint=submission.analyst,
+            parties=spec.parties,
+        )
+        stored = self._agreements.citing(spec.agreement)
+        decision = self._decide(task.job_id, submission, stored, identities)
+        reference = stored.agreement.reference if stored else spec.agreement
+        self._log_decision(task.job_id, submission, reference, decision)
+        job = StoredJob(
+            job_id=task.job_id,
+            submission=submission.canonical(),
+            agreement=reference,
+            state=rules.ACCEPTED if decision.accepted else rules.REFUSED,
+            reason=decision.sentence,
+            accepted_ms=self._tools.now_ms(),
+            scored_rows=spec.parameters.scored_rows() if decision.accepted else 0,
+        )
+        return self._answer(job, submission, stored, identities, decision)
+
+    def close(self, task: pb.Task, content: Content) -> Answer:
+        """End the job: give a receipt, erase its keys and its rows."""
+        outcome = str(content.config.get("outcome", "failed"))
+        reason = str(content.config.get("reason", ""))[:500]
+        with reading(self._tools.engine) as connection:
+            stored = JobStore(connection).get(task.job_id)
+        self._tools.workers.end(task.job_id)
+        if stored is None or stored.state not in rules.UNDER_WAY:
+            return Answer(Content())
+        job = accepted.load(self._tools, task.job_id)
+        if outcome == rules.FINISHED:
+            return self._finish(job)
+        self._tools.log.append("job.failed", job=task.job_id, reason=reason or "the coordinator gave it up")
+        self._cohorts.erase(task.job_id)
+        state, now = rules.FAILED, self._tools.now_ms()
+        return Answer(Content(), store=lambda c: JobStore(c).advance(task.job_id, state, now, reason))
+
+    def _read(self, task: pb.Task, content: Content) -> tuple[Submission, list[PublicIdentity]]:
+        config = content.config
+        data, signature, documents = (config.get(name) for name in ("submission", "signature", "identities"))
+        if not (isinstance(data, bytes) and isinstance(signature, bytes) and isinstance(documents, list)):
+            raise refuse("the offer", ["it lacks the signed submission or the parties' identities"])
+        submission = Submission.from_canonical(data, "the submission")
+        if submission.job_id != task.job_id:
+            raise refuse("the offer", ["its job id is not that of the submission"])
+        identities = [_identity(document) for document in documents]
+        analyst = next((item for item in identities if item.fingerprint == submission.analyst), None)
+        if analyst is None:
+            raise refuse("the offer", ["the analyst's identity is missing"])
+        analyst.verify(SUBMISSION_DOMAIN, data, signature)
+        return submission, identities
+
+    def _decide(
+        self, job_id: str, submission: Submission, stored: StoredAgreement | None, known: list[PublicIdentity]
+    ) -> Decision:
+        with reading(self._tools.engine) as connection:
+            jobs = JobStore(connection)
+            spent = jobs.spent(stored.agreement.reference) if stored else Spent(0, 0)
+            decided = jobs.get(job_id) is not None
+        request = GateRequest(
+            submission=submission,
+            requester=submission.analyst,
+            agreement=stored.agreement if stored else None,
+            agreement_state=stored.state if stored else "",
+            network=self._tools.settings.network,
+            institution=self._tools.institution,
+            datasets={dataset.name: dataset.columns for dataset in self._tools.settings.datasets},
+            already_decided=decided,
+            jobs_run=spent.jobs_run,
+            rows_scored=spent.rows_scored,
+            now=self._tools.clock(),
+        )
+        decision = decide(request)
+        if decision.accepted and stored:
+            return _pinned(submission, stored, known)
+        return decision
+
+    def _log_decision(self, job_id: str, submission: Submission, reference: str, decision: Decision) -> None:
+        self._tools.log.append(
+            "job.decided",
+            job=job_id,
+            purpose=submission.spec.purpose,
+            agreement=reference,
+            decision="accept" if decision.accepted else "refuse",
+            reason=decision.sentence,
+            policy_hash=submission.spec.hash(),
+            kind=submission.spec.kind,
+            clause=decision.clause,
+        )
+
+    def _answer(
+        self,
+        job: StoredJob,
+        submission: Submission,
+        stored: StoredAgreement | None,
+        known: list[PublicIdentity],
+        decision: Decision,
+    ) -> Answer:
+        if not decision.accepted:
+            failure = refused_by(RefusedError(decision.clause, decision.sentence))
+            if decision.clause == DECIDED_BEFORE:
+                return Answer(failure)
+            return Answer(failure, store=lambda c: JobStore(c).create(job))
+        named = {submission.analyst} | {party.key for party in stored.agreement.parties} if stored else set()
+        for identity in known:
+            if identity.fingerprint in named:
+                self._tools.peers.keep(identity)
+        return Answer(Content(), store=lambda c: JobStore(c).create(job))
+
+    def _finish(self, job: AcceptedJob) -> Answer:
+        with reading(self._tools.engine) as connection:
+            jobs = JobStore(connection)
+            result = jobs.value(job.job_id, RESULT)
+            cohorts = [jobs.value(job.job_id, COHORT + name) for name in _datasets(job, self._tools.institution)]
+        receipt = Receipt(
+            network=self._tools.settings.network,
+            institution=self._tools.institution,
+            job=job.job_id,
+            kind=job.spec.kind,
+            spec=job.spec.hash(),
+            agreement=job.agreement.reference,
+            parties=job.spec.parties,
+            engine="lattice" if job.spec.parameters.sums() else "ckks",
+            cohorts=tuple(CohortUsed(**json.loads(cohort)["used"]) for cohort in cohorts if cohort),
+            result=result.decode() if result else None,
+            closed_ms=self._tools.now_ms(),
+        )
+        document = receipt.canonical()
+        self._tools.log.append("job.receipt", job=job.job_id, digest=receipt.hash())
+        self._tools.log.append("job.finished", job=job.job_id, kind=job.spec.kind)
+        self._cohorts.erase(job.job_id)
+        signature = self._tools.identity.sign(SIGNATURE_DOMAIN, document)
+        return Answer(
+            Content(config={"receipt": document, "signature": signature}),
+            store=lambda c: JobStore(c).advance(job.job_id, rules.FINISHED, self._tools.now_ms()),
+        )
+
+
+def _identity(document: object) -> PublicIdentity:
+    try:
+        return PublicIdentity.from_document(canonical.decode(document if isinstance(document, bytes) else b""))
+    except EncodingError as error:
+        raise refuse("the offer", ["an identity in it can't be read"]) from error
+
+
+def _pinned(submission: Submission, stored: StoredAgreement, known: list[PublicIdentity]) -> Decision:
+    """Every party's identity must be the one whose fingerprint the agreement names."""
+    prints = {identity.fingerprint for identity in known}
+    for name in submission.spec.parties:
+        party = stored.agreement.party(name)
+        if party is None or party.key not in prints:
+            return Decision(
+                accepted=False,
+                clause="parties.key",
+                sentence=f"The coordinator did not give the identity of {name} that the agreement names.",
+            )
+    return ACCEPT
+
+
+def _datasets(job: AcceptedJob, institution: str) -> list[str]:
+    return [reads.dataset for reads in job.spec.parameters.reads(institution)]

@@ -1,0 +1,43 @@
+"""The commented settings that ``consortia node init`` writes; every setting is here with its default."""
+
+NODE_TOML = """\
+# Settings of this institution's node. Every one can be overridden by an environment variable, for instance
+# CONSORTIA_NODE__HEARTBEAT_SECONDS=2. A key that is not listed here is refused.
+# Relative paths start at this file's folder. Lines that begin with "#" and a name show defaults or examples.
+
+# The institution's name in the network; it stands in the certificate.
+institution = "{institution}"
+
+# The network, and where its coordinator listens. Enrolment learns both and keeps them in network.json; set the
+# address only if the coordinator is reached by another name or port from here.
+#network = "demo"
+#coordinator = "127.0.0.1:7443"
+
+# Where keys, database and logs lie.
+#folder = "."
+
+# Where the process log goes (JSON lines, no customer data). Without it, to standard error.
+#log_file = "node.log"
+
+# Where Prometheus may fetch metrics; no port is opened unless set.
+#metrics_listen = "127.0.0.1:9465"
+
+# Longest silence on the connection, in seconds, before a sign of life is sent.
+#heartbeat_seconds = 5.0
+
+# Limits of the worker process that computes for one job: memory in MiB, and seconds for one step.
+#worker_memory_mib = 4096
+#worker_seconds = 3600
+
+# What jobs may find here, once an agreement that you signed names it: one table for each dataset. Data stay in
+# these files. `subject` is the column with your own customer number: it never leaves the node. A column's type is
+# number, category or label; low and high are its publicly known range, needed where features are encrypted.
+#[[datasets]]
+#name = "clients"
+#path = "data/clients.parquet"
+#subject = "customer_id"
+#[datasets.columns]
+#LIMIT_BAL = {{ type = "number", low = 0, high = 1000000 }}
+#EDUCATION = {{ type = "category" }}
+#DEFAULT = {{ type = "label" }}
+"""

@@ -1,0 +1,117 @@
+"""The node's process: opens what it needs, dials out, listens to nobody but its own people, stops in order.
+
+Nothing is done before the log is open. SIGTERM and SIGINT end it in order: the stream says Bye, a step under way
+may finish, everything else goes on at the next start from the database.
+"""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+
+import grpc.aio
+
+from consortia_common import keyfiles, logs, rpc, tls
+from consortia_common.audit_log import AuditLog
+from consortia_node.agent import Agent
+from consortia_node.config import NodeSettings
+from consortia_node.control import ControlService
+from consortia_node.exchange import NodeExchange, NodeExchangeSettings
+from consortia_node.notices import Notices
+from consortia_node.peers import Peers
+from consortia_node.store.database import open_database
+from consortia_node.store.tasks import TaskStore
+from consortia_node.tools import Tools
+from consortia_node.workers import Workers
+from consortia_proto.v1 import control_pb2_grpc, network_pb2, network_pb2_grpc
+
+PUBLISH_SECONDS = 20
+
+
+def run(settings: NodeSettings) -> None:
+    """Run the node until it is told to stop. Raises ConsortiaError if it can't start."""
+    logs.configure(f"node/{settings.institution}", settings.log_file)
+    asyncio.run(_serve(settings))
+
+
+async def _serve(settings: NodeSettings) -> None:
+    tools = open_tools(settings)
+    notices = Notices(tools)
+    connect = partial(_channel, settings)
+    exchange = NodeExchange(
+        connect,
+        tools.tasks,
+        Agent(tools, notices).handle,
+        NodeExchangeSettings(settings.network, f"consortia {version('consortia')}"),
+    )
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, exchange.stop)
+    control = ControlService(tools, notices, partial(_publish, connect), lambda: exchange.connected)
+    try:
+        async with _control_server(settings, control):
+            logs.event("node.started", institution=settings.institution, network=settings.network)
+            await exchange.run()
+    finally:
+        close_tools(tools)
+        logs.event("node.stopped", institution=settings.institution)
+
+
+def open_tools(settings: NodeSettings) -> Tools:
+    """Everything that the node's parts share; the log first. Raises ConsortiaError."""
+    clock = partial(datetime.now, UTC)
+    identity = keyfiles.load_identity(settings.identity_file)
+    log = AuditLog.open(settings.audit_folder, identity, settings.institution, clock)
+    try:
+        engine = open_database(settings.database_file)
+    except BaseException:
+        log.close()
+        raise
+    return Tools(
+        settings=settings,
+        identity=identity,
+        log=log,
+        engine=engine,
+        tasks=TaskStore(engine, clock),
+        peers=Peers(settings.folder / "peers"),
+        workers=Workers(settings.worker_memory_mib, settings.worker_seconds),
+        clock=clock,
+    )
+
+
+def close_tools(tools: Tools) -> None:
+    """End the workers, close database and log."""
+    tools.workers.close()
+    tools.engine.dispose()
+    tools.log.close()
+
+
+@asynccontextmanager
+async def _control_server(settings: NodeSettings, control: ControlService) -> AsyncIterator[None]:
+    """Serve the control socket; its folder lets nobody else in."""
+    settings.control_socket.unlink(missing_ok=True)
+    server = grpc.aio.server(options=tls.SERVER_OPTIONS)
+    control_pb2_grpc.add_ControlServicer_to_server(control, server)
+    server.add_insecure_port(f"unix:{settings.control_socket}")
+    await server.start()
+    settings.control_socket.chmod(keyfiles.PRIVATE)
+    try:
+        yield
+    finally:
+        await server.stop(1)
+        settings.control_socket.unlink(missing_ok=True)
+
+
+def _channel(settings: NodeSettings) -> grpc.aio.Channel:
+    credentials = tls.Credentials.load(settings.folder)
+    return tls.client_channel(settings.coordinator, credentials, settings.network, aio=True)
+
+
+async def _publish(connect: "partial[grpc.aio.Channel]", statement: network_pb2.Statement) -> None:
+    """Give a statement to the coordinator. Raises ConsortiaError; saying it again does no harm."""
+    async with connect() as channel:
+        with rpc.calling("the coordinator"):
+            await network_pb2_grpc.StatementsStub(channel).Publish(statement, timeout=PUBLISH_SECONDS)

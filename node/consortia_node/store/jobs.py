@@ -1,0 +1,133 @@
+"""The jobs that this node decided on, what they keep between steps, and whose rows they used.
+
+Works within the caller's connection, because what a job remembers and the answer to the task that made it
+remember are one transaction. A job's values (keys, models in the making) are erased when it ends.
+"""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from consortia_node import jobs as rules
+from consortia_node.errors import StateError, StoreError
+from consortia_node.store.tables import cohort_members, job_values, jobs
+
+BATCH_ROWS = 50_000
+
+
+@dataclass(frozen=True)
+class StoredJob:
+    """A job as it was decided. ``submission``: canonical bytes; ``agreement``: id@version#hash."""
+
+    job_id: str
+    submission: bytes
+    agreement: str
+    state: str
+    reason: str
+    accepted_ms: int
+    finished_ms: int | None = None
+    scored_rows: int = 0
+    """Of the agreement's score budget: reserved when accepted, corrected when counted."""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What has been used of an agreement's query budgets."""
+
+    jobs_run: int
+    rows_scored: int
+
+
+class JobStore:
+    """Reads and writes of jobs on one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def create(self, job: StoredJob) -> None:
+        """Write down a decision. Raises StateError if the job was decided before, or begins in another state."""
+        if job.state not in rules.DECISIONS or self.get(job.job_id):
+            raise StateError(
+                f"job {job.job_id} can't begin as {job.state}, or was decided before",
+                blame="the coordinator, which offered it twice",
+                remedy="submit the job anew",
+            )
+        values = {column.name: getattr(job, column.name) for column in jobs.columns}
+        self._connection.execute(insert(jobs), values)
+
+    def get(self, job_id: str) -> StoredJob | None:
+        """The job, if it was decided here."""
+        row = self._connection.execute(select(jobs).where(jobs.c.job_id == job_id)).one_or_none()
+        return StoredJob(**row._mapping) if row else None
+
+    def advance(self, job_id: str, to: str, now_ms: int, reason: str = "") -> None:
+        """Change the state; at the end of the job erase what it kept. Raises StateError, StoreError."""
+        changes: dict[str, object] = {"state": rules.LIFE.advance(self._require(job_id).state, to)}
+        if to in rules.LIFE.final:
+            changes |= {"finished_ms": now_ms, "reason": reason}
+            self._connection.execute(delete(job_values).where(job_values.c.job_id == job_id))
+        self._connection.execute(update(jobs).where(jobs.c.job_id == job_id).values(changes))
+
+    def under_way(self) -> list[StoredJob]:
+        """The jobs that have not ended, oldest first."""
+        query = select(jobs).where(jobs.c.state.in_(sorted(rules.UNDER_WAY)))
+        rows = self._connection.execute(query.order_by(jobs.c.accepted_ms, jobs.c.job_id))
+        return [StoredJob(**row._mapping) for row in rows]
+
+    def put(self, job_id: str, name: str, value: bytes) -> None:
+        """Keep ``value`` until the job ends, in place of an earlier one. Raises StateError if it has ended."""
+        if self._require(job_id).state not in rules.UNDER_WAY:
+            raise StateError(
+                f"job {job_id} has ended and keeps nothing more",
+                blame="the coordinator, which sent work for it",
+                remedy="submit the job anew",
+            )
+        statement = insert(job_values).values(job_id=job_id, name=name, value=value)
+        replace = statement.on_conflict_do_update(index_elements=["job_id", "name"], set_={"value": value})
+        self._connection.execute(replace)
+
+    def value(self, job_id: str, name: str) -> bytes | None:
+        """What the job keeps under ``name``."""
+        query = select(job_values.c.value).where(job_values.c.job_id == job_id, job_values.c.name == name)
+        return self._connection.execute(query).scalar()
+
+    def values(self, job_id: str) -> dict[str, bytes]:
+        """Everything that the job keeps, by name."""
+        query = select(job_values.c.name, job_values.c.value).where(job_values.c.job_id == job_id)
+        return {name: bytes(value) for name, value in self._connection.execute(query)}
+
+    def spent(self, agreement: str) -> Spent:
+        """What jobs accepted under this very version (id@version#hash) have used; failed ones count."""
+        counted = select(func.count(), func.coalesce(func.sum(jobs.c.scored_rows), 0))
+        of_agreement = (jobs.c.agreement == agreement, jobs.c.state != rules.REFUSED)
+        return Spent(*self._connection.execute(counted.where(*of_agreement)).one())
+
+    def set_scored_rows(self, job_id: str, rows: int) -> None:
+        """Correct the reservation to the customers that were really scored; 0 if no score left the node."""
+        self._require(job_id)
+        self._connection.execute(update(jobs).where(jobs.c.job_id == job_id).values(scored_rows=rows))
+
+    def add_members(self, job_id: str, dataset: str, subjects: pa.ChunkedArray) -> None:
+        """Note whose rows the job uses; noting them again changes nothing."""
+        statement = insert(cohort_members).on_conflict_do_nothing()
+        for start in range(0, len(subjects), BATCH_ROWS):
+            names = subjects.slice(start, BATCH_ROWS).to_pylist()
+            rows = [{"job_id": job_id, "dataset": dataset, "subject": name} for name in names]
+            self._connection.execute(statement, rows)
+
+    def reached_by(self, subject: str) -> list[str]:
+        """The jobs that used a row of this subject: what a withdrawal reaches."""
+        query = select(cohort_members.c.job_id).where(cohort_members.c.subject == subject).distinct()
+        return list(self._connection.execute(query.order_by(cohort_members.c.job_id)).scalars())
+
+    def _require(self, job_id: str) -> StoredJob:
+        job = self.get(job_id)
+        if job is None:
+            raise StoreError(
+                f"job {job_id} is not known here",
+                blame="the coordinator, which sent work for a job that it never offered",
+                remedy="submit the job anew",
+            )
+        return job

@@ -1,0 +1,37 @@
+"""What the parts of a node share: its settings, keys, log, database, journal, workers and clock."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Engine
+
+from consortia_common.audit_log import AuditLog
+from consortia_crypto.keys import PrivateIdentity
+from consortia_node.config import NodeSettings
+from consortia_node.peers import Peers
+from consortia_node.store.tasks import TaskStore
+from consortia_node.workers import Workers
+
+
+@dataclass(frozen=True)
+class Tools:
+    """One of each, made at start."""
+
+    settings: NodeSettings
+    identity: PrivateIdentity
+    log: AuditLog
+    engine: Engine
+    tasks: TaskStore
+    peers: Peers
+    workers: Workers
+    clock: Callable[[], datetime]
+
+    @property
+    def institution(self) -> str:
+        """Whose node this is."""
+        return self.settings.institution
+
+    def now_ms(self) -> int:
+        """The clock in Unix milliseconds."""
+        return int(self.clock().timestamp() * 1000)

@@ -1,0 +1,113 @@
+"""Worker processes: one for each job that is computing, alive as long as the job, gone with it or with the node.
+
+The agent, which holds the institution's keys, its database and its connection, never runs a job's arithmetic or
+hands a peer's ciphertext to a library: a worker does, and a worker that dies takes only its job with it.
+"""
+
+import multiprocessing
+import os
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import TimeoutError as StepTimeoutError
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
+
+from consortia_crypto.errors import ConsortiaError
+from consortia_node.errors import StepError, TotalRefusedError
+from consortia_node.step import StepRequest, StepResult
+
+
+class Workers:
+    """Gives each job a process of its own."""
+
+    def __init__(self, memory_mib: int, seconds: float) -> None:
+        self._memory_mib = memory_mib
+        self._seconds = seconds
+        self._pools: dict[str, ProcessPoolExecutor] = {}
+        self._lock = threading.Lock()
+
+    def run(self, request: StepRequest) -> StepResult:
+        """Take the step in the job's worker. Raises what the step raised, or StepError if the worker died."""
+        future = self._pool(request.job_id).submit(_run, request)
+        try:
+            answer = future.result(self._seconds)
+        except StepTimeoutError as error:
+            self.end(request.job_id)
+            raise _died(request, f"took longer than {self._seconds:.0f} s") from error
+        except BrokenProcessPool as error:
+            self.end(request.job_id)
+            raise _died(request, "ended unexpectedly, perhaps for lack of memory") from error
+        if isinstance(answer, _Refusal):
+            raise answer.error()
+        return answer
+
+    def end(self, job_id: str) -> None:
+        """End the job's worker, if it has one, at once."""
+        with self._lock:
+            pool = self._pools.pop(job_id, None)
+        if pool is not None:
+            for process in list((pool._processes or {}).values()):  # no public way to stop one
+                process.kill()
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def close(self) -> None:
+        """End all workers."""
+        for job_id in list(self._pools):
+            self.end(job_id)
+
+    def _pool(self, job_id: str) -> ProcessPoolExecutor:
+        with self._lock:
+            if job_id not in self._pools:
+                self._pools[job_id] = ProcessPoolExecutor(
+                    1,
+                    mp_context=multiprocessing.get_context("spawn"),
+                    initializer=_start,
+                    initargs=(self._memory_mib,),
+                )
+            return self._pools[job_id]
+
+
+class _Refusal:
+    """A ConsortiaError in a form that crosses between processes."""
+
+    def __init__(self, error: ConsortiaError) -> None:
+        self._what, self._blame, self._remedy = error.what, error.blame, error.remedy
+        self._detail = error.detail if isinstance(error, TotalRefusedError) else ""
+
+    def error(self) -> StepError:
+        """The error again, on this side."""
+        if self._detail:
+            return TotalRefusedError(self._detail)
+        return StepError(self._what, blame=self._blame, remedy=self._remedy)
+
+
+def _run(request: StepRequest) -> StepResult | _Refusal:
+    from consortia_node import work  # noqa: PLC0415  # imports Flower and SEAL, which the agent has no use for
+
+    try:
+        return work.run(request)
+    except ConsortiaError as error:
+        return _Refusal(error)
+
+
+def _start(memory_mib: int) -> None:
+    import resource  # noqa: PLC0415  # POSIX only; the agent itself does not need it
+
+    resource.setrlimit(resource.RLIMIT_AS, (memory_mib << 20, memory_mib << 20))
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    """A node that is killed must not leave workers behind with rows in their memory."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def _died(request: StepRequest, why: str) -> StepError:
+    return StepError(
+        f"the worker for step {request.step!r} {why}",
+        blame=f"the node of {request.institution}",
+        remedy="its operator may raise worker_memory_mib or worker_seconds in node.toml; then submit the job again",
+    )

@@ -1,0 +1,187 @@
+"""The mailbox: journalled once, answered once, by whom it was asked; waits end when they should."""
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from consortia_common.errors import ExchangeError
+from consortia_coordinator.errors import StoppingError
+from consortia_coordinator.mailbox import Mailbox
+from consortia_coordinator.store.database import open_database
+from consortia_proto.v1 import exchange_pb2 as pb
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    engine = open_database(tmp_path / "coordinator.db")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def mailbox(engine: Engine) -> Mailbox:
+    return Mailbox(engine)
+
+
+def task(task_id: str, step: str = "echo") -> pb.Task:
+    return pb.Task(task_id=task_id, job_id=task_id.split("/", maxsplit=1)[0], step=step)
+
+
+def reply(task_id: str, what: str = "no") -> bytes:
+    failure = pb.Failure(code="refused", what=what)
+    return pb.Reply(task_id=task_id, job_id=task_id.split("/", maxsplit=1)[0], failure=failure).SerializeToString()
+
+
+def in_thread(call: Callable[[], object]) -> tuple[threading.Thread, list[object]]:
+    """Run ``call`` elsewhere; its result, or the error that ended it, is put into the list."""
+    results: list[object] = []
+
+    def work() -> None:
+        try:
+            results.append(call())
+        except StoppingError as error:
+            results.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread, results
+
+
+def test_tasks_go_out_in_the_order_in_which_they_were_posted(mailbox: Mailbox) -> None:
+    for task_id in ("z/1", "a/2", "m/3"):
+        mailbox.post(task(task_id), "bank-a")
+    seen = []
+    while waiting := mailbox.outgoing("bank-a"):
+        seen.append(waiting[0])
+        mailbox.delivered("bank-a", waiting[0], len(waiting[1]))
+    assert seen == ["z/1", "a/2", "m/3"]
+    assert mailbox.outgoing("bank-b") is None
+
+
+def test_a_task_posted_twice_is_one_task_and_the_first_stands(mailbox: Mailbox) -> None:
+    mailbox.post(task("job/1", "first"), "bank-a")
+    mailbox.post(task("job/1", "second"), "bank-a")
+    _, request = mailbox.outgoing("bank-a") or ("", b"")
+    assert pb.Task.FromString(request).step == "first"
+    mailbox.delivered("bank-a", "job/1", len(request))
+    assert mailbox.outgoing("bank-a") is None
+
+
+def test_a_task_too_large_to_travel_is_not_posted(engine: Engine) -> None:
+    with pytest.raises(ExchangeError, match="was not sent"):
+        Mailbox(engine, limit=10).post(task("job/1", "a long step"), "bank-a")
+
+
+def test_what_is_not_acknowledged_survives_a_restart(engine: Engine) -> None:
+    Mailbox(engine).post(task("job/1"), "bank-a")
+    again = Mailbox(engine)
+    assert (again.outgoing("bank-a") or ("",))[0] == "job/1"
+    again.receive("bank-a", "job/1", reply("job/1"))
+    assert Mailbox(engine).replies(["job/1"], 0)["job/1"].failure.what == "no"
+    assert Mailbox(engine).outgoing("bank-a") is None
+
+
+def test_an_acknowledgement_after_the_reply_changes_nothing(mailbox: Mailbox) -> None:
+    mailbox.post(task("job/1"), "bank-a")
+    mailbox.receive("bank-a", "job/1", reply("job/1"))
+    mailbox.delivered("bank-a", "job/1", 7)
+    assert mailbox.replies(["job/1"], 0)
+    assert mailbox.traffic("job") == (len(reply("job/1")), 7)
+
+
+def test_only_the_first_reply_counts_but_all_bytes_do(mailbox: Mailbox) -> None:
+    mailbox.post(task("job/1"), "bank-a")
+    mailbox.receive("bank-a", "job/1", reply("job/1", "first"))
+    mailbox.receive("bank-a", "job/1", reply("job/1", "other"))
+    assert mailbox.replies(["job/1"], 0)["job/1"].failure.what == "first"
+    assert mailbox.traffic("job")[0] == 2 * len(reply("job/1", "first"))
+
+
+@pytest.mark.parametrize(("institution", "task_id"), [("bank-b", "job/1"), ("bank-a", "job/2")])
+def test_a_reply_from_whom_it_was_not_asked_is_refused(institution: str, task_id: str, mailbox: Mailbox) -> None:
+    mailbox.post(task("job/1"), "bank-a")
+    with pytest.raises(ExchangeError, match="was not given") as caught:
+        mailbox.receive(institution, task_id, reply(task_id))
+    assert caught.value.blame == institution
+    assert mailbox.replies(["job/1"], 0) == {}
+
+
+@pytest.mark.parametrize("data", [b"\xff", reply("job/2"), reply("other/1"), b""])
+def test_a_reply_that_is_none_becomes_a_failure(data: bytes, mailbox: Mailbox) -> None:
+    mailbox.post(task("job/1"), "bank-a")
+    with pytest.raises(ExchangeError, match="bank-a"):
+        mailbox.receive("bank-a", "job/1", data)
+    kept = mailbox.replies(["job/1"], 0)["job/1"]
+    assert (kept.task_id, kept.failure.code, kept.failure.blame) == ("job/1", "failed", "bank-a")
+
+
+def test_a_wait_ends_when_the_last_reply_is_there(mailbox: Mailbox) -> None:
+    for task_id in ("job/1", "job/2"):
+        mailbox.post(task(task_id), "bank-a")
+    thread, results = in_thread(lambda: sorted(mailbox.replies(["job/1", "job/2", "job/1"], 10)))
+    mailbox.receive("bank-a", "job/1", reply("job/1"))
+    assert results == []
+    mailbox.receive("bank-a", "job/2", reply("job/2"))
+    thread.join(5)
+    assert results == [["job/1", "job/2"]]
+
+
+def test_a_timeout_returns_what_is_there(engine: Engine) -> None:
+    seconds = iter([0.0, 0.5, 1.5])
+    mailbox = Mailbox(engine, clock=lambda: next(seconds))
+    mailbox.post(task("job/1"), "bank-a")
+    mailbox.receive("bank-a", "job/1", reply("job/1"))
+    waiting = threading.Timer(0.05, mailbox.wake)
+    waiting.start()
+    assert list(mailbox.replies(["job/1", "job/2"], 1.0)) == ["job/1"]
+    waiting.join()
+
+
+def test_closing_ends_every_wait_now_and_later(mailbox: Mailbox) -> None:
+    mailbox.post(task("job/1"), "bank-a")
+    thread, results = in_thread(lambda: mailbox.replies(["job/1"], None))
+    mailbox.close()
+    thread.join(5)
+    assert [type(result) for result in results] == [StoppingError]
+    with pytest.raises(StoppingError):
+        mailbox.replies(["job/1"], 0)
+
+
+def test_one_job_can_be_stopped_alone(mailbox: Mailbox) -> None:
+    cancelled = threading.Event()
+    mailbox.post(task("job/1"), "bank-a")
+    stopped, stopped_with = in_thread(lambda: mailbox.replies(["job/1"], None, cancelled.is_set))
+    other, other_with = in_thread(lambda: list(mailbox.replies(["job/1"], None)))
+    cancelled.set()
+    mailbox.wake()
+    stopped.join(5)
+    assert [type(result) for result in stopped_with] == [StoppingError]
+    assert other_with == []
+    mailbox.receive("bank-a", "job/1", reply("job/1"))
+    other.join(5)
+    assert other_with == [["job/1"]]
+
+
+def test_a_new_task_wakes_the_stream_of_its_institution_only(mailbox: Mailbox) -> None:
+    woken: list[str] = []
+    stop_a = mailbox.listen("bank-a", lambda: woken.append("a"))
+    mailbox.listen("bank-b", lambda: woken.append("b"))
+    mailbox.post(task("job/1"), "bank-a")
+    mailbox.post(task("job/1"), "bank-a")
+    assert woken == ["a"]
+    stop_a()
+    mailbox.post(task("job/2"), "bank-a")
+    mailbox.post(task("job/3"), "bank-b")
+    assert woken == ["a", "b"]
+
+
+def test_a_purged_job_is_gone(mailbox: Mailbox) -> None:
+    for task_id in ("job/1", "other/1"):
+        mailbox.post(task(task_id), "bank-a")
+    mailbox.purge("job")
+    assert (mailbox.outgoing("bank-a") or ("",))[0] == "other/1"
+    with pytest.raises(ExchangeError, match="was not given"):
+        mailbox.receive("bank-a", "job/1", reply("job/1"))
