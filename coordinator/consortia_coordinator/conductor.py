@@ -65,6 +65,12 @@ class Conductor:
             thread.join(seconds)
 
     def _run(self, job_id: str) -> None:
+        try:
+            self._conduct(job_id)
+        except Exception as error:  # not even the end could be stored; the next start takes the job up again
+            logs.failure("job.unended", error, job_id=job_id)
+
+    def _conduct(self, job_id: str) -> None:
         job = self._tools.store.get(job_id)
         submission = Submission.from_canonical(job.submission, "the stored submission")
         run = JobRun(job_id, submission.spec, self._tools)
@@ -126,7 +132,7 @@ class Conductor:
         institution, failure = next(iter(ending.failures.items()))
         self._tools.log.append("job.failed", job=run.job_id, reason=failure.what, institution=institution)
         for party in run.spec.parties:
-            run.post(party, "close", 1, Content(config={"outcome": ending.state, "reason": failure.what}))
+            run.post(party, "close", 1, Content(config={"outcome": str(ending.state), "reason": failure.what}))
         self._tools.store.move(
             run.job_id,
             ending.state,

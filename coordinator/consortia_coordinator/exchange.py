@@ -122,13 +122,14 @@ class ExchangeService(ExchangeServicer):
     async def _admit(self, context: Any) -> tuple[Peer, Receiver, str]:
         """Who calls and with what software, if it may."""
         network, limit = self._settings.network, self._settings.limit
+        peer: Peer | None = None
         try:
             peer = rpc.require_role(context, network, ("node",), self._clock(), lambda _: True)
             receiver = Receiver(peer.institution, network, limit)
             hello = await read_hello(context, receiver, peer.institution)
             await asyncio.to_thread(self._authorise, peer)
         except ConsortiaError as error:
-            await self._log("peer.refused", reason=error.what)
+            await self._log("peer.refused", peer=str(peer or ""), reason=error.what)
             raise
         return peer, receiver, legible(hello.software) or "unknown"
 

@@ -122,7 +122,9 @@ def _compare(scene: Scene, job: Job) -> dict[str, Any]:
     story.remark(
         "proved", f"the joint model is within {abs(pooled - federated):.4f} of the one from pooled records"
     )
-    story.remark("noted", "meanwhile a customer of bank-a withdrew consent, and was left out from the next round on")
+    story.remark(
+        "noted", "meanwhile a customer of bank-a withdrew consent, and was left out from the next round on"
+    )
     return {"federated": federated, "pooled": round(pooled, 6), "alone": alone}
 
 
@@ -139,7 +141,7 @@ def _refused(scene: Scene) -> Job:
     with story.working("asking for statistics by marital status, which the agreement does not name") as tell:
         job = jobs.run(REFUSED, scene.places.analyst, tell, expected="refused")
     for clause, what in sorted({(refusal["clause"], refusal["what"]) for refusal in job.refusals}):
-        banks = ", ".join(refusal["institution"] for refusal in job.refusals if refusal["what"] == what)
+        banks = ", ".join(sorted(refusal["institution"] for refusal in job.refusals if refusal["what"] == what))
         story.remark("refused", f"by {banks}: {what} (clause {clause})")
     story.remark("kept", "everything: no row was read, and each bank logged its refusal")
     return job

@@ -46,19 +46,19 @@ def play(story: Story, places: Places, processes: Processes, port: int) -> Summa
 def close(story: Story, summary: Summary, path: Path) -> None:
     """The closing table."""
     auc, rows = summary["auc"], summary["rows"]
-    alone = [(f"model of {bank} alone, AUC", f"{value:.4f}") for bank, value in auc["alone"].items()]
-    audits = [(f"log of {owner}", verdict) for owner, verdict in summary["audit"].items()]
+    alone = [(f"AUC of {bank} alone", f"{value:.4f}") for bank, value in auc["alone"].items()]
+    audits = [(f"audit log of {owner}", verdict) for owner, verdict in summary["audit"].items()]
     lines = [
-        ("federated model, AUC on all banks' test customers", f"{auc['federated']:.4f}"),
-        ("all data in one place (what nobody may do), AUC", f"{auc['pooled']:.4f}"),
+        ("AUC of the joint, federated model", f"{auc['federated']:.4f}"),
+        ("AUC if all records were in one place", f"{auc['pooled']:.4f}"),
         *alone,
-        ("encrypted scores: largest difference from plain ones", f"{summary['score_max_abs_error']:.6f}"),
-        ("customers' rows used for the model", f"{rows['used']:,}"),
-        ("customers' rows left out for want of consent", f"{rows['left_out_no_consent']:,}"),
-        ("refused", ", ".join(f"{one['job']} ({one['clause']})" for one in summary["refused"])),
+        ("largest error of an encrypted score", f"{summary['score_max_abs_error']:.6f}"),
+        ("rows that the model used", f"{rows['used']:,}"),
+        ("rows left out for want of consent", f"{rows['left_out_no_consent']:,}"),
+        *((f"refused: {one['job']}", one["clause"]) for one in summary["refused"]),
         *audits,
-        ("the forged copy of a log", summary["tampered_copy"]),
-        ("through the coordinator, all jobs, sealed", size(sum(summary["bytes"].values()))),
+        ("forged copy of a log", summary["tampered_copy"]),
+        ("through the coordinator, sealed", size(sum(summary["bytes"].values()))),
         ("time for all of it", f"{sum(summary['seconds'].values()):.0f} s"),
     ]
     story.console.print()

@@ -12,6 +12,7 @@ from concurrent.futures import TimeoutError as StepTimeoutError
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 
+from consortia_common.errors import place
 from consortia_crypto.errors import ConsortiaError
 from consortia_node.errors import StepError, TotalRefusedError
 from consortia_node.step import StepRequest, StepResult
@@ -88,6 +89,14 @@ def _run(request: StepRequest) -> StepResult | _Refusal:
         return work.run(request)
     except ConsortiaError as error:
         return _Refusal(error)
+    except Exception as error:  # its text may quote a row, so only its type and place go on
+        return _Refusal(
+            StepError(
+                f"the step met an error that it did not expect: {type(error).__name__} in {place(error)}",
+                blame="this version of Consortia, most likely",
+                remedy="report it; submitting the job again will not help",
+            )
+        )
 
 
 def _start(memory_mib: int) -> None:

@@ -6,6 +6,7 @@ before they are written, because the last digits of a decryption tell about the 
 """
 
 import io
+import json
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -23,7 +24,7 @@ from consortia_node.logistic import Floats
 
 DECIMALS = 4
 """Scores are probabilities rounded to this many decimals."""
-_SECRET, _ROWS = "score.secret", "score.rows"
+_SECRET, _SUBJECTS = "score.secret", "score.subjects"
 
 
 def encrypt(work: Work, request: Content) -> Outcome:
@@ -34,7 +35,8 @@ def encrypt(work: Work, request: Content) -> Outcome:
     features = _scaled(work.matrix(parameters.dataset, parameters.features)[: parameters.max_rows], ranges)
     secret = data_owner.new_secret()
     work.values[_SECRET] = secret
-    work.values[_ROWS] = str(len(features)).encode()
+    subjects = work.subjects(parameters.dataset)[: len(features)]
+    work.values[_SUBJECTS] = json.dumps(subjects).encode()
     letter = Content(
         config={
             "public": data_owner.public_part(secret),
@@ -75,15 +77,20 @@ def evaluate(work: Work, request: Content) -> Outcome:
 
 
 def conclude(work: Work, request: Content) -> Outcome:
-    """At the data owner: decrypt, round, and keep the scores in a file that stays here."""
+    """At the data owner: decrypt, round, and keep the scores in a file that stays here.
+
+    Whoever withdrew consent since the features were encrypted is left out of the file.
+    """
     parameters = _parameters(work)
-    rows = int(work.values[_ROWS])
+    subjects = json.loads(work.values[_SUBJECTS])
     answer = _field(request.config, "scores", list, parameters.model_owner)
-    logits = data_owner.decrypt(work.values[_SECRET], answer, rows)
+    logits = data_owner.decrypt(work.values[_SECRET], answer, len(subjects))
     scores = np.round(1 / (1 + np.exp(-np.clip(logits, -60, 60))), DECIMALS)
-    file = _parquet(work.subjects(parameters.dataset)[:rows], scores)
-    event = Event("scores.returned", {"peer": parameters.model_owner, "rows": rows, "model": parameters.model})
-    result = {"kind": "score", "rows": rows, "kept_at": parameters.data_owner, "file": "scores.parquet"}
+    file = _parquet(subjects, scores, frozenset(work.subjects(parameters.dataset)))
+    event = Event(
+        "scores.returned", {"peer": parameters.model_owner, "rows": len(subjects), "model": parameters.model}
+    )
+    result = {"kind": "score", "rows": len(subjects), "kept_at": parameters.data_owner, "file": "scores.parquet"}
     return Outcome(result=result, files={"scores.parquet": file}, events=(event,))
 
 
@@ -99,9 +106,12 @@ def _scaled(features: Floats, ranges: list[Range]) -> Floats:
     return scaled
 
 
-def _parquet(subjects: list[str], scores: Floats) -> bytes:
+def _parquet(subjects: list[str], scores: Floats, allowed: frozenset[str]) -> bytes:
+    pairs = zip(subjects, scores.tolist(), strict=True)
+    kept = [(subject, score) for subject, score in pairs if subject in allowed]
     buffer = io.BytesIO()
-    pq.write_table(pa.table({"subject": subjects, "score": scores}), buffer)
+    table = {"subject": [subject for subject, _ in kept], "score": [score for _, score in kept]}
+    pq.write_table(pa.table(table), buffer)
     return buffer.getvalue()
 
 
@@ -127,5 +137,5 @@ def _parameters(work: Work) -> Parameters:
 STEPS: Mapping[str, Step] = {
     "query.encrypt": Step(encrypt, reads=True),
     "query.evaluate": Step(evaluate, letter_from="query.encrypt"),
-    "query.conclude": Step(conclude, letter_from="query.evaluate"),
+    "query.conclude": Step(conclude, reads=True, letter_from="query.evaluate"),
 }
