@@ -9,6 +9,10 @@ wire come from the exchange, never from a message.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from consortia_common.flower_compat import array_record, content_of, empty_run, records_of
+
+# What is above switches telemetry off before Flower is first imported.
+# isort: split
 import flwr.serverapp.strategy as flower_strategies
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
@@ -16,7 +20,6 @@ from flwr.supercore.run import Run
 
 from consortia_common.content import Content
 from consortia_common.documents.kinds.train import Strategy
-from consortia_common.flower_compat import array_record, content_of, empty_run, records_of
 
 Post = Callable[[str, str, int, Content], str]
 """(institution, step, turn, content) → task id; journalled before it returns."""

@@ -36,7 +36,7 @@ def run(scene: Scene) -> Summary:
         scored, error = scoring.run(scene, SCORE)
     with story.step("refused", "Job: one that asks for too much"):
         refused = _refused(scene)
-    done = {STATISTICS: first, TRAIN: trained, f"{STATISTICS}-again": again, SCORE: scored, REFUSED: refused}
+    done = {STATISTICS: first, TRAIN: trained, f"{STATISTICS}-again": again, SCORE: scored, refused.name: refused}
     clauses = sorted({str(refusal["clause"]) for refusal in refused.refusals})
     return {
         "auc": auc,

@@ -8,6 +8,10 @@ Flower runs at the server on everybody's updates, runs here on the one opened me
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, cast
 
+from consortia_common.flower_compat import array_record, content_of, empty_run, records_of
+
+# What is above switches telemetry off before Flower is first imported.
+# isort: split
 import flwr.serverapp.strategy as flower_strategies
 import numpy as np
 from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
@@ -17,7 +21,6 @@ from flwr.supercore.run import Run
 
 from consortia_common.content import Content
 from consortia_common.documents.kinds.train import Strategy
-from consortia_common.flower_compat import array_record, content_of, empty_run, records_of
 from consortia_node.kinds import Floats, Outcome
 from consortia_proto.v1 import content_pb2
 

@@ -8,6 +8,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -31,13 +32,34 @@ from consortia_proto.v1 import control_pb2_grpc, network_pb2, network_pb2_grpc
 PUBLISH_SECONDS = 20
 
 
+@dataclass(frozen=True)
+class Running:
+    """A node that serves; for whoever holds it to stop."""
+
+    tools: Tools
+    exchange: NodeExchange
+
+
 def run(settings: NodeSettings) -> None:
     """Run the node until it is told to stop. Raises ConsortiaError if it can't start."""
     logs.configure(f"node/{settings.institution}", settings.log_file)
-    asyncio.run(_serve(settings))
+    asyncio.run(_until_told(settings))
 
 
-async def _serve(settings: NodeSettings) -> None:
+async def _until_told(settings: NodeSettings) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stopping.set)
+    async with serving(settings):
+        logs.event("node.started", institution=settings.institution, network=settings.network)
+        await stopping.wait()
+    logs.event("node.stopped", institution=settings.institution)
+
+
+@asynccontextmanager
+async def serving(settings: NodeSettings) -> AsyncIterator[Running]:
+    """A node that serves until the block ends."""
     tools = open_tools(settings)
     notices = Notices(tools)
     connect = partial(_channel, settings)
@@ -47,17 +69,17 @@ async def _serve(settings: NodeSettings) -> None:
         Agent(tools, notices).handle,
         NodeExchangeSettings(settings.network, f"consortia {version('consortia')}"),
     )
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, exchange.stop)
     control = ControlService(tools, notices, partial(_publish, connect), lambda: exchange.connected)
     try:
         async with _control_server(settings, control):
-            logs.event("node.started", institution=settings.institution, network=settings.network)
-            await exchange.run()
+            running = asyncio.create_task(exchange.run())
+            try:
+                yield Running(tools, exchange)
+            finally:
+                exchange.stop()
+                await running
     finally:
         close_tools(tools)
-        logs.event("node.stopped", institution=settings.institution)
 
 
 def open_tools(settings: NodeSettings) -> Tools:

@@ -1,0 +1,19 @@
+"""Fixtures for every test: a consortium that runs in this process, built once and used by many."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support import consortium as support
+
+
+@pytest.fixture(scope="session")
+def consortium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[support.Consortium]:
+    """Three banks and a coordinator, running, with consent imported and the agreement signed.
+
+    Shared: a test may run jobs and withdraw consent, but must not assume that no other did.
+    """
+    built = support.build(tmp_path_factory.mktemp("consortium"))
+    with support.running(built):
+        support.prepare(built)
+        yield built

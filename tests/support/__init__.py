@@ -1,0 +1,1 @@
+"""What tests share: a small consortium on this machine, built as bank IT would build one."""

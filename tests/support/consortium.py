@@ -1,0 +1,343 @@
+"""A coordinator, three banks with a few hundred made-up customers each, an analyst and a regulator.
+
+``build`` makes the folders and enrols everybody; ``running`` runs coordinator and nodes in this process, in an
+event loop of their own, over a real port with mutual TLS.
+"""
+
+import asyncio
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from consortia_client import control, profile
+from consortia_client.session import Session
+from consortia_common import keyfiles
+from consortia_common.documents.agreement import Agreement
+from consortia_common.documents.base import utc
+from consortia_common.documents.jobspec import JobSpec
+from consortia_coordinator import config as coordinator_config
+from consortia_coordinator import network
+from consortia_coordinator import service as coordinator_service
+from consortia_coordinator.store.database import open_database
+from consortia_coordinator.store.members import MembersStore
+from consortia_crypto.keys import PublicIdentity
+from consortia_node import config as node_config
+from consortia_node import enrolment
+from consortia_node import service as node_service
+from consortia_proto.v1 import control_pb2, network_pb2
+from examples.credit_risk.processes import free_port
+
+BANKS = ("bank-a", "bank-b", "bank-c")
+PURPOSE = "credit-risk-model"
+ROWS = 300
+COLUMNS = {"income": "number", "age": "number", "region": "category", "default": "label"}
+SECRET_COLUMN = "salary_note"
+"""In every dataset, and in no agreement."""
+JOB_SECONDS = 60
+ENDED = frozenset({"finished", "refused", "failed"})
+
+
+@dataclass
+class Consortium:
+    """Where everything lies."""
+
+    root: Path
+    port: int
+    running: list[Any] = field(default_factory=list)
+
+    def node_config(self, bank: str) -> Path:
+        return self.root / bank / "node.toml"
+
+    @property
+    def coordinator_config(self) -> Path:
+        return self.root / "coordinator" / "coordinator.toml"
+
+    def log(self, whose: str) -> Path:
+        return self.root / whose / "log"
+
+    def analyst(self) -> Session:
+        return Session(profile.Profile.load(self.root / "analyst"))
+
+    def submit(self, spec: JobSpec) -> str:
+        """Submit as the analyst; the job's id."""
+        with self.analyst() as session:
+            return session.submit(spec, _now_ms()).job_id
+
+    def finish(self, job_id: str, seconds: float = JOB_SECONDS) -> network_pb2.JobStatus:
+        """The job's last status."""
+        deadline = datetime.now(UTC) + timedelta(seconds=seconds)
+        with self.analyst() as session:
+            status = session.job(job_id)
+            while status.state not in ENDED and datetime.now(UTC) < deadline:
+                threading.Event().wait(0.05)
+                status = session.job(job_id)
+        if status.state not in ENDED:
+            raise AssertionError(f"{job_id} is still {status.state}: {status.stage}")
+        return status
+
+    def run(self, spec: JobSpec) -> network_pb2.JobStatus:
+        """Submit and wait."""
+        return self.finish(self.submit(spec))
+
+    def result(self, job_id: str) -> Any:
+        with self.analyst() as session:
+            return session.result(job_id).result
+
+    def withdraw(self, bank: str, subject: str) -> control_pb2.ConsentView:
+        with control.node(self.node_config(bank)) as node:
+            return node.SetConsent(
+                control_pb2.SetConsentRequest(subject=subject, purpose=PURPOSE, state="withdrawn"), timeout=20
+            )
+
+
+def build(root: Path, seed: int = 1) -> Consortium:
+    """Folders, keys, certificates and data for everybody; nothing runs afterwards."""
+    consortium = Consortium(root, free_port())
+    network.create(root / "coordinator", "lab", f"127.0.0.1:{consortium.port}", datetime.now(UTC))
+    for bank in BANKS:
+        enrolment.create(root / bank, bank)
+        write_data(root / bank, bank, seed)
+        with consortium.node_config(bank).open("a") as file:
+            file.write(_datasets())
+    profile.create(root / "analyst", "bank-a", "analyst", "ana")
+    profile.create(root / "regulator", "authority", "regulator", "rex")
+    with _looped(_coordinator_only(consortium)):
+        for bank in BANKS:
+            enrolment.enrol(
+                node_config.load(consortium.node_config(bank)), _invite(consortium, bank, "node", "node"), _now
+            )
+        profile.enrol(root / "analyst", _invite(consortium, "bank-a", "analyst", "ana"), _now())
+        profile.enrol(root / "regulator", _invite(consortium, "authority", "regulator", "rex"), _now())
+    return consortium
+
+
+@contextmanager
+def running(
+    consortium: Consortium, interceptors: Sequence[grpc.aio.ServerInterceptor] = (), banks: Sequence[str] = BANKS
+) -> Iterator[Consortium]:
+    """Coordinator and nodes in this process until the block ends."""
+
+    async def everybody(stack: AsyncExitStack) -> list[Any]:
+        settings = coordinator_config.load(consortium.coordinator_config)
+        parts: list[Any] = [await stack.enter_async_context(coordinator_service.serving(settings, interceptors))]
+        for bank in banks:
+            loaded = node_config.load(consortium.node_config(bank))
+            parts.append(await stack.enter_async_context(node_service.serving(loaded)))
+        return parts
+
+    with _looped(everybody) as parts:
+        consortium.running = parts
+        yield consortium
+
+
+def prepare(consortium: Consortium, **changes: Any) -> Agreement:
+    """In a running consortium: import everybody's consent, sign the agreement by all. ``changes`` alter it."""
+    for bank in BANKS:
+        with control.node(consortium.node_config(bank)) as node:
+            path = str(consortium.root / bank / "data" / "consents.parquet")
+            node.ImportConsent(control_pb2.ImportConsentRequest(path=path), timeout=60)
+    agreement = make_agreement(consortium, **changes)
+    first, *others = BANKS
+    with control.node(consortium.node_config(first)) as node:
+        request = control_pb2.ProposeAgreementRequest(document=agreement.canonical())
+        node.ProposeAgreement(request, timeout=20)
+    for bank in others:
+        wait_for(consortium, bank, lambda view: view is not None)
+        with control.node(consortium.node_config(bank)) as node:
+            node.SignAgreement(control_pb2.SignAgreementRequest(reference=agreement.reference), timeout=20)
+    for bank in BANKS:
+        wait_for(consortium, bank, lambda view: view is not None and view.state == "active")
+    return agreement
+
+
+def make_agreement(consortium: Consortium, **changes: Any) -> Agreement:
+    """The agreement of the three banks."""
+    keys = {bank: _identity(consortium.root / bank).fingerprint for bank in BANKS}
+    analyst = _identity(consortium.root / "analyst").fingerprint
+    now = _now()
+    columns = list(COLUMNS)
+    value = {
+        "schema_version": 1,
+        "id": "credit-risk",
+        "version": 1,
+        "title": "A test agreement",
+        "purposes": [PURPOSE],
+        "parties": [{"institution": bank, "key": key} for bank, key in keys.items()],
+        "analysts": [{"institution": "bank-a", "name": "ana", "key": analyst}],
+        "datasets": [
+            {"name": name, "owners": list(BANKS), "columns": columns} for name in ("clients", "clients_test")
+        ],
+        "job_kinds": [
+            {"kind": "statistics", "recipients": ["analyst"]},
+            {"kind": "train", "recipients": ["analyst", "parties"]},
+            {"kind": "score", "recipients": ["analyst", "data_owner"]},
+        ],
+        "min_rows": 20,
+        "max_jobs": 100,
+        "max_scored_rows": 10_000,
+        "valid_from": utc(now - timedelta(days=1)),
+        "valid_until": utc(now + timedelta(days=365)),
+    }
+    return Agreement.from_value(value | changes, "the agreement")
+
+
+def spec(kind: str, **parameters: Any) -> JobSpec:
+    """A job spec that the agreement allows; ``parameters`` change its parameters."""
+    parties = list(BANKS[:2]) if kind == "score" else list(BANKS)
+    value = {
+        "version": 1,
+        "name": f"a-{kind}-job",
+        "kind": kind,
+        "agreement": "credit-risk@1",
+        "purpose": PURPOSE,
+        "parties": parties,
+        "parameters": _PARAMETERS[kind] | parameters,
+    }
+    return JobSpec.from_value(value, "the test's spec")
+
+
+_PARAMETERS: dict[str, dict[str, Any]] = {
+    "statistics": {
+        "dataset": "clients",
+        "columns": ["income", "age"],
+        "label": "default",
+        "by": "region",
+        "groups": [1, 2],
+    },
+    "train": {
+        "dataset": "clients",
+        "test_dataset": "clients_test",
+        "features": ["income", "age"],
+        "label": "default",
+        "rounds": 4,
+        "local_steps": 3,
+        "max_rows": 1000,
+    },
+    "score": {
+        "data_owner": "bank-a",
+        "model_owner": "bank-b",
+        "dataset": "clients_test",
+        "features": ["income", "age"],
+        "model": "scorecard",
+    },
+}
+
+
+def write_data(folder: Path, bank: str, seed: int) -> None:
+    """Two tables and a consent table; nine in ten customers have consented."""
+    generator = np.random.default_rng([seed, BANKS.index(bank)])
+    subjects = [f"{bank.upper()}-{number:05d}" for number in range(2 * ROWS)]
+    income = np.round(generator.gamma(4, 800, 2 * ROWS), 2).clip(0, 50_000)
+    age = generator.integers(20, 80, 2 * ROWS)
+    risk = 1 / (1 + np.exp((income - 3000) / 900 + (age - 45) / 20))
+    table = pa.table(
+        {
+            "client": subjects,
+            "income": income,
+            "age": age,
+            "region": generator.integers(1, 4, 2 * ROWS),
+            "default": (generator.random(2 * ROWS) < risk).astype(np.int8),
+            SECRET_COLUMN: generator.random(2 * ROWS),
+        }
+    )
+    pq.write_table(table.slice(0, ROWS), folder / "data" / "clients.parquet")
+    pq.write_table(table.slice(ROWS), folder / "data" / "clients_test.parquet")
+    states = np.where(np.arange(2 * ROWS) % 10 == 3, "refused", "given")
+    past, never = "2026-01-01T00:00:00Z", None
+    consents = {
+        "subject": subjects,
+        "purpose": [PURPOSE] * len(subjects),
+        "state": states.tolist(),
+        "effective_at": [past] * len(subjects),
+        "valid_until": pa.array([never] * len(subjects), pa.string()),
+        "notice": ["notice-1"] * len(subjects),
+    }
+    pq.write_table(pa.table(consents), folder / "data" / "consents.parquet")
+
+
+def wait_for(consortium: Consortium, bank: str, accept: Any, seconds: float = 20) -> None:
+    """Wait until ``accept`` is true of the node's view of the agreement (None while it has none)."""
+    deadline = threading.Event()
+    for _ in range(int(seconds / 0.05)):
+        with control.node(consortium.node_config(bank)) as node:
+            found = node.ListAgreements(control_pb2.ListAgreementsRequest(), timeout=20).agreements
+        if accept(found[0] if found else None):
+            return
+        deadline.wait(0.05)
+    raise AssertionError(f"{bank} did not come to know the agreement as expected")
+
+
+def _datasets() -> str:
+    ranges = {"income": "low = 0, high = 50000", "age": "low = 0, high = 120"}
+    lines = [
+        f'{name} = {{ type = "{kind}"{", " + ranges[name] if name in ranges else ""} }}'
+        for name, kind in {**COLUMNS, SECRET_COLUMN: "number"}.items()
+    ]
+    tables = [
+        "\n".join(
+            [
+                "[[datasets]]",
+                f'name = "{name}"',
+                f'path = "data/{name}.parquet"',
+                'subject = "client"',
+                "[datasets.columns]",
+                *lines,
+            ]
+        )
+        for name in ("clients", "clients_test")
+    ]
+    return "\n" + "\n".join(tables) + "\n"
+
+
+def _identity(folder: Path) -> PublicIdentity:
+    return keyfiles.load_identity(folder / "identity.key").public
+
+
+def _invite(consortium: Consortium, institution: str, role: str, name: str) -> Any:
+    settings = coordinator_config.load(consortium.coordinator_config)
+    engine = open_database(settings.database_file)
+    try:
+        return network.invite(settings, MembersStore(engine), (institution, role, name), _now())
+    finally:
+        engine.dispose()
+
+
+def _coordinator_only(consortium: Consortium) -> Any:
+    async def start(stack: AsyncExitStack) -> list[Any]:
+        settings = coordinator_config.load(consortium.coordinator_config)
+        return [await stack.enter_async_context(coordinator_service.serving(settings))]
+
+    return start
+
+
+@contextmanager
+def _looped(start: Any) -> Iterator[list[Any]]:
+    """Run what ``start`` enters into its stack in an event loop of another thread."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    stack = AsyncExitStack()
+    try:
+        yield asyncio.run_coroutine_threadsafe(start(stack), loop).result(60)
+    finally:
+        asyncio.run_coroutine_threadsafe(stack.aclose(), loop).result(60)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _now_ms() -> int:
+    return int(_now().timestamp() * 1000)
