@@ -4,6 +4,7 @@ A person never sees a traceback: an error says what was refused, who is at fault
 standard output and everything else to standard error.
 """
 
+import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
@@ -43,6 +44,11 @@ def facts(values: Mapping[str, object]) -> None:
     width = max(map(len, values), default=0)
     for name, value in values.items():
         out().print(Text(f"{name:<{width}}  ", style="dim") + Text(str(value)), soft_wrap=True)
+
+
+def as_json(value: Any) -> None:
+    """Show ``value`` for programs."""
+    out().print_json(json.dumps(value), indent=2, highlight=False)
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str | None = None) -> None:

@@ -125,7 +125,7 @@ class Conductor:
             finished_ms=self._now_ms(),
             result=result.SerializeToString(),
         )
-        self._forget(run.job_id)
+        self._forget(run.job_id, JobState.FINISHED)
 
     def _end(self, run: JobRun, ending: _Ending) -> None:
         """Record why the job ended and tell the parties, without waiting for them."""
@@ -140,12 +140,13 @@ class Conductor:
             finished_ms=self._now_ms(),
             refusals=encode_refusals(ending.failures),
         )
-        self._tools.store.forget(run.job_id)
-        logs.event("job.ended", job_id=run.job_id, state=ending.state, reason=failure.what)
+        self._forget(run.job_id, ending.state)
 
-    def _forget(self, job_id: str) -> None:
+    def _forget(self, job_id: str, state: JobState) -> None:
+        """Erase what the job left in transit."""
         self._tools.store.forget(job_id)
-        logs.event("job.ended", job_id=job_id, state=JobState.FINISHED)
+        self._tools.mailbox.erase(job_id)
+        logs.event("job.ended", job_id=job_id, state=str(state))
 
 
 def _concerned(identity: PublicIdentity, job: StoredJob, parties: tuple[str, ...]) -> bool:

@@ -66,9 +66,9 @@ class Mailbox:
         """Bytes that the job's messages took through the exchange so far: (up, down)."""
         return self._journal.traffic(job_id)
 
-    def purge(self, job_id: str) -> None:
-        """Forget everything of the job."""
-        self._journal.purge(job_id)
+    def erase(self, job_id: str) -> None:
+        """Erase what the messages of a job that has ended held."""
+        self._journal.erase(job_id)
 
     def wake(self) -> None:
         """Have everybody who waits ask again whether to stop."""

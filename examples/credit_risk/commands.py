@@ -5,7 +5,6 @@ Nothing in the demo reaches into a running part by any other way.
 
 import json
 import os
-import re
 import subprocess
 import sysconfig
 from dataclasses import dataclass
@@ -16,8 +15,6 @@ from examples.credit_risk.errors import DemoError
 
 SECONDS = 120
 PROGRAM = Path(sysconfig.get_path("scripts")) / "consortia"
-
-_FACT = re.compile(r"^(\S.*?) {2,}(\S.*)$", re.MULTILINE)
 
 
 def environment() -> dict[str, str]:
@@ -45,10 +42,6 @@ class Outcome:
                 remedy="run the demo from a clean checkout",
             ) from error
 
-    def facts(self) -> dict[str, str]:
-        """The names and values that it printed, one pair a line."""
-        return dict(_FACT.findall(self.output))
-
 
 def attempt(*words: str | Path) -> Outcome:
     """Run ``consortia WORDS…`` and return how it ended, well or badly."""
@@ -75,11 +68,6 @@ def run(*words: str | Path) -> str:
 def ask(*words: str | Path) -> Any:
     """The JSON answer of ``consortia WORDS… --json``."""
     return Outcome(0, run(*words, "--json"), "").document()
-
-
-def facts(*words: str | Path) -> dict[str, str]:
-    """The names and values that ``consortia WORDS…`` prints for a person."""
-    return Outcome(0, run(*words), "").facts()
 
 
 def _failed(words: tuple[str | Path, ...], why: str) -> DemoError:

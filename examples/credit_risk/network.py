@@ -99,9 +99,9 @@ def start(places: Places, port: int, processes: Processes) -> dict[str, str]:
         processes.start(bank, "node", "run", "--config", places.node(bank))
     for bank in BANKS:
         processes.wait(f"{bank}'s node", partial(_connected, places, bank))
-    known = {bank: commands.facts("node", "status", "--config", places.node(bank))["fingerprint"] for bank in BANKS}
-    analyst = commands.facts("user", "show", "--profile", places.analyst)
-    return known | {"analyst": analyst["this person"], "coordinator": analyst["the coordinator"]}
+    known = {bank: commands.ask("node", "status", "--config", places.node(bank))["fingerprint"] for bank in BANKS}
+    analyst = commands.ask("user", "show", "--profile", places.analyst)
+    return known | {"analyst": analyst["fingerprint"], "coordinator": analyst["coordinator_fingerprint"]}
 
 
 def together(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
@@ -147,5 +147,5 @@ def _invite(places: Places, institution: str, role: str, name: str) -> Path:
 
 
 def _connected(places: Places, bank: str) -> bool:
-    answer = commands.attempt("node", "status", "--config", places.node(bank))
-    return answer.status == 0 and answer.facts()["connected"] == "yes"
+    answer = commands.attempt("node", "status", "--config", places.node(bank), "--json")
+    return answer.status == 0 and bool(answer.document()["connected"])

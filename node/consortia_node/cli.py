@@ -81,7 +81,8 @@ def run(config_file: Path) -> None:
 
 @node.command()
 @_CONFIG
-def status(config_file: Path) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs instead of text for people.")
+def status(config_file: Path, as_json: bool) -> None:
     """Show what the running node is and does."""
     import grpc
 
@@ -95,6 +96,19 @@ def status(config_file: Path) -> None:
         rpc.calling(f"the node of {settings.institution}"),
     ):
         found = control_pb2_grpc.ControlStub(channel).Status(control_pb2.StatusRequest(), timeout=10)
+    if as_json:
+        terminal.as_json(
+            {
+                "network": found.network,
+                "institution": found.institution,
+                "fingerprint": found.fingerprint,
+                "connected": found.connected,
+                "datasets": list(found.datasets),
+                "running_jobs": list(found.running_jobs),
+                "log_entries": found.log_entries,
+            }
+        )
+        return
     terminal.facts(
         {
             "network": found.network,

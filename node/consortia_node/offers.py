@@ -70,6 +70,7 @@ class Offers:
         with reading(self._tools.engine) as connection:
             stored = JobStore(connection).get(task.job_id)
         self._tools.workers.end(task.job_id)
+        self._tools.tasks.forget(task.job_id)
         if stored is None or stored.state not in rules.UNDER_WAY:
             return Answer(Content())
         job = accepted.load(self._tools, task.job_id)

@@ -100,12 +100,6 @@ def test_the_folder_of_an_earlier_demo_is_emptied(tmp_path: Path) -> None:
     assert {path.name for path in network.clear(root).root.iterdir()} == {".consortia-demo"}
 
 
-def test_facts_are_read_from_what_a_command_prints() -> None:
-    printed = "✓ done\nnetwork      demo\nrunning jobs  none\nthe coordinator  ab12\n"
-    facts = commands.Outcome(0, printed, "").facts()
-    assert facts == {"network": "demo", "running jobs": "none", "the coordinator": "ab12"}
-
-
 def test_a_command_that_prints_no_json_is_an_error() -> None:
     with pytest.raises(DemoError, match="no JSON"):
         commands.Outcome(0, "hello", "").document()

@@ -57,7 +57,7 @@ def list_(config_file: Path, as_json: bool) -> None:
     """Show every agreement that this node knows."""
     found = _all(config_file)
     if as_json:
-        options.print_json([_plain(view) for view in found])
+        terminal.as_json([_plain(view) for view in found])
         return
     terminal.table(
         ("agreement", "state", "signed by", "missing"),
@@ -88,7 +88,7 @@ def show(reference: str, config_file: Path, as_json: bool) -> None:
             remedy="`consortia agreement list` shows those there are",
         )
     if as_json:
-        options.print_json(_plain(found[0]))
+        terminal.as_json(_plain(found[0]))
         return
     terminal.facts(_facts(found[0]))
     terminal.out().print(
@@ -106,7 +106,7 @@ def _all(config_file: Path) -> list[Any]:
 
 def _show(what: str, view: Any, as_json: bool) -> None:
     if as_json:
-        options.print_json(_plain(view))
+        terminal.as_json(_plain(view))
         return
     terminal.done(f"agreement {view.reference.split('#')[0]} {what}")
     terminal.facts(_facts(view))

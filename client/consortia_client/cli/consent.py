@@ -38,7 +38,7 @@ def import_(file: Path, config_file: Path, as_json: bool) -> None:
         report = node.ImportConsent(request, timeout=3600)
     counts = {state: int(count) for state, count in sorted(report.counts.items())}
     if as_json:
-        options.print_json({"counts": counts, "log_entry": report.log_entry})
+        terminal.as_json({"counts": counts, "log_entry": report.log_entry})
         return
     terminal.done(f"{sum(counts.values()):,} consent records imported")
     terminal.facts({state: f"{count:,}" for state, count in counts.items()})
@@ -105,9 +105,7 @@ def _show(view: Any, as_json: bool) -> None:
         for record in view.records
     ]
     if as_json:
-        options.print_json(
-            {"pseudonym": view.pseudonym, "records": records, "reached_jobs": list(view.reached_jobs)}
-        )
+        terminal.as_json({"pseudonym": view.pseudonym, "records": records, "reached_jobs": list(view.reached_jobs)})
         return
     terminal.facts({"pseudonym": view.pseudonym, "used by jobs": ", ".join(view.reached_jobs) or "none"})
     terminal.table(

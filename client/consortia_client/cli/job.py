@@ -72,7 +72,7 @@ def list_(folder: Path, as_json: bool) -> None:
     with Session(Profile.load(folder)) as session:
         found = session.jobs()
     if as_json:
-        options.print_json([_plain(status) for status in found])
+        terminal.as_json([_plain(status) for status in found])
         return
     terminal.table(
         ("job", "name", "kind", "state", "stage"),
@@ -124,7 +124,7 @@ def _finish(session: Any, status: Any, as_json: bool) -> None:
     opened = session.result(status.job_id) if status.state == "finished" else None
     if as_json:
         receipts = [receipt.model_dump(mode="json") for receipt in opened.receipts] if opened else []
-        options.print_json(_plain(status) | {"result": opened.result if opened else None, "receipts": receipts})
+        terminal.as_json(_plain(status) | {"result": opened.result if opened else None, "receipts": receipts})
     else:
         _show(status, as_json=False)
         if opened:
@@ -137,12 +137,12 @@ def _show_result(opened: Any) -> None:
     parties = ", ".join(receipt.institution for receipt in opened.receipts)
     terminal.done(f"the result is the one for which {parties} signed receipts")
     if opened.result is not None:
-        options.print_json(opened.result)
+        terminal.as_json(opened.result)
 
 
 def _show(status: Any, as_json: bool) -> None:
     if as_json:
-        options.print_json(_plain(status))
+        terminal.as_json(_plain(status))
         return
     terminal.facts(
         {

@@ -47,7 +47,7 @@ def list_(config_file: Path, as_json: bool) -> None:
     with control.node(config_file) as node:
         found = node.ListModels(control_pb2.ListModelsRequest(), timeout=60).models
     if as_json:
-        options.print_json(
+        terminal.as_json(
             [
                 {"name": item.name, "digest": item.digest, "origin": item.origin, "features": list(item.features)}
                 for item in found

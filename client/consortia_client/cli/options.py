@@ -1,12 +1,8 @@
 """Options that several commands share."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import click
-
-from consortia_common import terminal
 
 config = click.option(
     "--config",
@@ -25,8 +21,3 @@ profile = click.option(
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON for programs instead of text for people."
 )
-
-
-def print_json(value: Any) -> None:
-    """Print ``value`` for programs."""
-    terminal.out().print_json(json.dumps(value), indent=2, highlight=False)

@@ -68,14 +68,26 @@ def enrol(folder: Path, invitation_file: Path) -> None:
 
 @user.command()
 @_PROFILE
-def show(folder: Path) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs instead of text for people.")
+def show(folder: Path, as_json: bool) -> None:
     """Show who this profile is.
 
     Also shows until when its certificate is valid, and the fingerprints that others know it by.
     """
     from consortia_client.profile import Profile
+    from consortia_common.documents.base import utc
 
     profile = Profile.load(folder)
+    if as_json:
+        terminal.as_json(
+            {
+                "identity": profile.identity.public.document(),
+                "fingerprint": profile.identity.public.fingerprint,
+                "coordinator_fingerprint": profile.coordinator.fingerprint,
+                "valid_until": utc(profile.credentials.not_after()),
+            }
+        )
+        return
     terminal.facts(
         {
             "network": profile.network,

@@ -7,7 +7,7 @@ whatever comes later. States: queued → delivered → answered (a reply may ove
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, case, delete, func, insert, select, update
+from sqlalchemy import Engine, case, func, insert, select, update
 
 from consortia_common.database import reading
 from consortia_coordinator.store.tables import tasks
@@ -98,7 +98,7 @@ class TaskJournal:
             return frozenset(connection.scalars(query))
 
     def reply(self, task_id: str) -> bytes:
-        """The stored reply of a task that was answered; empty if it has been purged since."""
+        """The stored reply of a task that was answered; empty if it has been erased since."""
         with reading(self._engine) as connection:
             return connection.scalar(select(tasks.c.reply).where(tasks.c.task_id == task_id)) or b""
 
@@ -111,7 +111,8 @@ class TaskJournal:
             up, down = connection.execute(sums).one()
         return int(up), int(down)
 
-    def purge(self, job_id: str) -> None:
-        """Forget the job's tasks and replies."""
+    def erase(self, job_id: str) -> None:
+        """Erase what the job's answered tasks and their replies held; that they were, and their sizes, stays."""
+        done = tasks.c.job_id == job_id, tasks.c.state == ANSWERED
         with self._engine.begin() as connection:
-            connection.execute(delete(tasks).where(tasks.c.job_id == job_id))
+            connection.execute(update(tasks).where(*done).values(request=b"", reply=b""))
