@@ -26,6 +26,7 @@ from consortia_proto.v1 import exchange_pb2 as pb
 from consortia_proto.v1.exchange_pb2_grpc import ExchangeStub
 
 COORDINATOR = "the coordinator"
+_STOPPING = "the node is stopping"
 CONNECTED = "connected"
 DISCONNECTED = "disconnected"
 STEADY_SECONDS = 30.0
@@ -139,7 +140,7 @@ class NodeExchange:
             attempt += 1
         await asyncio.to_thread(self._dispatcher.close, self._settings.linger)
 
-    def stop(self, reason: str = "the node is stopping") -> None:
+    def stop(self, reason: str = _STOPPING) -> None:
         """Say Bye and let ``run`` return. Call it in the event loop."""
         self._stopping.set()
         if self._link is not None:
@@ -165,11 +166,13 @@ class NodeExchange:
 
     async def _converse(self, call: Any) -> str:
         receiver = Receiver(COORDINATOR, self._settings.network, self._settings.limit)
-        heartbeat = await self._unless_stopping(self._greet(call, receiver))
-        if heartbeat is None or self._stopping.is_set():
-            return "the node is stopping"
+        heartbeat = await self._unless_stopping(self._greet(call, receiver), GRACE_SECONDS)
+        if heartbeat is None:
+            return _STOPPING
         end = _CoordinatorEnd(self._store, self._dispatcher, self._wake)
         self._link = Link(call, receiver, end, COORDINATOR, heartbeat)
+        if self._stopping.is_set():
+            self._link.close(_STOPPING)
         try:
             self._note(CONNECTED, "")
             return (await self._link.run()).reason
@@ -190,11 +193,12 @@ class NodeExchange:
     async def _pause(self, attempt: int) -> None:
         await self._sleep(self._settings.backoff.delay(attempt, self._chance()))
 
-    async def _unless_stopping(self, work: Coroutine[Any, Any, _T]) -> _T | None:
-        """What ``work`` comes to, or None if the node stops first."""
+    async def _unless_stopping(self, work: Coroutine[Any, Any, _T], grace: float = 0) -> _T | None:
+        """What ``work`` comes to, or None if the node stops first and ``grace`` seconds more are over."""
         task, stopping = asyncio.create_task(work), asyncio.create_task(self._stopping.wait())
         try:
             await asyncio.wait((task, stopping), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((task,), timeout=grace)
             return task.result() if task.done() else None
         finally:
             task.cancel()

@@ -1,0 +1,209 @@
+"""The consortium's coordinator and nodes as processes of their own, to be killed, stopped and started again.
+
+Whoever uses ``Processes`` in a ``with`` block leaves nothing running, however the block ends. What a process prints
+goes to ``logs/<name>.log`` and is shown when something does not come about.
+"""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from consortia_client import control
+from consortia_crypto.errors import ConsortiaError
+from consortia_proto.v1 import control_pb2, network_pb2
+from examples.credit_risk import commands
+from examples.credit_risk.processes import listens
+from tests.support.consortium import BANKS, ENDED, Consortium
+
+COORDINATOR = "coordinator"
+EVERYBODY = (COORDINATOR, *BANKS)
+START_SECONDS = 60.0
+STOP_SECONDS = 20.0
+POLL_SECONDS = 0.02
+
+
+@dataclass
+class Processes:
+    """``consortia coordinator run`` and one ``consortia node run`` for each bank."""
+
+    consortium: Consortium
+    _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def __enter__(self) -> Self:
+        (self.consortium.root / "logs").mkdir(exist_ok=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for name in list(self._running):
+            self.kill(name)
+
+    def start(self, *names: str, **environment: str) -> None:
+        """Start these and wait until they serve. ``environment``: variables by name without CONSORTIA_."""
+        for name in names:
+            self._launch(name, {f"CONSORTIA_{key}": value for key, value in environment.items()})
+        for name in names:
+            self.until(f"{name} serves", lambda name=name: self._serves(name), START_SECONDS)
+
+    def kill(self, name: str) -> frozenset[int]:
+        """SIGKILL one process, and only that one; the processes that it had started."""
+        process = self._running.pop(name)
+        orphans = descendants(process.pid)
+        process.kill()
+        process.wait()
+        return orphans
+
+    def stop(self, name: str) -> tuple[int, float]:
+        """SIGTERM one process: its exit status, and how many seconds it took."""
+        process, began = self._running.pop(name), time.monotonic()
+        process.terminate()
+        try:
+            return process.wait(STOP_SECONDS), time.monotonic() - began
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise AssertionError(f"{name} did not stop in {STOP_SECONDS} s:\n{self.output(name)}") from None
+
+    def pause(self, name: str) -> None:
+        """SIGSTOP: the process is there but does nothing until ``wake``."""
+        os.kill(self.pid(name), signal.SIGSTOP)
+
+    def wake(self, name: str) -> None:
+        os.kill(self.pid(name), signal.SIGCONT)
+
+    def pid(self, name: str) -> int:
+        return self._running[name].pid
+
+    def workers(self, name: str) -> frozenset[int]:
+        """The node's worker processes."""
+        return frozenset(pid for pid in descendants(self.pid(name)) if b"spawn_main" in _file(pid, "cmdline"))
+
+    def output(self, name: str) -> str:
+        """The end of what the process printed."""
+        return self._output(name).read_text(errors="replace")[-4000:]
+
+    def status(self, job_id: str) -> network_pb2.JobStatus | None:
+        """Where the job stands; None while nobody says."""
+        try:
+            with self.consortium.analyst() as session:
+                return session.job(job_id)
+        except ConsortiaError:
+            return None
+
+    def reach(self, job_id: str, *, stage: str = "", state: str = "") -> network_pb2.JobStatus:
+        """Wait until the job's stage begins with ``stage`` and its state is ``state``, where given."""
+        return self._status_when(
+            job_id, lambda status: status.stage.startswith(stage) and state in ("", status.state), "came no further"
+        )
+
+    def finish(self, job_id: str, seconds: float = START_SECONDS) -> network_pb2.JobStatus:
+        """The job's last status, though the coordinator may be away for a while."""
+        return self._status_when(job_id, lambda status: status.state in ENDED, "did not end", seconds)
+
+    def until(self, what: str, condition: Callable[[], bool], seconds: float = START_SECONDS) -> None:
+        """Wait until it holds; fail with ``what`` and what everybody printed if it does not."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                printed = "\n".join(f"--- {name}\n{self.output(name)}" for name in EVERYBODY)
+                raise AssertionError(f"not within {seconds} s: {what}\n{printed}")
+            time.sleep(POLL_SECONDS)
+
+    def _status_when(
+        self,
+        job_id: str,
+        accept: Callable[[network_pb2.JobStatus], bool],
+        otherwise: str,
+        seconds: float = START_SECONDS,
+    ) -> network_pb2.JobStatus:
+        seen: list[network_pb2.JobStatus] = []
+
+        def accepted() -> bool:
+            status = self.status(job_id)
+            seen[:] = [status] if status else seen
+            return status is not None and accept(status)
+
+        try:
+            self.until("", accepted, seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{job_id} {otherwise}: {seen}{error}") from None
+        return seen[0]
+
+    def _launch(self, name: str, environment: dict[str, str]) -> None:
+        is_coordinator = name == COORDINATOR
+        config = self.consortium.coordinator_config if is_coordinator else self.consortium.node_config(name)
+        role = COORDINATOR if is_coordinator else "node"
+        with self._output(name).open("ab") as output:
+            self._running[name] = subprocess.Popen(
+                [commands.PROGRAM, role, "run", "--config", config],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                env=commands.environment() | environment,
+            )
+
+    def _serves(self, name: str) -> bool:
+        process = self._running[name]
+        if process.poll() is not None:
+            raise AssertionError(f"{name} ended with {process.returncode}:\n{self.output(name)}")
+        return listens(self.consortium.port) if name == COORDINATOR else self.answers(name)
+
+    def answers(self, bank: str) -> bool:
+        """Whether the node answers at its control socket."""
+        return self._node_status(bank) is not None
+
+    def connected(self, bank: str) -> bool:
+        """Whether the node has a stream to the coordinator."""
+        status = self._node_status(bank)
+        return status is not None and status.connected
+
+    def _node_status(self, bank: str) -> control_pb2.NodeStatus | None:
+        try:
+            with control.node(self.consortium.node_config(bank)) as node:
+                return node.Status(control_pb2.StatusRequest(), timeout=5)
+        except ConsortiaError:
+            return None
+
+    def _output(self, name: str) -> Path:
+        return self.consortium.root / "logs" / f"{name}.log"
+
+
+def descendants(pid: int) -> frozenset[int]:
+    """The processes that ``pid`` started, and theirs."""
+    children: set[int] = set()
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            children |= {int(child) for child in task.read_text().split()}
+        except OSError:  # the thread has just ended
+            continue
+    return frozenset(children).union(*(descendants(child) for child in children))
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process runs: neither gone nor a zombie."""
+    return _file(pid, "stat").rpartition(b")")[2].split()[:1] not in ([], [b"Z"])
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that the process has used so far, its children's not counted."""
+    fields = _file(pid, "stat").rpartition(b")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_bytes(pid: int) -> int:
+    """Memory that the process occupies."""
+    return int(_file(pid, "statm").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _file(pid: int, name: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/{name}").read_bytes()
+    except OSError:
+        return b""
