@@ -142,7 +142,7 @@ class AuditLog:
         """The event's body but for its time."""
         kept = {name: _plain(value) for name, value in fields.items() if value not in ("", None, (), [])}
         if "reason" in kept:
-            kept["reason"] = " ".join(str(kept["reason"]).split())[:_MAX_REASON]
+            kept["reason"] = _one_line(str(kept["reason"]))
         body = {name: value for name, value in kept.items() if name in events.COMMON}
         detail = {name: value for name, value in kept.items() if name not in events.COMMON}
         kind = events.EVENTS.get(event)
@@ -172,6 +172,12 @@ class AuditLog:
     def _need_open(self) -> None:
         if self._lock == _CLOSED:
             refuse("it is closed, or an earlier write failed", "look at the disk, and start this process again")
+
+
+def _one_line(text: str) -> str:
+    """A reason, which may be a stranger's words, in a form that an entry can hold."""
+    line = " ".join(text.split())[:_MAX_REASON]
+    return "".join(letter if letter.isprintable() else "?" for letter in line)
 
 
 def _plain(value: Any) -> Any:

@@ -24,6 +24,7 @@ MAX_ARRAYS = 65_536
 MAX_FIELDS = 4_096
 MAX_DIMENSIONS = 8
 _LISTS: dict[type, str] = {str: "texts", int: "integers", float: "reals", bytes: "blobs"}
+_NUMBERS = frozenset({"integer", "real", "integers", "reals"})
 _SCALARS: dict[type, str] = {bool: "flag", int: "integer", float: "real", str: "text", bytes: "blob"}
 
 
@@ -54,7 +55,7 @@ class Content:
         return cls(
             arrays,
             {name: _value_from_proto(value, sender) for name, value in message.config.items()},
-            {name: _value_from_proto(value, sender) for name, value in message.metrics.items()},
+            {name: _number_from_proto(value, sender) for name, value in message.metrics.items()},
         )
 
 
@@ -94,6 +95,12 @@ def _value_from_proto(message: pb.Value, sender: str) -> Any:
         raise _refused("a field has no value", sender)
     value = getattr(message, kind)
     return list(value.items) if kind in _LISTS.values() else value
+
+
+def _number_from_proto(message: pb.Value, sender: str) -> Any:
+    if message.WhichOneof("kind") not in _NUMBERS:
+        raise _refused("a metric is no number", sender)
+    return _value_from_proto(message, sender)
 
 
 def _refused(why: str, sender: str) -> ExchangeError:

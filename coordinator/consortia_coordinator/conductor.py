@@ -102,7 +102,7 @@ class Conductor:
                 "identities": [canonical.encode(document) for document in known],
             }
         )
-        run.ask_all("offer", offer)
+        run.offer(offer)
         if self._tools.store.get(run.job_id).state is JobState.OFFERED:
             self._tools.store.move(run.job_id, JobState.RUNNING)
 

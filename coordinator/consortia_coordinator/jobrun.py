@@ -43,7 +43,10 @@ class Tools:
     mailbox: Mailbox
     store: JobStore
     log: AuditLog
+    offer_timeout: float
+    """Seconds that a party may take to accept or refuse."""
     step_timeout: float
+    """Seconds that a party may take for one step."""
 
 
 class JobRun:
@@ -74,19 +77,32 @@ class JobRun:
         return task_id
 
     def collect(self, task_ids: Iterable[str], timeout: float | None = None) -> dict[str, Content]:
-        """All answers by task id. Raises PartiesRefusedError if one is a failure or does not come in time."""
+        """All answers by task id. Raises PartiesRefusedError as soon as one is a failure, or if one is late."""
         wanted = list(task_ids)
         wait = self._tools.step_timeout if timeout is None else timeout
         replies = self._tools.mailbox.replies(wanted, wait)
-        failures = {_party(task_id): _late(task_id, wait) for task_id in wanted if task_id not in replies}
-        failures |= {
+        failures = {
             _party(task_id): reply.failure
             for task_id, reply in replies.items()
             if reply.WhichOneof("outcome") != "content"
         }
+        if not failures:
+            failures = {_party(task_id): _late(task_id, wait) for task_id in wanted if task_id not in replies}
         if failures:
             raise PartiesRefusedError(failures)
         return {task_id: Content.from_proto(reply.content, _party(task_id)) for task_id, reply in replies.items()}
+
+    def offer(self, offer: Content) -> None:
+        """Ask every party's gate; waits for each, so that a refused job shows every refusal."""
+        ids = [self.post(institution, "offer", 0, offer) for institution in self.spec.parties]
+        failures: dict[str, exchange_pb2.Failure] = {}
+        for task_id in ids:
+            try:
+                self.collect([task_id], self._tools.offer_timeout)
+            except PartiesRefusedError as error:
+                failures |= error.failures
+        if failures:
+            raise PartiesRefusedError(failures)
 
     def ask(self, step: str, requests: Mapping[str, Content], turn: int = 0) -> dict[str, Content]:
         """See Job."""

@@ -8,7 +8,7 @@ instead of waiting for ever.
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 
 from google.protobuf.message import DecodeError
@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from consortia_common.errors import ExchangeError
 from consortia_common.stream import MESSAGE_LIMIT, check_size, refusal
 from consortia_coordinator.errors import StoppingError
-from consortia_coordinator.store.tasks import Entry, TaskJournal
+from consortia_coordinator.store.tasks import ANSWERED, FAILED, Entry, TaskJournal
 from consortia_proto.v1 import exchange_pb2 as pb
 
 Wake = Callable[[], None]
@@ -53,7 +53,7 @@ class Mailbox:
     def replies(
         self, task_ids: Iterable[str], timeout: float | None, stop: Callable[[], bool] = lambda: False
     ) -> dict[str, pb.Reply]:
-        """The replies to these tasks; waits until all are there or ``timeout`` seconds are over.
+        """The replies to these tasks; waits until all are there, one is a failure, or ``timeout`` seconds are over.
 
         ``stop`` is asked whenever something has changed or ``wake`` was called: if it says true, or if the mailbox
         is closed, the wait ends with StoppingError.
@@ -105,27 +105,28 @@ class Mailbox:
         if entry is None or entry.institution != institution:
             raise refusal("it answers a task that it was not given", institution)
         try:
-            _check_reply(data, entry)
+            outcome = _check_reply(data, entry)
         except ExchangeError as error:
             failure = pb.Failure(code="failed", what=error.what, blame=error.blame, remedy=error.remedy)
             reply = pb.Reply(task_id=task_id, job_id=entry.job_id, failure=failure)
-            self._store(task_id, reply.SerializeToString(), len(data))
+            self._store(task_id, reply.SerializeToString(), len(data), FAILED)
             raise
-        self._store(task_id, data, len(data))
+        self._store(task_id, data, len(data), outcome)
 
-    def _store(self, task_id: str, reply: bytes, size: int) -> None:
-        if self._journal.answer(task_id, reply, size):
+    def _store(self, task_id: str, reply: bytes, size: int, outcome: str) -> None:
+        if self._journal.answer(task_id, reply, size, outcome):
             self.wake()
 
-    def _await(self, wanted: tuple[str, ...], deadline: float | None, stop: Callable[[], bool]) -> frozenset[str]:
+    def _await(self, wanted: tuple[str, ...], deadline: float | None, stop: Callable[[], bool]) -> Collection[str]:
         with self._changed:
             while True:
                 if self._closed or stop():
                     raise _stopped()
                 there = self._journal.answered(wanted)
                 left = None if deadline is None else deadline - self._clock()
-                if len(there) == len(wanted) or (left is not None and left <= 0):
-                    return there
+                over = len(there) == len(wanted) or FAILED in there.values()
+                if over or (left is not None and left <= 0):
+                    return there.keys()
                 self._changed.wait(left)
 
     def _woken(self, institution: str) -> tuple[Wake, ...]:
@@ -137,7 +138,8 @@ class Mailbox:
             self._listeners[institution].remove(wake)
 
 
-def _check_reply(data: bytes, entry: Entry) -> None:
+def _check_reply(data: bytes, entry: Entry) -> str:
+    """Whether the reply is an answer or a failure. Raises ExchangeError if it is no reply to its task."""
     try:
         reply = pb.Reply.FromString(data)
     except DecodeError as error:
@@ -146,6 +148,7 @@ def _check_reply(data: bytes, entry: Entry) -> None:
         raise refusal("a reply names another task or job than it answers", entry.institution)
     if reply.WhichOneof("outcome") is None:
         raise refusal("a reply says neither what came out nor what failed", entry.institution)
+    return FAILED if reply.HasField("failure") else ANSWERED
 
 
 def _stopped() -> StoppingError:

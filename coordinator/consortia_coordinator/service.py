@@ -118,7 +118,9 @@ async def _server(
     log_invitations(parts.members.store, parts.log, parts.members.clock)
     store = JobStore(parts.engine)
     conductor = Conductor(
-        Tools(parts.mailbox, store, parts.log, settings.step_seconds), parts.members.identities, parts.now_ms
+        Tools(parts.mailbox, store, parts.log, settings.offer_seconds, settings.step_seconds),
+        parts.members.identities,
+        parts.now_ms,
     )
     relay = StatementService(parts.members, StatementStore(parts.engine), parts.mailbox, parts.log, parts.now_ms)
     exchange = ExchangeService(

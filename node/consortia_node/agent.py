@@ -10,13 +10,15 @@ from contextlib import nullcontext
 
 from consortia_common.content import Content
 from consortia_common.database import reading
-from consortia_crypto.errors import ConsortiaError
+from consortia_common.stream import legible
+from consortia_crypto.errors import CiphertextError, ConsortiaError
 from consortia_node import jobs as rules
+from consortia_node import metrics
 from consortia_node.answers import Answer, failed_by, refused_by
 from consortia_node.cohorts import Cohorts
 from consortia_node.compute import Compute
 from consortia_node.epochs import Epochs
-from consortia_node.errors import RefusedError, TotalRefusedError
+from consortia_node.errors import BadCiphertextError, RefusedError, TotalRefusedError
 from consortia_node.notices import Notices
 from consortia_node.offers import Offers
 from consortia_node.store.jobs import JobStore
@@ -51,6 +53,7 @@ class Agent:
             with self._tools.engine.begin() as connection:
                 answer.store(connection)
                 self._tools.tasks.answer(connection, task.task_id, reply.SerializeToString())
+        metrics.TASKS.labels(_outcome(reply)).inc()
         return reply
 
     def _answer(self, task: pb.Task) -> Answer:
@@ -63,17 +66,29 @@ class Agent:
             return self._give_up(task, error, failed_by(error))
 
     def _give_up(self, task: pb.Task, error: ConsortiaError, failure: pb.Failure) -> Answer:
-        """Log why, and end the job here if it was under way."""
-        if not task.job_id:
-            self._tools.log.append("message.refused", reason=error.what, peer="coordinator", step=task.step)
-            return Answer(failure)
-        reason = error.detail if isinstance(error, TotalRefusedError) else error.what
-        self._tools.log.append("job.failed", job=task.job_id, reason=reason, step=task.step)
-        self._tools.workers.end(task.job_id)
-        self._cohorts.erase(task.job_id)
+        """Log why, and end the job here if it is under way.
+
+        A job id is only the coordinator's word until the job was accepted: nothing is touched in its name before.
+        """
         with reading(self._tools.engine) as connection:
-            stored = JobStore(connection).get(task.job_id)
-        if stored is None or stored.state not in rules.UNDER_WAY:
+            job = JobStore(connection).get(task.job_id)
+        if job is None or job.state not in rules.UNDER_WAY:
+            self._log_refusal("message.refused", task, error, peer="coordinator")
             return Answer(failure)
+        if isinstance(error, CiphertextError | BadCiphertextError | TotalRefusedError):
+            self._log_refusal("ciphertext.refused", task, error, job=job.job_id, peer=error.blame)
+        self._log_refusal("job.failed", task, error, job=job.job_id)
+        self._tools.workers.end(job.job_id)
+        self._cohorts.erase(job.job_id)
         now = self._tools.now_ms()
-        return Answer(failure, store=lambda c: JobStore(c).advance(task.job_id, rules.FAILED, now, error.what))
+        return Answer(failure, store=lambda c: JobStore(c).advance(job.job_id, rules.FAILED, now, error.what))
+
+    def _log_refusal(self, event: str, task: pb.Task, error: ConsortiaError, **fields: str) -> None:
+        reason = error.detail if isinstance(error, TotalRefusedError) else error.what
+        self._tools.log.append(event, reason=reason, step=legible(task.step), **fields)
+
+
+def _outcome(reply: pb.Reply) -> str:
+    if not reply.HasField("failure"):
+        return metrics.ANSWERED
+    return metrics.REFUSED if reply.failure.code == "refused" else metrics.FAILED

@@ -67,8 +67,6 @@ class NodeSettings(Settings):
     network: NetworkName | Literal[""] = ""
     coordinator: Address | Literal[""] = ""
     """Where the node dials; from enrolment unless set."""
-    heartbeat_seconds: Annotated[float, Field(ge=0.1, le=60)] = 5.0
-    """Longest silence on the connection before a sign of life is sent."""
     worker_memory_mib: Annotated[int, Field(ge=256, le=1 << 20)] = 4096
     """Most memory that one job's worker process may take."""
     worker_seconds: Annotated[int, Field(ge=1, le=7 * 86_400)] = 3600

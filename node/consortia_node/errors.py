@@ -51,13 +51,40 @@ class TotalRefusedError(StepError):
         self.detail = detail
 
 
+class BadCiphertextError(StepError):
+    """A ciphertext, key or context of another party's that was refused before anything was computed on it."""
+
+
 class RefusedError(NodeError):
     """The gate said no, citing a clause of the agreement."""
 
     def __init__(self, clause: str, sentence: str) -> None:
-        super().__init__(
-            sentence,
-            blame="the job, which asks for what the agreement does not allow",
-            remedy="change the job spec, or have the parties sign a new version of the agreement",
-        )
+        blame, remedy = _REFUSALS.get(clause, _NOT_ALLOWED)
+        super().__init__(sentence, blame=blame, remedy=remedy)
         self.clause = clause
+
+
+_NOT_ALLOWED = (
+    "the job, which asks for what the agreement does not allow",
+    "change the job spec, or have the parties sign a new version of the agreement",
+)
+_REFUSALS = {
+    "analysts": (
+        "whoever submitted the job",
+        "let an analyst whom the agreement names submit it, or have the parties sign a version that names this one",
+    ),
+    "submission": ("whoever handed it in again", "submit the job anew"),
+    "parties.key": (
+        "the coordinator, which passes identities on",
+        "ask its operator whether that institution is enrolled with the keys that the agreement names",
+    ),
+    "node.datasets": (
+        "this institution's node.toml",
+        "have its operator add what is missing and restart the node, then submit the job again",
+    ),
+    "min_rows": (
+        "nobody: too few customers of this institution have consented",
+        "submit the job again when more have, or have the parties sign a version with a smaller min_rows",
+    ),
+}
+"""Whose fault it is and what to do, for the clauses where that is not the job spec's."""

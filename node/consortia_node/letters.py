@@ -6,7 +6,10 @@ neither redirect it nor pass an old one off as new.
 
 import hashlib
 
+from google.protobuf.message import DecodeError
+
 from consortia_common.content import Content
+from consortia_common.stream import refusal
 from consortia_crypto.envelope import seal, unseal
 from consortia_crypto.errors import EnvelopeError
 from consortia_crypto.keys import PublicIdentity
@@ -62,6 +65,10 @@ def open_letter(tools: Tools, job: AcceptedJob, step: str, sender: str, envelope
 
 
 def open_content(tools: Tools, job: AcceptedJob, step: str, sender: str, envelope: object) -> Content:
-    """As ``open_letter``, for a letter that holds a Content."""
+    """As ``open_letter``, for a letter that holds a Content. Raises ExchangeError for one that holds none."""
     plaintext = open_letter(tools, job, step, sender, envelope)
-    return Content.from_proto(content_pb2.Content.FromString(plaintext), sender)
+    try:
+        message = content_pb2.Content.FromString(plaintext)
+    except DecodeError as error:
+        raise refusal("a letter can't be decoded", sender) from error
+    return Content.from_proto(message, sender)

@@ -2,7 +2,7 @@
 
 NODE_TOML = """\
 # Settings of this institution's node. Every one can be overridden by an environment variable, for instance
-# CONSORTIA_NODE__HEARTBEAT_SECONDS=2. A key that is not listed here is refused.
+# CONSORTIA_NODE__WORKER_SECONDS=60. A key that is not listed here is refused.
 # Relative paths start at this file's folder. Lines that begin with "#" and a name show defaults or examples.
 
 # The institution's name in the network; it stands in the certificate.
@@ -21,9 +21,6 @@ institution = "{institution}"
 
 # Where Prometheus may fetch metrics; no port is opened unless set.
 #metrics_listen = "127.0.0.1:9465"
-
-# Longest silence on the connection, in seconds, before a sign of life is sent.
-#heartbeat_seconds = 5.0
 
 # Limits of the worker process that computes for one job: memory in MiB, and seconds for one step.
 #worker_memory_mib = 4096

@@ -14,9 +14,11 @@ from functools import partial
 from importlib.metadata import version
 
 import grpc.aio
+from prometheus_client import start_http_server
 
 from consortia_common import keyfiles, logs, rpc, tls
 from consortia_common.audit_log import AuditLog
+from consortia_node import metrics
 from consortia_node.agent import Agent
 from consortia_node.config import NodeSettings
 from consortia_node.control import ControlService
@@ -51,7 +53,9 @@ async def _until_told(settings: NodeSettings) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stopping.set)
-    async with serving(settings):
+    async with serving(settings) as running:
+        if settings.metrics_listen:
+            _observe(settings.metrics_listen, running)
         logs.event("node.started", institution=settings.institution, network=settings.network)
         await stopping.wait()
     logs.event("node.stopped", institution=settings.institution)
@@ -109,6 +113,14 @@ def close_tools(tools: Tools) -> None:
     tools.workers.close()
     tools.engine.dispose()
     tools.log.close()
+
+
+def _observe(listen: str, running: Running) -> None:
+    """Let Prometheus fetch the node's metrics at ``listen``."""
+    host, _, port = listen.rpartition(":")
+    metrics.CONNECTED.set_function(lambda: running.exchange.connected)
+    metrics.LOG_ENTRIES.set_function(lambda: running.tools.log.size)
+    start_http_server(int(port), host)
 
 
 @asynccontextmanager

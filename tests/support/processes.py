@@ -34,6 +34,7 @@ class Processes:
 
     consortium: Consortium
     _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _altered: set[str] = field(default_factory=set)
 
     def __enter__(self) -> Self:
         (self.consortium.root / "logs").mkdir(exist_ok=True)
@@ -47,10 +48,21 @@ class Processes:
 
     def start(self, *names: str, **environment: str) -> None:
         """Start these and wait until they serve. ``environment``: variables by name without CONSORTIA_."""
+        self._altered.update(names if environment else ())
         for name in names:
             self._launch(name, {f"CONSORTIA_{key}": value for key, value in environment.items()})
         for name in names:
-            self.until(f"{name} serves", lambda name=name: self._serves(name), START_SECONDS)
+            self.until(f"{name} serves", lambda name=name: self._serves(name))
+
+    def mend(self) -> None:
+        """Have everybody running, with plain settings and connected."""
+        for name in self._altered & set(self._running):
+            self.kill(name)
+        self._altered.clear()
+        for name in self._running:
+            self.wake(name)
+        self.start(*(name for name in EVERYBODY if name not in self._running))
+        self.until("all are connected", lambda: all(self.connected(bank) for bank in BANKS))
 
     def kill(self, name: str) -> frozenset[int]:
         """SIGKILL one process, and only that one; the processes that it had started."""
@@ -60,10 +72,13 @@ class Processes:
         process.wait()
         return orphans
 
-    def stop(self, name: str) -> tuple[int, float]:
-        """SIGTERM one process: its exit status, and how many seconds it took."""
+    def stop(self, name: str, *, with_workers: bool = False) -> tuple[int, float]:
+        """SIGTERM one process: its exit status, and how many seconds it took.
+
+        ``with_workers``: the signal goes to the processes that it started too, as systemd sends it.
+        """
         process, began = self._running.pop(name), time.monotonic()
-        process.terminate()
+        (os.killpg if with_workers else os.kill)(process.pid, signal.SIGTERM)
         try:
             return process.wait(STOP_SECONDS), time.monotonic() - began
         except subprocess.TimeoutExpired:

@@ -11,6 +11,7 @@ from consortia_common.errors import ExchangeError
 from consortia_coordinator.errors import StoppingError
 from consortia_coordinator.mailbox import Mailbox
 from consortia_coordinator.store.database import open_database
+from consortia_proto.v1 import content_pb2
 from consortia_proto.v1 import exchange_pb2 as pb
 
 
@@ -33,6 +34,12 @@ def task(task_id: str, step: str = "echo") -> pb.Task:
 def reply(task_id: str, what: str = "no") -> bytes:
     failure = pb.Failure(code="refused", what=what)
     return pb.Reply(task_id=task_id, job_id=task_id.split("/", maxsplit=1)[0], failure=failure).SerializeToString()
+
+
+def answer(task_id: str) -> bytes:
+    return pb.Reply(
+        task_id=task_id, job_id=task_id.split("/", maxsplit=1)[0], content=content_pb2.Content()
+    ).SerializeToString()
 
 
 def in_thread(call: Callable[[], object]) -> tuple[threading.Thread, list[object]]:
@@ -122,11 +129,20 @@ def test_a_wait_ends_when_the_last_reply_is_there(mailbox: Mailbox) -> None:
     for task_id in ("job/1", "job/2"):
         mailbox.post(task(task_id), "bank-a")
     thread, results = in_thread(lambda: sorted(mailbox.replies(["job/1", "job/2", "job/1"], 10)))
-    mailbox.receive("bank-a", "job/1", reply("job/1"))
+    mailbox.receive("bank-a", "job/1", answer("job/1"))
     assert results == []
-    mailbox.receive("bank-a", "job/2", reply("job/2"))
+    mailbox.receive("bank-a", "job/2", answer("job/2"))
     thread.join(5)
     assert results == [["job/1", "job/2"]]
+
+
+def test_a_wait_ends_when_one_reply_is_a_failure(mailbox: Mailbox) -> None:
+    for task_id in ("job/1", "job/2"):
+        mailbox.post(task(task_id), "bank-a")
+    thread, results = in_thread(lambda: sorted(mailbox.replies(["job/1", "job/2"], 10)))
+    mailbox.receive("bank-a", "job/2", reply("job/2"))
+    thread.join(5)
+    assert results == [["job/2"]]
 
 
 def test_a_timeout_returns_what_is_there(engine: Engine) -> None:

@@ -83,7 +83,7 @@ def test_every_setting_is_in_its_sample(model: type[Settings], sample: str):
         (DATASET.replace("number", "text"), r"columns\.LIMIT_BAL\.type"),
         (DATASET.replace("LIMIT_BAL", "'x; drop'"), "pattern"),
         (DATASET + DATASET, "two have one name"),
-        ("heartbeat_seconds = -1", "heartbeat_seconds"),
+        ("worker_seconds = -1", "worker_seconds"),
         ("coordinator = 'no port'", "coordinator"),
         ("= broken", "it is not TOML"),
     ],
@@ -115,12 +115,12 @@ def test_relative_paths_start_at_the_file(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_the_environment_goes_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("CONSORTIA_NODE__HEARTBEAT_SECONDS", "0.5")
+    monkeypatch.setenv("CONSORTIA_NODE__WORKER_SECONDS", "5")
     monkeypatch.setenv("CONSORTIA_COORDINATOR__LISTEN", "127.0.0.1:9")  # another part's
-    assert _node(tmp_path, 'institution = "bank-a"\nheartbeat_seconds = 7').heartbeat_seconds == 0.5
+    assert _node(tmp_path, 'institution = "bank-a"\nworker_seconds = 7').worker_seconds == 5
 
 
-@pytest.mark.parametrize(("name", "value"), [("HEARTBEAT", "1"), ("DATASETS", "[not json"), ("DATASETS", "7")])
+@pytest.mark.parametrize(("name", "value"), [("WORKER_SECOND", "1"), ("DATASETS", "[not json"), ("DATASETS", "7")])
 def test_mistakes_in_the_environment_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ):

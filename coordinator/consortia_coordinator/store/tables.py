@@ -75,7 +75,7 @@ tasks = Table(
     Column("task_id", String(80), primary_key=True),
     Column("job_id", String(80), nullable=False, index=True),
     Column("institution", String(64), nullable=False, index=True),
-    Column("state", String(16), nullable=False),  # queued, delivered, answered
+    Column("state", String(16), nullable=False),  # queued, delivered, answered, failed
     Column("sequence", Integer, nullable=False, unique=True),  # the order in which tasks are sent
     Column("request", LargeBinary, nullable=False),
     Column("reply", LargeBinary),

@@ -1,7 +1,7 @@
 """The journal of tasks: what was asked of which institution, whether its node has it, and what it answered.
 
 Trusted for: every change is committed before a method returns; a task's first request and first reply stand,
-whatever comes later. States: queued → delivered → answered (a reply may overtake the acknowledgement).
+whatever comes later. States: queued → delivered → answered | failed (a reply may overtake the acknowledgement).
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,9 @@ from consortia_coordinator.store.tables import tasks
 QUEUED = "queued"
 DELIVERED = "delivered"
 ANSWERED = "answered"
+FAILED = "failed"
+"""Answered, by a refusal or an error."""
+OVER = ANSWERED, FAILED
 
 
 @dataclass(frozen=True)
@@ -81,21 +84,21 @@ class TaskJournal:
                 update(tasks).where(tasks.c.task_id == task_id, tasks.c.institution == institution).values(change)
             )
 
-    def answer(self, task_id: str, reply: bytes, size: int) -> bool:
-        """Store the reply, which took ``size`` bytes; False if there was one, which then stands."""
+    def answer(self, task_id: str, reply: bytes, size: int, state: str) -> bool:
+        """Store the reply, which took ``size`` bytes and is ANSWERED or FAILED; False if there was one already."""
         count = update(tasks).values(bytes_up=tasks.c.bytes_up + size).where(tasks.c.task_id == task_id)
-        store = count.values(state=ANSWERED, reply=reply).where(tasks.c.state != ANSWERED)
+        store = count.values(state=state, reply=reply).where(tasks.c.state.not_in(OVER))
         with self._engine.begin() as connection:
             stored = connection.execute(store).rowcount == 1
             if not stored:
                 connection.execute(count)
         return stored
 
-    def answered(self, task_ids: Sequence[str]) -> frozenset[str]:
-        """Which of these tasks have been answered."""
-        query = select(tasks.c.task_id).where(tasks.c.task_id.in_(task_ids), tasks.c.state == ANSWERED)
+    def answered(self, task_ids: Sequence[str]) -> dict[str, str]:
+        """Those of these tasks that have been answered, with their state: ANSWERED or FAILED."""
+        query = select(tasks.c.task_id, tasks.c.state).where(tasks.c.task_id.in_(task_ids), tasks.c.state.in_(OVER))
         with reading(self._engine) as connection:
-            return frozenset(connection.scalars(query))
+            return {str(task_id): str(state) for task_id, state in connection.execute(query)}
 
     def reply(self, task_id: str) -> bytes:
         """The stored reply of a task that was answered; empty if it has been erased since."""
@@ -113,6 +116,6 @@ class TaskJournal:
 
     def erase(self, job_id: str) -> None:
         """Erase what the job's answered tasks and their replies held; that they were, and their sizes, stays."""
-        done = tasks.c.job_id == job_id, tasks.c.state == ANSWERED
+        done = tasks.c.job_id == job_id, tasks.c.state.in_(OVER)
         with self._engine.begin() as connection:
             connection.execute(update(tasks).where(*done).values(request=b"", reply=b""))

@@ -63,11 +63,10 @@ def evaluate(work: Work, request: Content) -> Outcome:
     rows = _field(config, "rows", int, sender)
     if not 0 < rows <= parameters.max_rows:
         raise _bad_letter("rows", sender)
-    ranges = list(zip(_field(config, "lows", list, sender), _field(config, "highs", list, sender), strict=False))
-    weights, bias = unit_form(model, ranges)
+    weights, bias = unit_form(model, _ranges(config, sender))
     scores = model_owner.evaluate(
         _field(config, "public", bytes, sender),
-        _field(config, "features", list, sender),
+        _items(config, "features", bytes, sender),
         np.array(weights),
         bias,
         rows,
@@ -83,7 +82,7 @@ def conclude(work: Work, request: Content) -> Outcome:
     """
     parameters = _parameters(work)
     subjects = json.loads(work.values[_SUBJECTS])
-    answer = _field(request.config, "scores", list, parameters.model_owner)
+    answer = _items(request.config, "scores", bytes, parameters.model_owner)
     logits = data_owner.decrypt(work.values[_SECRET], answer, len(subjects))
     scores = np.round(1 / (1 + np.exp(-np.clip(logits, -60, 60))), DECIMALS)
     file = _parquet(subjects, scores, frozenset(work.subjects(parameters.dataset)))
@@ -120,6 +119,21 @@ def _field(config: Mapping[str, Any], name: str, kind: type, sender: str) -> Any
     if type(value) is not kind:
         raise _bad_letter(name, sender)
     return value
+
+
+def _items(config: Mapping[str, Any], name: str, kind: type, sender: str) -> list[Any]:
+    items: list[Any] = _field(config, name, list, sender)
+    if any(type(item) is not kind for item in items):
+        raise _bad_letter(name, sender)
+    return items
+
+
+def _ranges(config: Mapping[str, Any], sender: str) -> list[Range]:
+    """The public range of each feature, as the data owner scaled by it."""
+    lows, highs = (_items(config, name, float, sender) for name in ("lows", "highs"))
+    if len(lows) != len(highs) or not all(low < high for low, high in zip(lows, highs, strict=True)):
+        raise _bad_letter("lows and highs", sender)
+    return list(zip(lows, highs, strict=True))
 
 
 def _bad_letter(name: str, sender: str) -> StepError:

@@ -1,0 +1,80 @@
+"""A network between a node and the coordinator that can be cut or go silent."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+
+
+class Proxy:
+    """Passes bytes on to ``target``, a port of this machine. All of it lives in one event loop."""
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self._writers: list[asyncio.StreamWriter] = []
+        self.connections = 0
+        self.cut_after: int | None = None
+        """Cut once this many bytes have gone either way."""
+        self.silent = False
+        """Swallow everything, until the next connection."""
+        self.port = 0
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator["Proxy"]:
+        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        yield self
+        server.close()
+        self.cut()
+
+    def cut(self) -> None:
+        """End every connection at once, as a broken line does."""
+        for writer in self._writers:
+            writer.transport.abort()
+        self._writers.clear()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self.silent = False
+        try:
+            there, back = await asyncio.open_connection("127.0.0.1", self._target)
+        except OSError:
+            writer.transport.abort()
+            return
+        self._writers += [writer, back]
+        with suppress(OSError):
+            await asyncio.gather(self._relay(reader, back), self._relay(there, writer))
+
+    async def _relay(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while data := await source.read(65_536):
+            if self.cut_after is not None:
+                self.cut_after -= len(data)
+                if self.cut_after < 0:
+                    self.cut_after = None
+                    self.cut()
+            if not self.silent:
+                sink.write(data)
+                await sink.drain()
+
+
+@contextmanager
+def proxied(target: int) -> Iterator[Proxy]:
+    """A proxy in a thread of its own, for tests without an event loop; cut it with ``cut_after = 0``."""
+    started, stop = threading.Event(), asyncio.Event()
+    loop = asyncio.new_event_loop()
+    proxy = Proxy(target)
+
+    async def serve() -> None:
+        async with proxy.open():
+            started.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    try:
+        assert started.wait(10)
+        yield proxy
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(10)
+        loop.close()
