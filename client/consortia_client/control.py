@@ -1,5 +1,6 @@
 """Commands to an institution's own running node, over the Unix socket in the node's folder."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,13 +12,15 @@ from consortia_common import rpc, settings
 from consortia_proto.v1 import control_pb2_grpc
 
 SOCKET = "control.sock"
+FOLDER_VARIABLE = "CONSORTIA_NODE__FOLDER"
+"""Goes over the file, as it does for the node."""
 
 
 @contextmanager
 def node(config_file: Path) -> Iterator[control_pb2_grpc.ControlStub]:
     """The running node that ``config_file`` (node.toml) is of. Raises ClientError if it does not run."""
     values = settings.read_toml(config_file)
-    folder = config_file.absolute().parent / str(values.get("folder", ""))
+    folder = config_file.absolute().parent / (os.environ.get(FOLDER_VARIABLE) or str(values.get("folder", "")))
     if not (folder / SOCKET).exists():
         raise ClientError(
             f"the node of {config_file} is not running",

@@ -18,7 +18,7 @@ from consortia_client.keepsakes import Keepsakes
 from consortia_client.profile import Profile
 from consortia_common import rpc
 from consortia_common.documents.jobspec import JobSpec, Submission
-from consortia_common.documents.receipt import SIGNATURE_DOMAIN, Receipt
+from consortia_common.documents.receipt import SALT, SIGNATURE_DOMAIN, Receipt
 from consortia_crypto import canonical
 from consortia_crypto.envelope import unseal
 from consortia_crypto.keys import PublicIdentity
@@ -70,12 +70,13 @@ class Session:
         document = submission.canonical()
         signature = self._profile.identity.sign(_SUBMISSION_DOMAIN, document)
         with rpc.calling(COORDINATOR):
-            return self._jobs.Submit(pb.Submission(document=document, signature=signature), timeout=CALL_SECONDS)
+            status = self._jobs.Submit(pb.Submission(document=document, signature=signature), timeout=CALL_SECONDS)
+        return _about(submission.job_id, status)
 
     def job(self, job_id: str) -> pb.JobStatus:
         """Where a job stands."""
         with rpc.calling(COORDINATOR):
-            return self._jobs.Get(pb.JobRequest(job_id=job_id), timeout=CALL_SECONDS)
+            return _about(job_id, self._jobs.Get(pb.JobRequest(job_id=job_id), timeout=CALL_SECONDS))
 
     def jobs(self) -> list[pb.JobStatus]:
         """Every job of the network, oldest first."""
@@ -85,7 +86,8 @@ class Session:
     def watch(self, job_id: str) -> Iterator[pb.JobStatus]:
         """Where a job stands, each time that changes, until it ends."""
         with rpc.calling(COORDINATOR):
-            yield from self._jobs.Watch(pb.JobRequest(job_id=job_id))
+            for status in self._jobs.Watch(pb.JobRequest(job_id=job_id)):
+                yield _about(job_id, status)
 
     def result(self, job_id: str) -> JobResult:
         """The opened result. Raises ResultError if any party's receipt is missing, wrong or about another one."""
@@ -95,6 +97,7 @@ class Session:
         parties = self._parties(submission)
         signed = {item.institution: item for item in sealed.receipts}
         receipts = {name: _checked(signed.get(name), party, submission) for name, party in parties.items()}
+        _check_together(receipts, submission)
         document = self._open(sealed, receipts, parties, submission) if sealed.envelope else None
         return JobResult(job_id, document, tuple(receipts.values()))
 
@@ -133,7 +136,7 @@ class Session:
         others = [name for name, receipt in receipts.items() if receipt.result not in (None, digest)]
         if others or receipts[reporter].result != digest:
             raise _distrust(submission.job_id, f"{', '.join(others) or reporter} signed for another result")
-        return json.loads(plaintext)
+        return _read(plaintext, submission.job_id)
 
 
 def _checked(signed: pb.SignedReceipt | None, party: PublicIdentity, submission: Submission) -> Receipt:
@@ -141,10 +144,42 @@ def _checked(signed: pb.SignedReceipt | None, party: PublicIdentity, submission:
         raise _distrust(submission.job_id, f"{party.institution} gave no receipt")
     party.verify(SIGNATURE_DOMAIN, signed.document, signed.signature)
     receipt = Receipt.from_canonical(signed.document, f"the receipt of {party.institution}")
-    stated = (receipt.job, receipt.institution, receipt.spec)
-    if stated != (submission.job_id, party.institution, submission.spec.hash()):
+    spec = submission.spec
+    stated = (receipt.network, receipt.job, receipt.institution, receipt.spec, receipt.parties)
+    if stated != (submission.network, submission.job_id, party.institution, spec.hash(), spec.parties):
         raise _distrust(submission.job_id, f"the receipt of {party.institution} is for another job")
     return receipt
+
+
+def _about(job_id: str, status: pb.JobStatus) -> pb.JobStatus:
+    """``status``, if it is of the job that was asked for: an old job's result must not pass as a new one's."""
+    if status.job_id != job_id:
+        raise ResultError(
+            f"the coordinator answered about another job than {job_id[:80]}",
+            blame="the coordinator",
+            remedy="do not use what it says of this job; tell the network's operator",
+        )
+    return status
+
+
+def _read(plaintext: bytes, job_id: str) -> Any:
+    try:
+        result = json.loads(plaintext)
+    except (ValueError, RecursionError) as error:
+        raise _distrust(job_id, "it is not JSON") from error
+    if not isinstance(result, dict):
+        raise _distrust(job_id, "it is no result document")
+    result.pop(SALT, None)
+    return result
+
+
+def _check_together(receipts: dict[str, Receipt], submission: Submission) -> None:
+    """One agreement for all, and a result that everybody who should have seen it saw."""
+    blind = [name for name in submission.spec.witnesses() if receipts[name].result is None]
+    if blind:
+        raise _distrust(submission.job_id, f"{', '.join(blind)} did not see a result")
+    if len({receipt.agreement for receipt in receipts.values()}) != 1:
+        raise _distrust(submission.job_id, "the parties worked under different agreements")
 
 
 def _distrust(job_id: str, why: str) -> ResultError:

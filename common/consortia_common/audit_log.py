@@ -13,6 +13,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import islice
@@ -27,6 +28,7 @@ from consortia_common.documents.base import utc
 from consortia_common.errors import SettingsError
 from consortia_crypto.audit import events
 from consortia_crypto.audit.entry import SALT_BYTES, Entry, Head
+from consortia_crypto.errors import ConsortiaError
 from consortia_crypto.keys import PublicIdentity, Signer
 
 _MAX_REASON = 1000
@@ -94,6 +96,15 @@ class AuditLog:
                 self.close()
                 refuse(f"entry {entry.index} can't be stored", "free the disk, and start this process again", error)
             return entry
+
+    @contextmanager
+    def refusing(self, **fields: Any) -> Iterator[None]:
+        """Log a ConsortiaError from inside as a refused message, then pass it on."""
+        try:
+            yield
+        except ConsortiaError as error:
+            self.append("message.refused", reason=error.what, **fields)
+            raise
 
     def attach(self, data: bytes) -> str:
         """Keep a document beside the log, durably; returns its SHA-256 (hexadecimal), which entries cite."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from consortia_common.errors import ExchangeError
@@ -23,7 +24,14 @@ DTYPES = ("float32", "float64", "int32", "int64", "uint8")
 MAX_ARRAYS = 65_536
 MAX_FIELDS = 4_096
 MAX_DIMENSIONS = 8
-_LISTS: dict[type, str] = {str: "texts", int: "integers", float: "reals", bytes: "blobs"}
+MAX_EXTENT = 1 << 40
+"""Bytes that an array's dimensions may span, those of no length counted as one."""
+_LISTS: dict[type, tuple[str, type]] = {
+    str: ("texts", pb.Texts),
+    int: ("integers", pb.Integers),
+    float: ("reals", pb.Reals),
+    bytes: ("blobs", pb.Blobs),
+}
 _NUMBERS = frozenset({"integer", "real", "integers", "reals"})
 _SCALARS: dict[type, str] = {bool: "flag", int: "integer", float: "real", str: "text", bytes: "blob"}
 
@@ -37,12 +45,31 @@ class Content:
     metrics: Values = field(default_factory=dict)
 
     def to_proto(self) -> pb.Content:
-        """The wire form. Raises ExchangeError for a type that has none."""
-        return pb.Content(
-            arrays=[_array_to_proto(name, array) for name, array in self.arrays.items()],
-            config={name: _value_to_proto(name, value) for name, value in self.config.items()},
-            metrics={name: _value_to_proto(name, value) for name, value in self.metrics.items()},
-        )
+        """The wire form. Raises ExchangeError for what has none."""
+        try:
+            return pb.Content(
+                arrays=[_array_to_proto(name, array) for name, array in self.arrays.items()],
+                config={name: _value_to_proto(name, value) for name, value in self.config.items()},
+                metrics={name: _value_to_proto(name, value) for name, value in self.metrics.items()},
+            )
+        except (
+            TypeError,
+            ValueError,
+        ) as error:  # 65 bits, half a character, a name of no text
+            raise _refused("a name or value in it does not travel", "this process") from error
+
+    def to_bytes(self) -> bytes:
+        """The wire form, serialised. Raises ExchangeError for what has none."""
+        return self.to_proto().SerializeToString(deterministic=True)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, sender: str) -> "Content":
+        """The inverse of ``to_bytes``. Raises ExchangeError."""
+        try:
+            message = pb.Content.FromString(data)
+        except DecodeError as error:
+            raise _refused("it can't be decoded", sender) from error
+        return cls.from_proto(message, sender)
 
     @classmethod
     def from_proto(cls, message: pb.Content, sender: str) -> "Content":
@@ -60,8 +87,9 @@ class Content:
 
 
 def _array_to_proto(name: str, array: NDArray[Any]) -> pb.Array:
-    if array.dtype.name not in DTYPES:
-        raise _refused(f"array {name} has type {array.dtype.name}, which does not travel", "this process")
+    if array.dtype.name not in DTYPES or array.ndim > MAX_DIMENSIONS:
+        shape = f"type {array.dtype.name} and {array.ndim} dimensions"
+        raise _refused(f"array {name} has {shape}, which does not travel", "this process")
     little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
     return pb.Array(name=name, dtype=array.dtype.name, shape=list(array.shape), data=little.tobytes())
 
@@ -72,7 +100,8 @@ def _array_from_proto(message: pb.Array, sender: str) -> NDArray[Any]:
     if len(message.shape) > MAX_DIMENSIONS:
         raise _refused(f"an array has more than {MAX_DIMENSIONS} dimensions", sender)
     dtype = np.dtype(message.dtype).newbyteorder("<")
-    if math.prod(message.shape) * dtype.itemsize != len(message.data):
+    extent = math.prod(max(size, 1) for size in message.shape) * dtype.itemsize
+    if extent > MAX_EXTENT or math.prod(message.shape) * dtype.itemsize != len(message.data):
         raise _refused("an array's bytes do not match its shape", sender)
     return np.frombuffer(message.data, dtype).reshape(tuple(message.shape)).astype(dtype.newbyteorder("="))
 
@@ -80,12 +109,10 @@ def _array_from_proto(message: pb.Array, sender: str) -> NDArray[Any]:
 def _value_to_proto(name: str, value: Any) -> pb.Value:
     if type(value) in _SCALARS:
         return pb.Value(**{_SCALARS[type(value)]: value})
-    if isinstance(value, list) and value and type(value[0]) in _LISTS:
-        kind = _LISTS[type(value[0])]
-        wrapper = {"texts": pb.Texts, "integers": pb.Integers, "reals": pb.Reals, "blobs": pb.Blobs}[kind]
-        return pb.Value(**{kind: wrapper(items=value)})
-    if value == []:
-        return pb.Value(blobs=pb.Blobs())
+    kinds = {type(item) for item in value} or {bytes} if isinstance(value, list) else set()
+    if len(kinds) == 1 and kinds <= _LISTS.keys():
+        field_name, wrapper = _LISTS[kinds.pop()]
+        return pb.Value(**{field_name: wrapper(items=value)})
     raise _refused(f"field {name} has type {type(value).__name__}, which does not travel", "this process")
 
 
@@ -94,7 +121,7 @@ def _value_from_proto(message: pb.Value, sender: str) -> Any:
     if kind is None:
         raise _refused("a field has no value", sender)
     value = getattr(message, kind)
-    return list(value.items) if kind in _LISTS.values() else value
+    return list(value.items) if hasattr(value, "items") else value
 
 
 def _number_from_proto(message: pb.Value, sender: str) -> Any:

@@ -12,7 +12,7 @@ of settings.
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from alembic import command, context
@@ -60,6 +60,13 @@ def reading(engine: Engine) -> Iterator[Connection]:
     """A connection that only reads, and therefore does not wait for whoever writes."""
     with engine.connect() as connection:
         yield connection.execution_options(**{_READING: True})
+
+
+def scrub(engine: Engine) -> None:
+    """Let nothing that was erased linger in SQLite's write-ahead log, but for what somebody is reading now."""
+    if engine.dialect.name == "sqlite":
+        with closing(engine.raw_connection()) as connection:
+            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def migrate(metadata: MetaData) -> None:

@@ -19,6 +19,10 @@ class ExchangeError(CommonError):
     """A peer that broke the contract of the exchange, or could not be reached."""
 
 
+class BrokenRuleError(ExchangeError):
+    """Something that a peer sent and that the contract of the exchange does not allow."""
+
+
 class ConnectionLostError(ExchangeError):
     """A connection that was cut or went silent. Nobody broke a rule; what was under way is sent again."""
 

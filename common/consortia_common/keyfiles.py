@@ -20,10 +20,17 @@ MAX_FILE_BYTES = 1 << 20
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
+def keep_to_oneself() -> None:
+    """From now on, whatever this process makes is for its user alone, also what libraries and workers make."""
+    os.umask(0o077)
+
+
 def make_folder(path: Path) -> Path:
-    """Make ``path`` for this user alone, and parents that are missing; a folder that is there is left as it is."""
+    """Make ``path`` and parents that are missing for this user alone; a folder that is there is left as it is."""
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for missing in [folder for folder in reversed(path.parents) if not folder.exists()]:
+            missing.mkdir(mode=0o700, exist_ok=True)
+        path.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise _refuse(path, f"the folder can't be made: {error.strerror}", "choose another folder") from error
     return path

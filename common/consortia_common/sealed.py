@@ -11,11 +11,15 @@ _PREFIX = "sealed."
 
 
 def policy_of(job_id: str, spec: JobSpec, name: str, turn: int) -> SumPolicy:
-    """The policy of the sealed sum ``name`` of round ``turn``: a function of the signed spec alone."""
+    """The policy of the sealed sum ``name`` of round ``turn``: a function of the signed spec alone.
+
+    It names the spec by its whole hash: parties that were given different specs under one (shorter) job id can't
+    be made to add what they did not agree to add.
+    """
     shape = spec.parameters.sums()[name]
     return SumPolicy(
         engine="lattice",
-        session=f"{job_id}/{name}/{turn}",
+        session=f"{job_id}/{spec.hash()}/{name}/{turn}",
         roster=spec.parties,
         word_bits=shape.word_bits,
         length=shape.length,
@@ -35,9 +39,10 @@ def holds_sealed(content: Content) -> bool:
 
 
 def from_content(content: Content, sender: str) -> Sealed:
-    """The sealed blocks in ``content``. Raises ExchangeError if they are not there in order and alone."""
+    """The sealed blocks in ``content``. Raises ExchangeError if they are not there in order and alone, as bytes."""
     names = [f"{_PREFIX}{index}" for index in range(len(content.arrays))]
-    if not names or list(content.arrays) != names:
+    are_bytes = all(array.dtype == np.uint8 and array.ndim == 1 for array in content.arrays.values())
+    if not names or list(content.arrays) != names or not are_bytes:
         raise ExchangeError(
             "a sealed vector was expected and something else came",
             blame=sender,

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from consortia_common.errors import ExchangeError
+from consortia_common.errors import BrokenRuleError, ExchangeError
 from consortia_proto.v1 import exchange_pb2 as pb
 
 VERSION = 1
@@ -158,9 +158,9 @@ class Receiver:
         return hello
 
 
-def refusal(why: str, peer: str) -> ExchangeError:
+def refusal(why: str, peer: str) -> BrokenRuleError:
     """The error for a ``peer`` that broke the rules of the exchange."""
-    return ExchangeError(
+    return BrokenRuleError(
         f"what {peer} sent was refused: {why}",
         blame=peer,
         remedy="both ends must run compatible versions of Consortia; if they do, report it to that institution",

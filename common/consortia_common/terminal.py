@@ -43,7 +43,7 @@ def facts(values: Mapping[str, object]) -> None:
     """Show names and values, one pair a line; values are never cut, so fingerprints can be compared."""
     width = max(map(len, values), default=0)
     for name, value in values.items():
-        out().print(Text(f"{name:<{width}}  ", style="dim") + Text(str(value)), soft_wrap=True)
+        out().print(Text(f"{name:<{width}}  ", style="dim") + _plain(value), soft_wrap=True)
 
 
 def as_json(value: Any) -> None:
@@ -55,7 +55,7 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str |
     """Show rows under column heads."""
     grid = Table(*columns, title=title, title_justify="left")
     for row in rows:
-        grid.add_row(*(Text(str(cell)) for cell in row))
+        grid.add_row(*(_plain(cell) for cell in row))
     out().print(grid)
 
 
@@ -67,7 +67,7 @@ def explain(error: ConsortiaError) -> None:
         ("At fault:  ", error.blame, "bold"),
         ("What to do:", error.remedy, "bold"),
     ):
-        console.print(Text(label, style=style) + Text(" " + text), soft_wrap=True)
+        console.print(Text(label, style=style) + " " + _plain(text), soft_wrap=True)
 
 
 def run(program: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
@@ -81,6 +81,11 @@ def run(program: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         sys.exit(INTERRUPTED)
     except Exception as error:
         _unexpected(error)
+
+
+def _plain(value: object) -> Text:
+    """A value as it is, but for what would steer the terminal: it may come from another institution."""
+    return Text("".join(letter if letter.isprintable() else " " for letter in str(value)))
 
 
 def _unexpected(error: Exception) -> NoReturn:

@@ -15,6 +15,7 @@ from consortia_coordinator.errors import CoordinatorError, StoppingError
 from consortia_coordinator.jobrun import JobRun, PartiesRefusedError, Tools
 from consortia_coordinator.jobs import JobState
 from consortia_coordinator.kinds import conduct_of
+from consortia_coordinator.replies import blob
 from consortia_coordinator.store.jobs import StoredJob, encode_refusals
 from consortia_crypto import canonical
 from consortia_crypto.errors import ConsortiaError
@@ -46,12 +47,12 @@ class Conductor:
         self._tools = tools
         self._identities = identities
         self._now_ms = now_ms
-        self._threads: list[threading.Thread] = []
+        self._threads: dict[str, threading.Thread] = {}
 
     def start(self, job_id: str) -> None:
         """Run the job in a thread of its own."""
         thread = threading.Thread(target=self._run, args=(job_id,), name=job_id, daemon=True)
-        self._threads.append(thread)
+        self._threads[job_id] = thread
         thread.start()
 
     def resume(self) -> None:
@@ -61,7 +62,7 @@ class Conductor:
 
     def stop(self, seconds: float) -> None:
         """Wait for the threads, which end once the mailbox is closed; their jobs are resumed at the next start."""
-        for thread in self._threads:
+        for thread in list(self._threads.values()):
             thread.join(seconds)
 
     def _run(self, job_id: str) -> None:
@@ -69,12 +70,15 @@ class Conductor:
             self._conduct(job_id)
         except Exception as error:  # not even the end could be stored; the next start takes the job up again
             logs.failure("job.unended", error, job_id=job_id)
+        finally:
+            del self._threads[job_id]
 
     def _conduct(self, job_id: str) -> None:
         job = self._tools.store.get(job_id)
-        submission = Submission.from_canonical(job.submission, "the stored submission")
-        run = JobRun(job_id, submission.spec, self._tools)
+        run = None
         try:
+            spec = Submission.from_canonical(job.submission, "the stored submission").spec
+            run = JobRun(job_id, spec, self._tools)
             self._offer(run, job)
             conduct_of(job.kind).conduct(run)
             self._finish(run)
@@ -82,12 +86,12 @@ class Conductor:
             return
         except PartiesRefusedError as error:
             state = JobState.REFUSED if error.refused else JobState.FAILED
-            self._end(run, _Ending(state, str(error), error.failures))
+            self._end(job_id, run, _Ending(state, str(error), error.failures))
         except ConsortiaError as error:
-            self._end(run, _Ending(JobState.FAILED, str(error), {"coordinator": _failure(error)}))
+            self._end(job_id, run, _Ending(JobState.FAILED, str(error), {"coordinator": _failure(error)}))
         except Exception as error:
             logs.failure("job.crashed", error, job_id=job_id)
-            self._end(run, _Ending(JobState.FAILED, str(_CRASHED), {"coordinator": _failure(_CRASHED)}))
+            self._end(job_id, run, _Ending(JobState.FAILED, str(_CRASHED), {"coordinator": _failure(_CRASHED)}))
 
     def _offer(self, run: JobRun, job: StoredJob) -> None:
         """Ask every party's gate. Goes on only if all accept."""
@@ -111,7 +115,9 @@ class Conductor:
         closing = run.ask_all("close", Content(config={"outcome": "finished", "reason": ""}))
         receipts = [
             network_pb2.SignedReceipt(
-                institution=party, document=content.config["receipt"], signature=content.config["signature"]
+                institution=party,
+                document=blob(content, "receipt", party),
+                signature=blob(content, "signature", party),
             )
             for party, content in closing.items()
         ]
@@ -127,20 +133,25 @@ class Conductor:
         )
         self._forget(run.job_id, JobState.FINISHED)
 
-    def _end(self, run: JobRun, ending: _Ending) -> None:
-        """Record why the job ended and tell the parties, without waiting for them."""
+    def _end(self, job_id: str, run: JobRun | None, ending: _Ending) -> None:
+        """Record why the job ended and tell the parties, without waiting for them.
+
+        There is no run where the stored submission can't be read any more, and then nobody to be told.
+        """
         institution, failure = next(iter(ending.failures.items()))
-        self._tools.log.append("job.failed", job=run.job_id, reason=failure.what, institution=institution)
-        for party in run.spec.parties:
-            run.post(party, "close", 1, Content(config={"outcome": str(ending.state), "reason": failure.what}))
+        self._tools.log.append("job.failed", job=job_id, reason=failure.what, institution=institution)
+        if run is not None:
+            closing = Content(config={"outcome": str(ending.state), "reason": failure.what})
+            for party in run.spec.parties:
+                run.post(party, "close", 1, closing)
         self._tools.store.move(
-            run.job_id,
+            job_id,
             ending.state,
             stage=ending.stage,
             finished_ms=self._now_ms(),
             refusals=encode_refusals(ending.failures),
         )
-        self._forget(run.job_id, ending.state)
+        self._forget(job_id, ending.state)
 
     def _forget(self, job_id: str, state: JobState) -> None:
         """Erase what the job left in transit."""

@@ -4,22 +4,26 @@ Everything here can happen twice: a restarted coordinator runs the job's kind ag
 are found in the mailbox by their ids, sums in the memos, and nothing is sent, added or logged a second time.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
 from consortia_common import sealed
 from consortia_common.audit_log import AuditLog
 from consortia_common.content import Content
 from consortia_common.documents.jobspec import JobSpec
 from consortia_common.documents.kinds.train import Parameters as TrainParameters
+from consortia_common.errors import ExchangeError
 from consortia_coordinator.errors import CoordinatorError
 from consortia_coordinator.federated import ExchangeGrid, run_strategy
 from consortia_coordinator.mailbox import Mailbox
+from consortia_coordinator.replies import blob, failure_of, late, party_of
 from consortia_coordinator.store.jobs import JobStore
 from consortia_crypto.errors import CryptoError
 from consortia_crypto.sum.coordinator import LatticeCoordinator
-from consortia_proto.v1 import content_pb2, exchange_pb2
+from consortia_proto.v1 import exchange_pb2
 
 
 class PartiesRefusedError(CoordinatorError):
@@ -82,15 +86,15 @@ class JobRun:
         wait = self._tools.step_timeout if timeout is None else timeout
         replies = self._tools.mailbox.replies(wanted, wait)
         failures = {
-            _party(task_id): reply.failure
+            party_of(task_id): failure_of(reply, task_id)
             for task_id, reply in replies.items()
             if reply.WhichOneof("outcome") != "content"
         }
         if not failures:
-            failures = {_party(task_id): _late(task_id, wait) for task_id in wanted if task_id not in replies}
+            failures = {party_of(task_id): late(task_id, wait) for task_id in wanted if task_id not in replies}
         if failures:
             raise PartiesRefusedError(failures)
-        return {task_id: Content.from_proto(reply.content, _party(task_id)) for task_id, reply in replies.items()}
+        return {task_id: Content.from_proto(reply.content, party_of(task_id)) for task_id, reply in replies.items()}
 
     def offer(self, offer: Content) -> None:
         """Ask every party's gate; waits for each, so that a refused job shows every refusal."""
@@ -107,7 +111,7 @@ class JobRun:
     def ask(self, step: str, requests: Mapping[str, Content], turn: int = 0) -> dict[str, Content]:
         """See Job."""
         ids = [self.post(institution, step, turn, content) for institution, content in requests.items()]
-        return {_party(task_id): content for task_id, content in self.collect(ids).items()}
+        return {party_of(task_id): content for task_id, content in self.collect(ids).items()}
 
     def ask_all(self, step: str, request: Content, turn: int = 0) -> dict[str, Content]:
         """See Job."""
@@ -117,11 +121,11 @@ class JobRun:
         """The first party makes the key and seals it to the others; only its public part stays here."""
         leader, *others = self.spec.parties
         made = self.ask("epoch.make", {leader: Content()})[leader]
-        self._public_context = _blob(made, "public", leader)
+        self._public_context = blob(made, "public", leader)
         self._adder(next(iter(self.spec.parameters.sums())), 0)
         self.ask(
             "epoch.join",
-            {other: Content(config={"envelope": _blob(made, f"envelope.{other}", leader)}) for other in others},
+            {other: Content(config={"envelope": blob(made, f"envelope.{other}", leader)}) for other in others},
         )
 
     def add(self, name: str, uploads: Mapping[str, Content], turn: int = 0) -> Content:
@@ -129,24 +133,22 @@ class JobRun:
         memo = f"sum/{name}/{turn}"
         kept = self._tools.store.memo(self.job_id, memo)
         if kept is None:
-            kept = self._add(name, uploads, turn).to_proto().SerializeToString()
+            kept = self._add(name, uploads, turn).to_bytes()
             self._tools.log.append(
                 "sum.added",
                 job=self.job_id,
                 round=turn,
                 step=name,
-                institutions=list(uploads),
+                institutions=self.spec.parties,
                 bytes=len(kept),
             )
             self._tools.store.keep(self.job_id, memo, kept)
-        return Content.from_proto(content_pb2.Content.FromString(kept), "this coordinator")
+        return Content.from_bytes(kept, "this coordinator")
 
     def fit(self, rounds: int, first: Content) -> Content:
         """See Job."""
-        parameters = self.spec.parameters
-        assert isinstance(parameters, TrainParameters)  # noqa: S101
         return run_strategy(
-            parameters.strategy,
+            cast("TrainParameters", self.spec.parameters).strategy,
             self.grid,
             lambda uploads, turn: self.add("update", uploads, turn),
             rounds,
@@ -157,10 +159,9 @@ class JobRun:
     def conclude(self, requests: Mapping[str, Content]) -> None:
         """See Job. The sealed result is kept until the receipts are in."""
         replies = self.ask("query.conclude", requests)
-        for institution, content in replies.items():
-            if "envelope.analyst" in content.config:
-                self.result = (institution, _blob(content, "envelope.analyst", institution))
-                return
+        reporter = self.spec.parameters.reporter(self.spec.parties)
+        if reporter in replies and "envelope.analyst" in replies[reporter].config:
+            self.result = (reporter, blob(replies[reporter], "envelope.analyst", reporter))
 
     result: tuple[str, bytes] = ("", b"")
     """Who sealed the result for the analyst, and the envelope; empty if none leaves the institutions."""
@@ -171,44 +172,24 @@ class JobRun:
         return ExchangeGrid(self.spec.parties, self.post, self.collect)
 
     def _add(self, name: str, uploads: Mapping[str, Content], turn: int) -> Content:
-        parts = {party: sealed.from_content(content, party) for party, content in uploads.items()}
-        return sealed.to_content(self._adder(name, turn).add(parts))
+        adder = self._adder(name, turn)
+        with self._refusals_logged(name):
+            parts = {party: sealed.from_content(content, party) for party, content in uploads.items()}
+            return sealed.to_content(adder.add(parts))
 
     def _adder(self, name: str, turn: int) -> LatticeCoordinator:
-        """What adds the sum ``name``. A context that holds a secret key is refused here, and logged."""
+        """What adds the sum ``name``. A context that holds a secret key is refused here."""
+        policy = sealed.policy_of(self.job_id, self.spec, name, turn)
+        with self._refusals_logged("epoch.make"):
+            return LatticeCoordinator(policy, self._public_context, self.spec.parties[0])
+
+    @contextmanager
+    def _refusals_logged(self, step: str) -> Iterator[None]:
+        """Put on the log, with its sender's name, what a party sent and this coordinator refused."""
         try:
-            return LatticeCoordinator(sealed.policy_of(self.job_id, self.spec, name, turn), self._public_context)
-        except CryptoError as error:
+            yield
+        except (CryptoError, ExchangeError) as error:
             self._tools.log.append(
-                "ciphertext.refused",
-                job=self.job_id,
-                reason=error.what,
-                peer=self.spec.parties[0],
-                step="epoch.make",
+                "ciphertext.refused", job=self.job_id, reason=error.what, peer=error.blame, step=step
             )
             raise
-
-
-def _party(task_id: str) -> str:
-    return task_id.rsplit("/", 1)[1]
-
-
-def _blob(content: Content, name: str, sender: str) -> bytes:
-    value = content.config.get(name)
-    if not isinstance(value, bytes):
-        raise CoordinatorError(
-            f"an answer lacks its {name}",
-            blame=sender,
-            remedy=f"{sender} must run a version of Consortia that is compatible with this coordinator's",
-        )
-    return value
-
-
-def _late(task_id: str, seconds: float) -> exchange_pb2.Failure:
-    _, step, turn, institution = task_id.split("/")
-    return exchange_pb2.Failure(
-        code="failed",
-        what=f"no answer to step {step!r}, turn {turn}, within {seconds:.0f} s",
-        blame=f"{institution}, or the network between it and the coordinator",
-        remedy=f"ask {institution} whether its node runs and is connected, then submit the job again",
-    )

@@ -96,11 +96,7 @@ class JobService(network_pb2_grpc.JobsServicer):
         return pb.JobResult.FromString(job.result)
 
     def _submit(self, request: pb.Submission, analyst: PublicIdentity) -> str:
-        submission = Submission.from_canonical(request.document, "the submission")
-        if submission.network != self._members.network or submission.analyst != analyst.fingerprint:
-            raise refuse("the submission", ["it is for another network, or names another analyst than its sender"])
-        analyst.verify(SUBMISSION_DOMAIN, request.document, request.signature)
-        conduct_of(submission.spec.kind)
+        submission = self._checked(request, analyst)
         spec = submission.spec
         self._log.append(
             "job.submitted",
@@ -124,6 +120,29 @@ class JobService(network_pb2_grpc.JobsServicer):
         if is_new:
             self._conductor.start(submission.job_id)
         return submission.job_id
+
+    def _checked(self, request: pb.Submission, analyst: PublicIdentity) -> Submission:
+        """What was handed in, if it can be offered to anybody; a refusal is logged before it is said."""
+        sender = f"{analyst.institution}/{analyst.role}/{analyst.name}"
+        with self._log.refusing(peer=sender, step="job.submit"):
+            submission = Submission.from_canonical(request.document, "the submission")
+            if submission.network != self._members.network or submission.analyst != analyst.fingerprint:
+                mistake = "it is for another network, or names another analyst than its sender"
+                raise refuse("the submission", [mistake])
+            analyst.verify(SUBMISSION_DOMAIN, request.document, request.signature)
+            conduct_of(submission.spec.kind)
+            self._require_nodes(submission.spec.parties)
+            return submission
+
+    def _require_nodes(self, parties: tuple[str, ...]) -> None:
+        """Nobody can be asked who has no node here; each party's gate decides on the rest."""
+        absent = sorted(set(parties) - set(self._members.nodes()))
+        if absent:
+            raise CoordinatorError(
+                f"the job names {', '.join(absent[:5])} as a party, which has no node in this network",
+                blame="the job spec, or an institution that has not enrolled yet",
+                remedy="correct the parties, or submit the job again once every one of them has a node",
+            )
 
     def _status(self, job: StoredJob) -> pb.JobStatus:
         return job.status(self._mailbox.traffic(job.job_id))

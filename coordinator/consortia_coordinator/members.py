@@ -6,10 +6,12 @@ from datetime import datetime
 from typing import Any
 
 from consortia_common import rpc
+from consortia_common.audit_log import AuditLog
 from consortia_common.errors import NotPermittedError
 from consortia_common.tls import Peer
 from consortia_coordinator.store.members import MembersStore
 from consortia_crypto import canonical
+from consortia_crypto.errors import ConsortiaError
 from consortia_crypto.keys import PublicIdentity
 
 
@@ -20,10 +22,16 @@ class Members:
     network: str
     store: MembersStore
     clock: Callable[[], datetime]
+    log: AuditLog
+    """Where refused calls are put down."""
 
     def require(self, context: Any, *roles: str) -> Peer:
         """Who calls, if an active member in one of ``roles``. Raises UnauthenticatedError, NotPermittedError."""
-        return rpc.require_role(context, self.network, roles, self.clock(), self.is_active)
+        try:
+            return rpc.require_role(context, self.network, roles, self.clock(), self.is_active)
+        except ConsortiaError as error:
+            self.log.append("peer.refused", reason=error.what)
+            raise
 
     def is_active(self, peer: Peer) -> bool:
         """Whether the member is enrolled and not revoked."""

@@ -74,20 +74,8 @@ class StatementService(network_pb2_grpc.StatementsServicer):
                 self._mailbox.post(_notice(stored, author, institution), institution)
 
     def _publish(self, statement: network_pb2.Statement, author: PublicIdentity) -> str:
-        if statement.type not in _TYPES:
-            raise CoordinatorError(
-                f"there are no statements of type {statement.type[:40]!r}",
-                blame=author.institution,
-                remedy="run a version of Consortia that is compatible with this coordinator's",
-            )
-        if statement.institution != author.institution:
-            raise NotPermittedError(
-                f"{author.institution} can't publish for {statement.institution[:60]!r}",
-                blame=author.institution,
-                remedy="let that institution publish its own statement",
-            )
-        agreement = Agreement.from_canonical(statement.document, "the agreement")
-        author.verify(_SIGNATURE_DOMAIN, statement.document, statement.signature)
+        with self._log.refusing(peer=author.institution, step="statement.publish"):
+            agreement = _checked(statement, author)
         event = {"agreement": agreement.reference, "institution": author.institution}
         if statement.type == "agreement.signed":
             event["fingerprint"] = author.fingerprint
@@ -96,6 +84,25 @@ class StatementService(network_pb2_grpc.StatementsServicer):
         for institution in self._members.nodes():
             self.catch_up(institution)
         return stored.statement_id
+
+
+def _checked(statement: network_pb2.Statement, author: PublicIdentity) -> Agreement:
+    """The agreement that ``author`` states something of. Raises ConsortiaError."""
+    if statement.type not in _TYPES:
+        raise CoordinatorError(
+            f"there are no statements of type {statement.type[:40]!r}",
+            blame=author.institution,
+            remedy="run a version of Consortia that is compatible with this coordinator's",
+        )
+    if statement.institution != author.institution:
+        raise NotPermittedError(
+            f"{author.institution} can't publish for {statement.institution[:60]!r}",
+            blame=author.institution,
+            remedy="let that institution publish its own statement",
+        )
+    agreement = Agreement.from_canonical(statement.document, "the agreement")
+    author.verify(_SIGNATURE_DOMAIN, statement.document, statement.signature)
+    return agreement
 
 
 def _notice(stored: StoredStatement, author: PublicIdentity, recipient: str) -> exchange_pb2.Task:

@@ -52,6 +52,7 @@ class Running:
 
 def run(settings: CoordinatorSettings) -> None:
     """Run the coordinator until it is told to stop. Raises ConsortiaError if it can't start."""
+    keyfiles.keep_to_oneself()
     logs.configure("coordinator", settings.log_file)
     asyncio.run(_until_told(settings))
 
@@ -83,7 +84,8 @@ async def serving(
     try:
         engine = open_database(settings.database_file)
         mailbox = Mailbox(engine, limit=settings.max_message_mib << 20)
-        parts = _Parts(settings, log, engine, mailbox, Members(settings.network, MembersStore(engine), clock))
+        members = Members(settings.network, MembersStore(engine), clock, log)
+        parts = _Parts(settings, log, engine, mailbox, members)
         async with _server(parts, identity.public, interceptors) as running:
             try:
                 yield running
@@ -151,8 +153,8 @@ async def _server(
     network_pb2_grpc.add_JobsServicer_to_server(jobs, server)
     network_pb2_grpc.add_AuditServicer_to_server(AuditService(parts.members, parts.log), server)
     port = _listen(server, settings)
+    conductor.resume()  # before anybody can submit, so that no job is taken up twice
     await server.start()
-    conductor.resume()
     try:
         yield Running(port, exchange, conductor)
     finally:

@@ -51,9 +51,19 @@ def seal(
     step: str,
     sequence: int,
 ) -> bytes:
-    """Seal ``plaintext`` so that only ``recipient`` opens it, and only at this place."""
+    """Seal ``plaintext`` so that only ``recipient`` opens it, and only at this place.
+
+    Raises EncodingError or EnvelopeError for a recipient whose key nothing can be sealed to.
+    """
     place = Place(sender.public.fingerprint, recipient.fingerprint, purpose, job, step, sequence).encoded()
-    ciphertext = _SUITE.encrypt(plaintext, recipient.envelope_key(), info=_info(place))
+    try:
+        ciphertext = _SUITE.encrypt(plaintext, recipient.envelope_key(), info=_info(place))
+    except ValueError as error:
+        raise EnvelopeError(
+            f"nothing can be sealed to the key of {recipient.institution}/{recipient.name}",
+            blame=recipient.institution,
+            remedy=f"let {recipient.institution} make new keys and enrol again",
+        ) from error
     return b"".join(
         [
             _MAGIC,

@@ -65,7 +65,7 @@ class PublicIdentity:
     def from_document(cls, document: Any) -> Self:
         """The identity that ``document`` describes. Raises EncodingError."""
         names = {item.name for item in fields(cls)} | {"v"}
-        if not isinstance(document, dict) or set(document) != names or document["v"] != 1:
+        if not isinstance(document, dict) or set(document) != names or document["v"] is True or document["v"] != 1:
             raise _bad_identity("the document does not have exactly the fields of an identity")
         if not all(isinstance(document[name], str) for name in names - {"v"}):
             raise _bad_identity("a field is not text")
@@ -155,6 +155,8 @@ class PrivateIdentity:
             seeds = {key: _bytes(document["seeds"][key]) for key in _SEED_LENGTHS}
         except (KeyError, TypeError) as error:
             raise _bad_identity("the key file lacks a field") from error
+        if not all(isinstance(part, str) for part in (network, institution, role, name)):
+            raise _bad_identity("a field is not text")
         if any(len(seeds[key]) != length for key, length in _SEED_LENGTHS.items()):
             raise _bad_identity("a seed has the wrong length")
         return cls(network, institution, role, name, seeds)
@@ -217,9 +219,12 @@ def _text(raw: bytes) -> str:
 
 def _bytes(text: str) -> bytes:
     try:
-        return base64.b64decode(text, validate=True)
+        raw = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError, TypeError) as error:
         raise _bad_identity("a key is not base64") from error
+    if _text(raw) != text:
+        raise _bad_identity("a key is not in the one base64 form that it has")
+    return raw
 
 
 def _bad_identity(why: str) -> EncodingError:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from consortia_common.database import reading
 from consortia_common.documents.agreement import Agreement
 from consortia_common.documents.jobspec import JobSpec, Submission
+from consortia_common.documents.kinds import Turn
 from consortia_crypto.keys import PublicIdentity
 from consortia_node import jobs as rules
 from consortia_node.agreement import ACTIVE
@@ -12,6 +13,7 @@ from consortia_node.errors import RefusedError, StateError
 from consortia_node.store.agreements import AgreementStore
 from consortia_node.store.jobs import JobStore, StoredJob
 from consortia_node.tools import Tools
+from consortia_proto.v1 import exchange_pb2 as pb
 
 ANALYST = "analyst"
 """How letters and the log call whoever submitted the job."""
@@ -27,6 +29,8 @@ class AcceptedJob:
     agreement_state: str
     analyst: str
     """Fingerprint of whoever submitted it."""
+    steps_taken: int
+    """How far it is on its course here."""
 
     def recipients(self) -> tuple[str, ...]:
         """Whom the agreement lets this kind's result reach."""
@@ -44,6 +48,33 @@ def load(tools: Tools, job_id: str) -> AcceptedJob:
             remedy="submit the job again; a job that a node refused or ended never goes on",
         )
     return _read(tools, stored)
+
+
+def next_step(tools: Tools, task: pb.Task) -> AcceptedJob:
+    """The job, if ``task`` is the step that it has to take next here. Raises StateError, RefusedError.
+
+    So a step is taken once, and nothing is asked that the signed spec does not ask.
+    """
+    job = load(tools, task.job_id)
+    require_in_force(tools, job)
+    left = job.spec.course(tools.institution)[job.steps_taken :]
+    if left[:1] != (Turn(task.step, task.round),):
+        raise StateError(
+            f"step {task.step[:40]!r}, round {task.round}, is not what job {job.job_id} has next at {tools.institution}",
+            blame="the coordinator, which asked for it",
+            remedy="compare the institutions' logs of the job; they show what each was asked",
+        )
+    return job
+
+
+def require_complete(tools: Tools, job: AcceptedJob) -> None:
+    """Return if the job has taken every step here, so that a receipt for it is deserved. Raises StateError."""
+    if job.steps_taken < len(job.spec.course(tools.institution)):
+        raise StateError(
+            f"job {job.job_id} was to be finished before it has taken all its steps at {tools.institution}",
+            blame="the coordinator, which closed it",
+            remedy="submit the job again",
+        )
 
 
 def require_in_force(tools: Tools, job: AcceptedJob) -> None:
@@ -71,4 +102,11 @@ def identity(tools: Tools, job: AcceptedJob, whose: str) -> PublicIdentity:
 def _read(tools: Tools, stored: StoredJob) -> AcceptedJob:
     submission = Submission.from_canonical(stored.submission, "the stored submission")
     agreement = AgreementStore(tools.engine).find(stored.agreement)
-    return AcceptedJob(stored.job_id, submission.spec, agreement.agreement, agreement.state, submission.analyst)
+    return AcceptedJob(
+        stored.job_id,
+        submission.spec,
+        agreement.agreement,
+        agreement.state,
+        submission.analyst,
+        stored.steps_taken,
+    )

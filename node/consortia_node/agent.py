@@ -8,17 +8,21 @@ import threading
 from collections.abc import Callable
 from contextlib import nullcontext
 
+from sqlalchemy import Connection
+
 from consortia_common.content import Content
-from consortia_common.database import reading
+from consortia_common.database import reading, scrub
+from consortia_common.documents.jobspec import EPOCH_JOIN, EPOCH_MAKE
 from consortia_common.stream import legible
 from consortia_crypto.errors import CiphertextError, ConsortiaError
+from consortia_node import accepted, metrics
 from consortia_node import jobs as rules
-from consortia_node import metrics
+from consortia_node.accepted import AcceptedJob
 from consortia_node.answers import Answer, failed_by, refused_by
 from consortia_node.cohorts import Cohorts
 from consortia_node.compute import Compute
 from consortia_node.epochs import Epochs
-from consortia_node.errors import BadCiphertextError, RefusedError, TotalRefusedError
+from consortia_node.errors import BadCiphertextError, RefusedError, StoppingError, TotalRefusedError
 from consortia_node.notices import Notices
 from consortia_node.offers import Offers
 from consortia_node.store.jobs import JobStore
@@ -26,6 +30,7 @@ from consortia_node.tools import Tools
 from consortia_proto.v1 import exchange_pb2 as pb
 
 Handler = Callable[[pb.Task, Content], Answer]
+StepHandler = Callable[[AcceptedJob, pb.Task, Content], Answer]
 
 
 class Agent:
@@ -35,35 +40,49 @@ class Agent:
         self._tools = tools
         self._cohorts = Cohorts(tools)
         offers, epochs, compute = Offers(tools, self._cohorts), Epochs(tools), Compute(tools, self._cohorts)
-        self._compute = compute.step
         self._deciding = threading.Lock()  # two offers at once must not spend one budget twice
         self._handlers: dict[str, Handler] = {
             "offer": offers.offer,
             "close": offers.close,
-            "epoch.make": epochs.make,
-            "epoch.join": epochs.join,
             "notice.statement": notices.receive,
         }
+        self._compute: StepHandler = compute.step
+        self._keys: dict[str, StepHandler] = {EPOCH_MAKE: epochs.make, EPOCH_JOIN: epochs.join}
 
     def handle(self, task: pb.Task) -> pb.Reply:
-        """Do the task and store its answer."""
+        """Do the task and store its answer. Raises StoppingError if the node stops before it is done."""
         with self._deciding if task.step == "offer" else nullcontext():
             answer = self._answer(task)
             reply = answer.reply(task)
             with self._tools.engine.begin() as connection:
                 answer.store(connection)
                 self._tools.tasks.answer(connection, task.task_id, reply.SerializeToString())
+        if task.step == "close" or reply.HasField("failure"):
+            scrub(self._tools.engine)  # the job may have ended, and its keys go with it
         metrics.TASKS.labels(_outcome(reply)).inc()
         return reply
 
     def _answer(self, task: pb.Task) -> Answer:
         try:
             content = Content.from_proto(task.content, "the coordinator")
-            return self._handlers.get(task.step, self._compute)(task, content)
+            return self._handlers.get(task.step, self._take)(task, content)
+        except StoppingError:
+            raise
         except RefusedError as error:
             return self._give_up(task, error, refused_by(error))
         except ConsortiaError as error:
             return self._give_up(task, error, failed_by(error))
+
+    def _take(self, task: pb.Task, content: Content) -> Answer:
+        """The step that a job has next; counted in the transaction that stores its answer."""
+        job = accepted.next_step(self._tools, task)
+        answer = self._keys.get(task.step, self._compute)(job, task, content)
+
+        def store(connection: Connection) -> None:
+            answer.store(connection)
+            JobStore(connection).count_step(job.job_id, job.steps_taken)
+
+        return Answer(answer.say, store)
 
     def _give_up(self, task: pb.Task, error: ConsortiaError, failure: pb.Failure) -> Answer:
         """Log why, and end the job here if it is under way.

@@ -15,6 +15,7 @@ from consortia_common import keyfiles, sealed
 from consortia_common.content import Content
 from consortia_common.database import reading
 from consortia_common.documents.model import LinearModel, Range
+from consortia_crypto.score.scale import room
 from consortia_node import accepted
 from consortia_node import jobs as rules
 from consortia_node.accepted import ANALYST, AcceptedJob
@@ -29,7 +30,6 @@ from consortia_node.step import StepRequest, StepResult
 from consortia_node.store.jobs import JobStore
 from consortia_node.store.models import ModelStore
 from consortia_node.tools import Tools
-from consortia_proto.v1 import content_pb2
 from consortia_proto.v1 import exchange_pb2 as pb
 
 SCORED = "scores.returned"
@@ -45,10 +45,8 @@ class Compute:
         self._tools = tools
         self._cohorts = cohorts
 
-    def step(self, task: pb.Task, content: Content) -> Answer:
+    def step(self, job: AcceptedJob, task: pb.Task, content: Content) -> Answer:
         """Take one step of a job that is under way."""
-        job = accepted.load(self._tools, task.job_id)
-        accepted.require_in_force(self._tools, job)
         step = step_of(job.spec.kind, task.step)
         cohorts = self._cohorts.ready(job) if step.reads else {}
         content = self._prepared(job, step, task, content)
@@ -64,7 +62,7 @@ class Compute:
                 self._keep_model(connection, job, result.result)
             for event in result.events:
                 if event.name == SCORED:
-                    jobs.set_scored_rows(job.job_id, event.detail["rows"])
+                    jobs.set_scored_rows(job.job_id, room(event.detail["rows"]))
             if _state(jobs, job.job_id) == rules.ACCEPTED:
                 jobs.advance(job.job_id, rules.RUNNING, self._tools.now_ms())
 
@@ -95,7 +93,7 @@ class Compute:
             step=task.step,
             turn=task.round,
             min_cell=job.agreement.min_cell,
-            content=content.to_proto().SerializeToString(),
+            content=content.to_bytes(),
             cohorts=cohorts,
             values=values,
             models={stored.name: stored.model.canonical() for stored in wanted if stored},
@@ -104,7 +102,7 @@ class Compute:
 
     def _said(self, job: AcceptedJob, task: pb.Task, result: StepResult) -> Content:
         """What goes to the coordinator, once everything in the outcome is logged and sealed."""
-        content = Content.from_proto(content_pb2.Content.FromString(result.content), "this node's worker")
+        content = Content.from_bytes(result.content, "this node's worker")
         if sealed.holds_sealed(content):
             digest = hashlib.sha256(result.content).hexdigest()
             self._tools.log.append(

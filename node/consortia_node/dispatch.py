@@ -2,7 +2,8 @@
 
 Trusted for: every task gets an answer that names it, whatever the handler does; an error of ours is passed on with
 its explanation, any other only as the fact that there was one. A task whose answer can't be stored stays pending
-and is handed over again at the next start.
+and is handed over again at the next start; so does one that meets an error while the node stops, which is taken to
+be why.
 """
 
 import threading
@@ -13,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from consortia_common import logs
 from consortia_common.errors import ExchangeError
 from consortia_crypto.errors import ConsortiaError
+from consortia_node.errors import StoppingError
 from consortia_node.store.tasks import Pending, TaskStore
 from consortia_proto.v1 import exchange_pb2 as pb
 
@@ -59,6 +61,8 @@ class Dispatcher:
         while task_id := self._next(job_id):
             try:
                 self._do(self._store.task(task_id))
+            except StoppingError:
+                logs.event("task.postponed", task_id=task_id, job_id=job_id)
             except Exception as error:  # the journal itself failed: nothing can be answered now
                 logs.failure("task.unanswered", error, task_id=task_id, job_id=job_id)
 
@@ -84,6 +88,8 @@ class Dispatcher:
         try:
             return self._handler(task)
         except Exception as error:  # whatever a handler meets, its task gets an answer
+            if self._closed:
+                raise StoppingError from error
             logs.failure("task.failed", error, task_id=task.task_id, job_id=task.job_id, step=task.step)
             return _failure(task, error if isinstance(error, ConsortiaError) else _unexpected())
 

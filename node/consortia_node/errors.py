@@ -35,6 +35,17 @@ class StepError(NodeError):
     """A step of a job that can't be taken as it was asked."""
 
 
+class StoppingError(NodeError):
+    """The node is shutting down; the task stays without an answer and is done at the next start."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the step was not finished before the node stopped",
+            blame="nobody: the node was told to stop",
+            remedy="start the node again; the job goes on by itself",
+        )
+
+
 class TotalRefusedError(StepError):
     """A sealed total that did not open as it must. ``detail`` says why and stays here.
 

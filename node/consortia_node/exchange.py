@@ -17,6 +17,7 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 
 from consortia_common import logs, rpc
+from consortia_common.errors import BrokenRuleError
 from consortia_common.link import GRACE_SECONDS, Link, read_hello
 from consortia_common.stream import MESSAGE_LIMIT, VERSION, Message, Receiver, refusal
 from consortia_crypto.errors import ConsortiaError
@@ -29,7 +30,7 @@ COORDINATOR = "the coordinator"
 _STOPPING = "the node is stopping"
 CONNECTED = "connected"
 DISCONNECTED = "disconnected"
-STEADY_SECONDS = 30.0
+STEADY_SECONDS = 5.0
 """A connection that lasted this long was good: the next delay is the shortest again."""
 HEARTBEAT_RANGE = 0.05, 300.0
 """Seconds; what a coordinator may ask for."""
@@ -60,13 +61,18 @@ class NodeExchangeSettings:
     software: str
     limit: int = MESSAGE_LIMIT
     threads: int = 4
-    linger: float = 10.0
+    linger: float = 5.0
     backoff: Backoff = field(default_factory=Backoff)
 
 
 def log_state(state: str, reason: str) -> None:
     """The process log's line for a change of state."""
     logs.event(f"exchange.{state}", peer=COORDINATOR, reason=reason)
+
+
+def _forget(reason: str) -> None:
+    """What becomes of a refusal that nobody asked to hear of."""
+    del reason
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,10 @@ class _CoordinatorEnd:
 
 
 class NodeExchange:
-    """Runs in one event loop. ``connect`` makes a channel each time, so that renewed certificates are shown."""
+    """Runs in one event loop. ``connect`` makes a channel each time, so that renewed certificates are shown.
+
+    ``on_refused`` is told, in a worker thread, why something that the coordinator sent was refused.
+    """
 
     def __init__(
         self,
@@ -107,6 +116,7 @@ class NodeExchange:
         settings: NodeExchangeSettings,
         *,
         on_state: Callable[[str, str], None] = log_state,
+        on_refused: Callable[[str], object] = _forget,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -114,6 +124,7 @@ class NodeExchange:
         self._store = store
         self._settings = settings
         self._on_state = on_state
+        self._on_refused = on_refused
         self._sleep = sleep
         self._chance = chance
         self._dispatcher = Dispatcher(store, on_task, settings.threads, self._wake)
@@ -154,7 +165,7 @@ class NodeExchange:
             return error.what
         call = ExchangeStub(channel).Attach()
         try:
-            return await self._converse(call)
+            return await self._listen(call)
         except ConsortiaError as error:
             return error.what
         except Exception as error:  # the journal, say: its disk may have room again at the next try
@@ -163,6 +174,14 @@ class NodeExchange:
         finally:
             await _hang_up(call)
             await channel.close()
+
+    async def _listen(self, call: Any) -> str:
+        """Converse; what the coordinator sends against the rules goes to ``on_refused`` before the stream ends."""
+        try:
+            return await self._converse(call)
+        except BrokenRuleError as error:
+            await asyncio.to_thread(self._on_refused, error.what)
+            raise
 
     async def _converse(self, call: Any) -> str:
         receiver = Receiver(COORDINATOR, self._settings.network, self._settings.limit)

@@ -21,8 +21,8 @@ from flwr.supercore.run import Run
 
 from consortia_common.content import Content
 from consortia_common.documents.kinds.train import Strategy
+from consortia_node.errors import StepError
 from consortia_node.kinds import Floats, Outcome
-from consortia_proto.v1 import content_pb2
 
 Handler = Callable[[Content], Outcome]
 _STATE_ATTRIBUTES = ("m_t", "v_t", "momentum_vector")
@@ -53,6 +53,7 @@ def server_step(
     """The next model by the strategy's own ``aggregate_train``, given the weighted mean of all updates.
 
     ``state`` keeps what the strategy carries from round to round, under names that begin with "strategy.".
+    Raises StepError for a step that leads nowhere.
     """
     flower = getattr(flower_strategies, strategy.name)(
         min_train_nodes=1,
@@ -69,10 +70,18 @@ def server_step(
             "metrics": MetricRecord({"num-examples": 1}),
         }
     )
-    arrays, _ = flower.aggregate_train(turn, [Message(content, reply_to=message)])
+    with np.errstate(all="ignore"):
+        arrays, _ = flower.aggregate_train(turn, [Message(content, reply_to=message)])
+    model = np.asarray(arrays["model"].numpy(), np.float64)
+    if not np.isfinite(model).all():
+        raise StepError(
+            f"the server step of {strategy.name} gave a model whose numbers are not finite",
+            blame="the job spec's strategy settings",
+            remedy="submit the job again with smaller learning rates, or with a larger tau",
+        )
     _save(flower, state)
     state["strategy.turn"] = str(turn).encode()
-    return np.asarray(arrays["model"].numpy(), np.float64)
+    return model
 
 
 class _OneNode(Grid):
@@ -115,13 +124,13 @@ def _save(strategy: Any, state: MutableMapping[str, bytes]) -> None:
         value = getattr(strategy, attribute, None)
         if value is not None:
             arrays = value if isinstance(value, Mapping) else {str(i): item for i, item in enumerate(value)}
-            state[f"strategy.{attribute}"] = Content(arrays=arrays).to_proto().SerializeToString()
+            state[f"strategy.{attribute}"] = Content(arrays=arrays).to_bytes()
 
 
 def _restore(strategy: Any, state: Mapping[str, bytes]) -> None:
     for attribute in _STATE_ATTRIBUTES:
         kept = state.get(f"strategy.{attribute}")
         if kept is not None:
-            arrays = Content.from_proto(content_pb2.Content.FromString(kept), "this node").arrays
+            arrays = Content.from_bytes(kept, "this node").arrays
             as_list = attribute == "momentum_vector"
             setattr(strategy, attribute, list(arrays.values()) if as_list else dict(arrays))

@@ -219,7 +219,7 @@ def _score_budget(request: GateRequest, agreement: Agreement) -> Decision | None
         return None
     return _refuse(
         "max_scored_rows",
-        f"The job may score up to {asked} customers after {request.rows_scored} before it; "
+        f"The job's ciphertexts have room for {asked} customers, after {request.rows_scored} before it; "
         f"the agreement allows {agreement.max_scored_rows} in all.",
     )
 

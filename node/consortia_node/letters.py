@@ -6,16 +6,12 @@ neither redirect it nor pass an old one off as new.
 
 import hashlib
 
-from google.protobuf.message import DecodeError
-
 from consortia_common.content import Content
-from consortia_common.stream import refusal
 from consortia_crypto.envelope import seal, unseal
 from consortia_crypto.errors import EnvelopeError
 from consortia_crypto.keys import PublicIdentity
 from consortia_node.accepted import AcceptedJob, identity
 from consortia_node.tools import Tools
-from consortia_proto.v1 import content_pb2
 
 
 def seal_letter(tools: Tools, job: AcceptedJob, step: str, recipient: str, plaintext: bytes) -> bytes:
@@ -66,9 +62,4 @@ def open_letter(tools: Tools, job: AcceptedJob, step: str, sender: str, envelope
 
 def open_content(tools: Tools, job: AcceptedJob, step: str, sender: str, envelope: object) -> Content:
     """As ``open_letter``, for a letter that holds a Content. Raises ExchangeError for one that holds none."""
-    plaintext = open_letter(tools, job, step, sender, envelope)
-    try:
-        message = content_pb2.Content.FromString(plaintext)
-    except DecodeError as error:
-        raise refusal("a letter can't be decoded", sender) from error
-    return Content.from_proto(message, sender)
+    return Content.from_bytes(open_letter(tools, job, step, sender, envelope), sender)

@@ -37,11 +37,12 @@ def probabilities(model: Floats, features: Floats) -> Floats:
 def descend(model: Floats, features: Floats, labels: Floats, training: Training) -> Floats:
     """``training.steps`` full-batch gradient steps on the mean log loss plus l2/2·‖coefficients‖²."""
     fitted = model.copy()
-    for _ in range(training.steps):
-        error = probabilities(fitted, features) - labels
-        slope = features.T @ error / len(labels) + training.l2 * fitted[:-1]
-        fitted[:-1] -= training.learning_rate * slope
-        fitted[-1] -= training.learning_rate * error.mean()
+    with np.errstate(over="ignore", invalid="ignore"):  # whoever seals the outcome refuses what is not finite
+        for _ in range(training.steps):
+            error = probabilities(fitted, features) - labels
+            slope = features.T @ error / len(labels) + training.l2 * fitted[:-1]
+            fitted[:-1] -= training.learning_rate * slope
+            fitted[-1] -= training.learning_rate * error.mean()
     return fitted
 
 

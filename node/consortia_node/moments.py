@@ -13,7 +13,7 @@ from math import isqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from consortia_node.errors import StepError
+from consortia_node.errors import StepError, TotalRefusedError
 
 WORDS = 3
 """Words a column: its sum, and the two halves of its sum of squares."""
@@ -50,7 +50,10 @@ class Moments:
 
 
 def moments(count: int, words: NDArray[np.int64], decimals: int) -> list[Moments]:
-    """The moments of each column from the totals of ``moment_words`` over ``count`` rows."""
+    """The moments of each column from the totals of ``moment_words`` over ``count`` rows.
+
+    Raises TotalRefusedError for totals that no rows can have.
+    """
     return [_moments(count, column.tolist(), 10**decimals) for column in words.reshape(-1, WORDS)]
 
 
@@ -60,12 +63,14 @@ def _moments(count: int, column: list[int], unit: int) -> Moments:
         return Moments(total / unit if count else 0.0, 0.0)
     squares = (high << _HALF) + low
     variance = Fraction(squares * count - total * total, count * (count - 1) * unit * unit)
+    if variance < 0:
+        raise TotalRefusedError("a sum of squares is smaller than the sum that goes with it allows")
     return Moments(float(Fraction(total, count * unit)), _root(variance))
 
 
 def _root(variance: Fraction) -> float:
-    """The square root, the same on every machine: an integer root of the number scaled by 2^128."""
-    return float(Fraction(isqrt(int(variance * 2**128)), 2**64))
+    """The square root, the same on every machine: an integer root of the number scaled by 2^256."""
+    return float(Fraction(isqrt(int(variance * 2**256)), 2**128))
 
 
 def rounded(value: float, digits: int = 12) -> float:

@@ -12,7 +12,7 @@ from consortia_common.documents.base import refuse
 from consortia_crypto import canonical
 from consortia_crypto.keys import PublicIdentity
 from consortia_node import agreement as agreements
-from consortia_node.answers import Answer
+from consortia_node.answers import Answer, failed_by
 from consortia_node.errors import AgreementError
 from consortia_node.store.agreements import AgreementStore, StoredAgreement
 from consortia_node.tools import Tools
@@ -43,7 +43,11 @@ class Notices:
         return self._sign(agreement, SIGNED)
 
     def receive(self, task: exchange_pb2.Task, content: Content) -> Answer:
-        """A statement of another party, relayed by the coordinator. Raises AgreementError, DocumentError."""
+        """A statement of another party, relayed by the coordinator. Raises DocumentError, EncodingError.
+
+        It is taken in only if the agreement names this node by its own key: else whoever makes up keys for all
+        parties, this one included, could sign for all of them.
+        """
         del task
         config = content.config
         document, signature, identity = (config.get(name) for name in ("document", "signature", "identity"))
@@ -53,8 +57,14 @@ class Notices:
         signer = PublicIdentity.from_document(canonical.decode(identity))
         if agreement.party(self._tools.institution) is None:
             return Answer(Content())
-        self._store.propose(agreement, partial(self._log, PROPOSED, agreement, signer))
-        self._accept(agreement, signature, signer)
+        try:
+            self._require_party(agreement)
+            agreements.verify_signature(agreement, signature, signer)
+            self._store.propose(agreement, partial(self._log, PROPOSED, agreement, signer))
+            self._accept(agreement, signature, signer)
+        except AgreementError as error:
+            self._tools.log.append("agreement.refused", agreement=agreement.reference, reason=error.what)
+            return Answer(failed_by(error))
         return Answer(Content())
 
     def all(self) -> list[StoredAgreement]:

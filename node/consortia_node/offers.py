@@ -75,6 +75,7 @@ class Offers:
             return Answer(Content())
         job = accepted.load(self._tools, task.job_id)
         if outcome == rules.FINISHED:
+            accepted.require_complete(self._tools, job)
             return self._finish(job)
         self._tools.log.append("job.failed", job=task.job_id, reason=reason or "the coordinator gave it up")
         self._cohorts.erase(task.job_id)
@@ -118,7 +119,7 @@ class Offers:
         )
         decision = decide(request)
         if decision.accepted and stored:
-            return _pinned(submission, stored, known)
+            return _pinned(submission, stored, known, self._tools.identity.public)
         return decision
 
     def _log_decision(self, job_id: str, submission: Submission, reference: str, decision: Decision) -> None:
@@ -189,16 +190,19 @@ def _identity(document: object) -> PublicIdentity:
         raise refuse("the offer", ["an identity in it can't be read"]) from error
 
 
-def _pinned(submission: Submission, stored: StoredAgreement, known: list[PublicIdentity]) -> Decision:
-    """Every party's identity must be the one whose fingerprint the agreement names."""
-    prints = {identity.fingerprint for identity in known}
+def _pinned(
+    submission: Submission, stored: StoredAgreement, known: list[PublicIdentity], own: PublicIdentity
+) -> Decision:
+    """Every party's identity must be the one whose fingerprint the agreement names, this node's own included."""
+    prints = {identity.fingerprint for identity in known if identity.institution != own.institution}
+    prints.add(own.fingerprint)
     for name in submission.spec.parties:
         party = stored.agreement.party(name)
         if party is None or party.key not in prints:
             return Decision(
                 accepted=False,
                 clause="parties.key",
-                sentence=f"The coordinator did not give the identity of {name} that the agreement names.",
+                sentence=f"The identity of {name} that the agreement names is not at hand here.",
             )
     return ACCEPT
 

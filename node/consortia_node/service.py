@@ -44,6 +44,7 @@ class Running:
 
 def run(settings: NodeSettings) -> None:
     """Run the node until it is told to stop. Raises ConsortiaError if it can't start."""
+    keyfiles.keep_to_oneself()
     logs.configure(f"node/{settings.institution}", settings.log_file)
     asyncio.run(_until_told(settings))
 
@@ -72,6 +73,7 @@ async def serving(settings: NodeSettings) -> AsyncIterator[Running]:
         tools.tasks,
         Agent(tools, notices).handle,
         NodeExchangeSettings(settings.network, f"consortia {version('consortia')}"),
+        on_refused=partial(_log_refused, tools.log),
     )
     control = ControlService(tools, notices, partial(_publish, connect), lambda: exchange.connected)
     try:
@@ -142,6 +144,10 @@ async def _control_server(settings: NodeSettings, control: ControlService) -> As
 def _channel(settings: NodeSettings) -> grpc.aio.Channel:
     credentials = tls.Credentials.load(settings.folder)
     return tls.client_channel(settings.coordinator, credentials, settings.network, aio=True)
+
+
+def _log_refused(log: AuditLog, reason: str) -> None:
+    log.append("message.refused", reason=reason, peer="coordinator")
 
 
 async def _publish(connect: "partial[grpc.aio.Channel]", statement: network_pb2.Statement) -> None:

@@ -4,6 +4,7 @@ No identity, no database, no log and no connection is within reach of a worker; 
 """
 
 import json
+import secrets
 from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import cast
@@ -13,34 +14,34 @@ from consortia_common.content import Content
 from consortia_common.documents.jobspec import JobSpec
 from consortia_common.documents.kinds.train import Parameters as TrainParameters
 from consortia_common.documents.model import LinearModel, Range
+from consortia_common.documents.receipt import SALT
 from consortia_crypto.errors import ConsortiaError
-from consortia_crypto.sum.institution import LatticeInstitution
+from consortia_crypto.sum.institution import LatticeInstitution, common_salt
 from consortia_node import federated
 from consortia_node.errors import SourceError, StepError, TotalRefusedError
 from consortia_node.kinds import Floats, Integers, Outcome, step_of
 from consortia_node.sources.cohort import read_matrix, read_subjects
 from consortia_node.step import SUM_KEY, StepRequest, StepResult
-from consortia_proto.v1 import content_pb2
 
 
 def run(request: StepRequest) -> StepResult:
     """Take the step. Raises the errors of this package, of consortia_common and of consortia_crypto."""
     work = _Work(request)
     step = step_of(work.spec.kind, request.step)
-    content = Content.from_proto(content_pb2.Content.FromString(request.content), "the coordinator")
+    content = Content.from_bytes(request.content, "the coordinator")
     outcome = federated.run_step(request.step, request.turn, lambda asked: step.run(work, asked), content)
-    return _result(outcome, work.values)
+    return _result(outcome, work)
 
 
-def _result(outcome: Outcome, values: Mapping[str, bytes]) -> StepResult:
-    result = outcome.result
+def _result(outcome: Outcome, work: "_Work") -> StepResult:
+    result = None if outcome.result is None else {**outcome.result, SALT: work.salt()}
     return StepResult(
-        content=outcome.content.to_proto().SerializeToString(),
-        letters={name: letter.to_proto().SerializeToString() for name, letter in outcome.letters.items()},
+        content=outcome.content.to_bytes(),
+        letters={name: letter.to_bytes() for name, letter in outcome.letters.items()},
         result=None if result is None else json.dumps(result, sort_keys=True, allow_nan=False).encode(),
         files=outcome.files,
         events=outcome.events,
-        values=dict(values),
+        values=dict(work.values),
     )
 
 
@@ -116,6 +117,11 @@ class _Work:
     def server_step(self, current: Floats, mean_update: Floats) -> Floats:
         parameters = cast("TrainParameters", self.spec.parameters)
         return federated.server_step(parameters.strategy, self._values, current, mean_update)
+
+    def salt(self) -> str:
+        """Goes into the result, whose digest receipts show to the coordinator; all parties must make the same."""
+        secret = self._values.get(SUM_KEY)
+        return secrets.token_hex(16) if secret is None else common_salt(secret, self._request.job_id)
 
     def _sum(self, name: str, turn: int) -> LatticeInstitution:
         policy = sealed.policy_of(self._request.job_id, self.spec, name, turn)

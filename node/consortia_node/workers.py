@@ -1,21 +1,34 @@
 """Worker processes: one for each job that is computing, alive as long as the job, gone with it or with the node.
 
 The agent, which holds the institution's keys, its database and its connection, never runs a job's arithmetic or
-hands a peer's ciphertext to a library: a worker does, and a worker that dies takes only its job with it.
+hands a peer's ciphertext to a library: a worker does, and a worker that dies takes at most its job with it. A step
+is a function of its request, so a worker that died is replaced and the step taken again, once.
+
+Only the agent ends a worker: signals to stop, which a terminal or an init system sends to all processes of a node,
+do not reach it, or an orderly stop would fail every job under way.
 """
 
 import multiprocessing
 import os
+import signal
 import threading
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures import TimeoutError as StepTimeoutError
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 
+from consortia_common import logs
 from consortia_common.errors import place
-from consortia_crypto.errors import ConsortiaError
-from consortia_node.errors import StepError, TotalRefusedError
+from consortia_crypto.errors import CiphertextError, ConsortiaError
+from consortia_node.errors import BadCiphertextError, StepError, StoppingError, TotalRefusedError
 from consortia_node.step import StepRequest, StepResult
+
+ATTEMPTS = 2
+"""How often a step is taken whose worker dies."""
+_STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
 
 
 class Workers:
@@ -26,21 +39,28 @@ class Workers:
         self._seconds = seconds
         self._pools: dict[str, ProcessPoolExecutor] = {}
         self._lock = threading.Lock()
+        self._closed = False
 
     def run(self, request: StepRequest) -> StepResult:
-        """Take the step in the job's worker. Raises what the step raised, or StepError if the worker died."""
-        future = self._pool(request.job_id).submit(_run, request)
-        try:
-            answer = future.result(self._seconds)
-        except StepTimeoutError as error:
-            self.end(request.job_id)
-            raise _died(request, f"took longer than {self._seconds:.0f} s") from error
-        except BrokenProcessPool as error:
-            self.end(request.job_id)
-            raise _died(request, "ended unexpectedly, perhaps for lack of memory") from error
-        if isinstance(answer, _Refusal):
-            raise answer.error()
-        return answer
+        """Take the step in the job's worker.
+
+        Raises what the step raised, StepError if it took too long or its worker died at each attempt, and
+        StoppingError when the workers are closed before it is done.
+        """
+        for _ in range(ATTEMPTS):
+            try:
+                answer = self._submit(request).result(self._seconds)
+            except StepTimeoutError as error:
+                self.end(request.job_id)
+                raise _died(request, f"took longer than {self._seconds:.0f} s") from error
+            except (BrokenProcessPool, CancelledError):
+                self.end(request.job_id)
+                logs.event("worker.died", job_id=request.job_id, step=request.step)
+                continue
+            if isinstance(answer, _Refusal):
+                raise answer.error()
+            return answer
+        raise _died(request, "ended unexpectedly, perhaps for lack of memory")
 
     def end(self, job_id: str) -> None:
         """End the job's worker, if it has one, at once."""
@@ -52,20 +72,36 @@ class Workers:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def close(self) -> None:
-        """End all workers."""
-        for job_id in list(self._pools):
+        """End all workers and start no more."""
+        with self._lock:
+            self._closed = True
+            job_ids = list(self._pools)
+        for job_id in job_ids:
             self.end(job_id)
 
-    def _pool(self, job_id: str) -> ProcessPoolExecutor:
-        with self._lock:
-            if job_id not in self._pools:
-                self._pools[job_id] = ProcessPoolExecutor(
+    def _submit(self, request: StepRequest) -> "Future[StepResult | _Refusal]":
+        with self._lock, _out_of_reach_of_signals():
+            if self._closed:
+                raise StoppingError
+            if request.job_id not in self._pools:
+                self._pools[request.job_id] = ProcessPoolExecutor(
                     1,
                     mp_context=multiprocessing.get_context("spawn"),
                     initializer=_start,
                     initargs=(self._memory_mib,),
                 )
-            return self._pools[job_id]
+            return self._pools[request.job_id].submit(_run, request)
+
+
+@contextmanager
+def _out_of_reach_of_signals() -> Iterator[None]:
+    """A process that is started in here inherits the mask, and keeps it."""
+    resource_tracker.ensure_running()  # else it is started with the first process, and lifts the mask
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Refusal:
@@ -73,13 +109,14 @@ class _Refusal:
 
     def __init__(self, error: ConsortiaError) -> None:
         self._what, self._blame, self._remedy = error.what, error.blame, error.remedy
+        self._family = BadCiphertextError if isinstance(error, CiphertextError) else StepError
         self._detail = error.detail if isinstance(error, TotalRefusedError) else ""
 
     def error(self) -> StepError:
         """The error again, on this side."""
         if self._detail:
             return TotalRefusedError(self._detail)
-        return StepError(self._what, blame=self._blame, remedy=self._remedy)
+        return self._family(self._what, blame=self._blame, remedy=self._remedy)
 
 
 def _run(request: StepRequest) -> StepResult | _Refusal:

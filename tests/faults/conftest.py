@@ -15,7 +15,7 @@ def shared_processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proce
     built = support.build(tmp_path_factory.mktemp("processes"))
     with Processes(built) as processes:
         processes.mend()
-        support.prepare(built, min_parties=2)
+        support.prepare(built, max_scored_rows=1_000_000)
         yield processes
 
 
@@ -38,4 +38,4 @@ def undisturbed(shared_processes: Processes, training: JobSpec) -> Any:
     shared_processes.mend()
     job_id = shared_processes.consortium.submit(training)
     assert shared_processes.finish(job_id).state == "finished"
-    return shared_processes.consortium.result(job_id)
+    return shared_processes.outcome(job_id)

@@ -1,7 +1,7 @@
 """A network in one process for the exchange's tests: real gRPC over loopback, real certificates, real databases."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -24,6 +24,8 @@ from consortia_node.store.database import open_database as open_node
 from consortia_node.store.tasks import TaskStore
 from consortia_proto.v1 import content_pb2, exchange_pb2
 from consortia_proto.v1.exchange_pb2_grpc import ExchangeStub, add_ExchangeServicer_to_server
+from tests.support.consortium import Consortium
+from tests.support.spoilt import spoilt as spoilt_consortium
 
 NETWORK = "demo"
 LIMIT = 64 << 20
@@ -96,6 +98,7 @@ class Node:
     exchange: NodeExchange
     store: TaskStore
     states: list[tuple[str, str]]
+    refused: list[str]
     running: asyncio.Task[None]
 
     async def stop(self) -> None:
@@ -204,6 +207,7 @@ class Lab:
     ) -> Node:
         """A node that is started and dials ``port``."""
         states: list[tuple[str, str]] = []
+        refused: list[str] = []
         store = self.store(institution)
         exchange = NodeExchange(
             lambda: client_channel(f"127.0.0.1:{port}", shown or credentials(institution), NETWORK, aio=True),
@@ -211,8 +215,9 @@ class Lab:
             handler,
             NodeExchangeSettings(NETWORK, "test", LIMIT, backoff=Backoff(0.05, 0.2)),
             on_state=lambda state, reason: states.append((state, reason)),
+            on_refused=refused.append,
         )
-        node = Node(exchange, store, states, asyncio.create_task(exchange.run()))
+        node = Node(exchange, store, states, refused, asyncio.create_task(exchange.run()))
         self._nodes.append(node)
         return node
 
@@ -239,3 +244,10 @@ async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
     lab = Lab(tmp_path)
     yield lab
     await lab.close()
+
+
+@pytest.fixture(scope="session")
+def spoilt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consortium]:
+    """A running consortium with bad tables beside the good ones, shared by the tests of bad input."""
+    with spoilt_consortium(tmp_path_factory.mktemp("spoilt")) as running:
+        yield running

@@ -57,7 +57,7 @@ def enrolled(tmp_path):
     ca_pem = keyfiles.read_file(folder / tls.CA_FILE)
     services = (
         EnrolmentService(engine, log, network.load_authority(settings), ca_pem, identity.public, now),
-        AuditService(Members("demo", store, now), log),
+        AuditService(Members("demo", store, now, log), log),
     )
     ready, state = threading.Event(), {}
     thread = threading.Thread(target=lambda: asyncio.run(_serve(folder, services, ready, state)))

@@ -1,60 +1,15 @@
 """The exchange when something breaks: nothing is lost and nothing is done twice."""
 
-import asyncio
-import contextlib
 import threading
 from typing import Any
 
 import pytest
 
 from consortia_proto.v1 import exchange_pb2 as pb
+from tests.support.proxy import Proxy
 
 MIB = 1 << 20
 TASK = "job/echo/0/bank-a"
-
-
-class Proxy:
-    """A network between node and coordinator that can be cut or go silent."""
-
-    def __init__(self, target: int) -> None:
-        self._target = target
-        self._writers: list[asyncio.StreamWriter] = []
-        self.connections = 0
-        self.cut_after: int | None = None
-        self.silent = False
-        self.port = 0
-
-    @contextlib.asynccontextmanager
-    async def open(self) -> Any:
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
-        yield self
-        server.close()
-        self.cut()
-
-    def cut(self) -> None:
-        for writer in self._writers:
-            writer.transport.abort()
-        self._writers.clear()
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        self.silent = False
-        there, back = await asyncio.open_connection("127.0.0.1", self._target)
-        self._writers += [writer, back]
-        with contextlib.suppress(OSError):
-            await asyncio.gather(self._relay(reader, back), self._relay(there, writer))
-
-    async def _relay(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        while data := await source.read(65_536):
-            if self.cut_after is not None:
-                self.cut_after -= len(data)
-                if self.cut_after < 0:
-                    self.cut_after = None
-                    self.cut()
-            if not self.silent:
-                sink.write(data)
-                await sink.drain()
 
 
 @pytest.mark.parametrize("down", [True, False], ids=["task", "reply"])

@@ -166,6 +166,7 @@ async def test_a_coordinator_that_breaks_a_rule_is_left_and_tried_again(
     _, port = await lab.serve(false)
     node = lab.node("bank-a", port)
     await lab.until(lambda: any(why in reason for _, reason in node.states))
+    assert why in node.refused[0]
     if len(frames) == 2:
         await lab.until(lambda: any(why in reason for reason in false.byes))
     assert node.store.pending() == []
@@ -180,4 +181,5 @@ async def test_a_false_certificate_is_not_spoken_to(lab: Any) -> None:
     await asyncio.sleep(0.5)
     assert {state for state, _ in node.states} == {"disconnected"}
     assert coordinator.events == []
+    assert node.refused == []
     await node.stop()

@@ -139,6 +139,14 @@ def running(
         yield consortium
 
 
+def enrol_person(consortium: Consortium, institution: str, role: str, name: str) -> Path:
+    """Make and enrol another person's profile in a running consortium; its folder."""
+    folder = consortium.root / name
+    profile.create(folder, institution, role, name)
+    profile.enrol(folder, _invite(consortium, institution, role, name), _now())
+    return folder
+
+
 def prepare(consortium: Consortium, **changes: Any) -> Agreement:
     """In a running consortium: import everybody's consent, sign the agreement by all. ``changes`` alter it."""
     for bank in BANKS:

@@ -11,7 +11,7 @@ from consortia_common.audit_verify import verify_folder
 from consortia_crypto.audit.entry import Entry
 from tests.support.consortium import Consortium
 
-ONCE_PER_ROUND = ("sum.added", "update.sealed", "sum.opened")
+ONCE_A_STEP = ("sum.added", "update.sealed", "sum.opened")
 
 
 def entries(consortium: Consortium, whose: str, job_id: str = "") -> list[Entry]:
@@ -26,13 +26,16 @@ def count(consortium: Consortium, whose: str, event: str, job_id: str = "") -> i
 
 
 def repetitions(consortium: Consortium, whose: str, job_id: str) -> int:
-    """How many of a job's sealings, additions and openings were logged more than once."""
+    """How often a step of the job was taken again after its log entries had been written."""
     seen = Counter(
-        (entry.type, entry.body["detail"].get("step"), entry.body["detail"].get("round"))
+        (entry.body["detail"]["step"], entry.body["detail"]["round"], entry.type)
         for entry in entries(consortium, whose, job_id)
-        if entry.type in ONCE_PER_ROUND
+        if entry.type in ONCE_A_STEP
     )
-    return sum(seen.values()) - len(seen)
+    again: dict[tuple[str, int], int] = {}
+    for (step, turn, _), times in seen.items():
+        again[step, turn] = max(times - 1, again.get((step, turn), 0))
+    return sum(again.values())
 
 
 def verdicts(consortium: Consortium, names: tuple[str, ...]) -> dict[str, str]:
@@ -58,6 +61,11 @@ def kept_values(consortium: Consortium, bank: str, job_id: str) -> int:
 def models(consortium: Consortium, bank: str, job_id: str) -> int:
     """How many models the job gave the institution."""
     return len(_ask(consortium, bank, "SELECT name FROM models WHERE name = ?", job_id))
+
+
+def unanswered(consortium: Consortium, bank: str, job_id: str) -> int:
+    """How many tasks of the job the node has and has not answered."""
+    return len(_ask(consortium, bank, "SELECT step FROM tasks WHERE job_id = ? AND state = 'received'", job_id))
 
 
 def cohort_files(consortium: Consortium, bank: str, job_id: str) -> list[Path]:

@@ -12,13 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from consortia_client import control
 from consortia_crypto.errors import ConsortiaError
 from consortia_proto.v1 import control_pb2, network_pb2
 from examples.credit_risk import commands
 from examples.credit_risk.processes import listens
+from tests.support import evidence
 from tests.support.consortium import BANKS, ENDED, Consortium
 
 COORDINATOR = "coordinator"
@@ -62,7 +63,11 @@ class Processes:
         for name in self._running:
             self.wake(name)
         self.start(*(name for name in EVERYBODY if name not in self._running))
-        self.until("all are connected", lambda: all(self.connected(bank) for bank in BANKS))
+        self.gather(*BANKS)
+
+    def gather(self, *banks: str) -> None:
+        """Wait until these nodes are connected."""
+        self.until(f"{banks} are connected", lambda: all(self.connected(bank) for bank in banks))
 
     def kill(self, name: str) -> frozenset[int]:
         """SIGKILL one process, and only that one; the processes that it had started."""
@@ -86,11 +91,18 @@ class Processes:
             raise AssertionError(f"{name} did not stop in {STOP_SECONDS} s:\n{self.output(name)}") from None
 
     def pause(self, name: str) -> None:
-        """SIGSTOP: the process is there but does nothing until ``wake``."""
+        """Have the process do nothing until ``wake``."""
         os.kill(self.pid(name), signal.SIGSTOP)
 
     def wake(self, name: str) -> None:
         os.kill(self.pid(name), signal.SIGCONT)
+
+    def stick(self, name: str, job_id: str) -> int:
+        """Have the node's one worker get stuck in a step of the job; the worker's process id."""
+        (worker,) = self.workers(name)
+        os.kill(worker, signal.SIGSTOP)
+        self.until(f"{name} is asked for a step", lambda: evidence.unanswered(self.consortium, name, job_id) > 0)
+        return worker
 
     def pid(self, name: str) -> int:
         return self._running[name].pid
@@ -120,6 +132,11 @@ class Processes:
     def finish(self, job_id: str, seconds: float = START_SECONDS) -> network_pb2.JobStatus:
         """The job's last status, though the coordinator may be away for a while."""
         return self._status_when(job_id, lambda status: status.state in ENDED, "did not end", seconds)
+
+    def outcome(self, job_id: str) -> dict[str, Any]:
+        """The job's result, without what differs from job to job by intent."""
+        result: dict[str, Any] = self.consortium.result(job_id)
+        return {name: value for name, value in result.items() if name != "salt"}
 
     def until(self, what: str, condition: Callable[[], bool], seconds: float = START_SECONDS) -> None:
         """Wait until it holds; fail with ``what`` and what everybody printed if it does not."""

@@ -12,6 +12,7 @@ class Proxy:
     def __init__(self, target: int) -> None:
         self._target = target
         self._writers: list[asyncio.StreamWriter] = []
+        self._relays: set[asyncio.Future[object]] = set()
         self.connections = 0
         self.cut_after: int | None = None
         """Cut once this many bytes have gone either way."""
@@ -26,6 +27,7 @@ class Proxy:
         yield self
         server.close()
         self.cut()
+        await asyncio.gather(*self._relays, return_exceptions=True)
 
     def cut(self) -> None:
         """End every connection at once, as a broken line does."""
@@ -42,19 +44,23 @@ class Proxy:
             writer.transport.abort()
             return
         self._writers += [writer, back]
-        with suppress(OSError):
-            await asyncio.gather(self._relay(reader, back), self._relay(there, writer))
+        for source, sink in ((reader, back), (there, writer)):
+            relay = asyncio.ensure_future(self._relay(source, sink))
+            self._relays.add(relay)
+            relay.add_done_callback(self._relays.discard)
 
     async def _relay(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        while data := await source.read(65_536):
-            if self.cut_after is not None:
-                self.cut_after -= len(data)
-                if self.cut_after < 0:
-                    self.cut_after = None
-                    self.cut()
-            if not self.silent:
-                sink.write(data)
-                await sink.drain()
+        with suppress(OSError):
+            while data := await source.read(65_536):
+                if self.cut_after is not None:
+                    self.cut_after -= len(data)
+                    if self.cut_after < 0:
+                        self.cut_after = None
+                        self.cut()
+                if not self.silent:
+                    sink.write(data)
+                    await sink.drain()
+            sink.close()
 
 
 @contextmanager

@@ -10,14 +10,23 @@ from numpy.typing import NDArray
 from consortia_crypto.errors import CiphertextError, PrivateKeyMaterialError, SumError
 from consortia_crypto.he.evaluate import Evaluator
 from consortia_crypto.he.params import SUM
+from consortia_crypto.he.secret import SecretContext
+from consortia_crypto.he.wire import form
+from consortia_crypto.sum import packing
 from consortia_crypto.sum.coordinator import LatticeCoordinator
 from consortia_crypto.sum.institution import LatticeInstitution, new_secret, public_part
 from consortia_crypto.sum.policy import Sealed, SumCoordinator, SumInstitution, SumPolicy
 
 SECRET = new_secret()
 PUBLIC = public_part(SECRET)
-POLICY = SumPolicy("job-1/1", ("bank-a", "bank-b", "bank-c"), 24, 8185)  # one value more than a block
+POLICY = SumPolicy("job-1/1", ("bank-a", "bank-b", "bank-c"), 24, 7929)  # one value more than a block
 VALUES = [np.random.default_rng(seed).integers(-POLICY.limit, POLICY.limit + 1, POLICY.length) for seed in range(3)]
+
+ERASER = (
+    1, 1, 0, 0, -2, 0, -2, -2, 0, 1, 0, 2, -1, 1, -2, 2, -1, 0, 1, 0, 0, 1, -2, 0,
+    -1, 0, -2, 2, 2, 1, 0, -1, 0, 1, -1, -1, -1, -1, -1, -2, -2, 1, 0, -2, -1,
+)  # fmt: skip
+"""A polynomial that is 1 at slot 1 and 0 at slot 131; Euclidean norm 8.4."""
 
 
 def uploads_of(policy: SumPolicy, values: list[NDArray[np.int64]]) -> dict[str, Sealed]:
@@ -76,6 +85,33 @@ def test_an_upload_of_another_round_is_noticed() -> None:
         LatticeInstitution(POLICY, SECRET).open(added(A, replayed, C))
 
 
+def multiplied(block: bytes, polynomial: tuple[int, ...]) -> bytes:
+    """A ciphertext times a plaintext polynomial: anybody can, with no key, coefficient by coefficient."""
+    shape = form(SUM, SUM.scale)
+    start = len(shape.prefix)
+    factors = np.frombuffer(block, "<u8", 2 * shape.degree, start).reshape(2, -1).astype(object)
+    product = np.zeros_like(factors)
+    for power, coefficient in enumerate(polynomial):
+        turned = np.roll(factors, power, axis=1)
+        turned[:, :power] *= -1
+        product += coefficient * turned
+    return block[:start] + (product % shape.modulus).astype("<u8").tobytes() + shape.suffix
+
+
+def test_an_upload_multiplied_so_that_its_own_answer_stays_right_is_noticed() -> None:
+    """ERASER keeps bank-b's own slot and makes its first value 0, with little enough noise to open.
+
+    Lattice reduction (LLL in 49 dimensions) finds such a polynomial in a second; the shared slots give it away.
+    """
+    context, shape = SecretContext(SUM, SECRET), form(SUM, SUM.scale)
+    ones = context.encrypt(np.ones(SUM.slots, np.int64))
+    effect = context.decrypt_integers(multiplied(ones, ERASER), shape, "test")
+    assert (effect[1], effect[packing.roll_call_slots(POLICY)]) == (1, 0)
+    erased = Sealed(tuple(multiplied(block, ERASER) for block in B.blocks))
+    with pytest.raises(SumError, match="uploads that were altered"):
+        LatticeInstitution(POLICY, SECRET).open(added(A, erased, C))
+
+
 def test_an_upload_under_another_key_is_noticed() -> None:
     stranger = LatticeInstitution(POLICY, new_secret()).seal(VALUES[1], 1)
     with pytest.raises(SumError):
@@ -87,7 +123,7 @@ def test_not_defended_yet_numbers_added_to_the_values_go_unnoticed() -> None:
     total = added(A, B, C)
     context = ts.context_from(PUBLIC, 1)
     slots = [0] * SUM.slots
-    slots[3] = 5
+    slots[packing.roll_call_slots(POLICY)] = 5
     forged = (ts.bfv_vector_from(context, total.blocks[0]) + ts.bfv_vector(context, slots)).serialize()
     opened = LatticeInstitution(POLICY, SECRET).open(Sealed((forged, total.blocks[1])))
     assert opened[0] == sum(VALUES)[0] + 5

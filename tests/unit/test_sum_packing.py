@@ -26,7 +26,7 @@ def test_extremes_fit_below_the_plain_modulus(word_bits: int, institutions: int)
 
 
 @pytest.mark.parametrize(
-    ("word_bits", "values_per_block"), [(16, 3 * 4092), (24, 2 * 4092), (64, 4092 // 2)], ids=["16", "24", "64"]
+    ("word_bits", "values_per_block"), [(16, 3 * 3964), (24, 2 * 3964), (64, 3964 // 2)], ids=["16", "24", "64"]
 )
 def test_a_block_takes_as_many_values_as_the_slots_left_by_the_roll_call(
     word_bits: int, values_per_block: int

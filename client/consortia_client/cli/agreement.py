@@ -27,7 +27,7 @@ def propose(file: Path, config_file: Path, as_json: bool) -> None:
     from consortia_common.documents.agreement import Agreement
     from consortia_proto.v1 import control_pb2
 
-    document = Agreement.from_yaml(file.read_text(encoding="utf-8"), str(file)).canonical()
+    document = Agreement.from_yaml(options.text_of(file), str(file)).canonical()
     with control.node(config_file) as node:
         view = node.ProposeAgreement(control_pb2.ProposeAgreementRequest(document=document), timeout=60)
     _show("proposed and signed", view, as_json)

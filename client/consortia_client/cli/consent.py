@@ -1,5 +1,6 @@
 """``consortia consent``: what an institution's officer or service desk does with customers' consent."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,22 @@ _PURPOSE = click.option(
 )
 
 
+
+
+def _read_subject(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    return sys.stdin.readline().strip() if value == "-" else value
+
+
+_SUBJECT = click.argument("subject", callback=_read_subject)
+
+
 @click.group()
 def consent() -> None:
     """Import, change and look up customers' consent.
 
     Customers are named by the institution's own numbers here; the log and the network see keyed pseudonyms only.
+    Given as "-", a customer's number is read from standard input, so that neither the shell's history nor other
+    users of the machine see it.
     """
 
 
@@ -45,7 +57,7 @@ def import_(file: Path, config_file: Path, as_json: bool) -> None:
 
 
 @consent.command()
-@click.argument("subject")
+@_SUBJECT
 @_PURPOSE
 @click.option("--notice", required=True, help="The notice that the customer was shown, as notice-3.")
 @options.config
@@ -56,7 +68,7 @@ def give(subject: str, purpose: str, notice: str, config_file: Path, as_json: bo
 
 
 @consent.command()
-@click.argument("subject")
+@_SUBJECT
 @_PURPOSE
 @options.config
 @options.as_json
@@ -69,7 +81,7 @@ def withdraw(subject: str, purpose: str, config_file: Path, as_json: bool) -> No
 
 
 @consent.command()
-@click.argument("subject")
+@_SUBJECT
 @options.config
 @options.as_json
 def show(subject: str, config_file: Path, as_json: bool) -> None:

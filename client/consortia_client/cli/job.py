@@ -98,7 +98,7 @@ def result(job_id: str, folder: Path, wait: bool, as_json: bool) -> None:
 def _read(spec: Path) -> Any:
     from consortia_common.documents.jobspec import JobSpec
 
-    return JobSpec.from_yaml(spec.read_text(encoding="utf-8"), str(spec))
+    return JobSpec.from_yaml(options.text_of(spec), str(spec))
 
 
 def _follow(session: Any, job_id: str, *, quiet: bool) -> Any:
@@ -161,6 +161,7 @@ def _show(status: Any, as_json: bool) -> None:
                 "refused by" if failure.code == "refused" else "failed at": refusal.institution,
                 **({"clause": failure.clause} if failure.clause else {}),
                 "why": failure.what,
+                "at fault": failure.blame,
                 "what to do": failure.remedy,
             }
         )

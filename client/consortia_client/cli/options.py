@@ -21,3 +21,13 @@ profile = click.option(
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON for programs instead of text for people."
 )
+
+
+def text_of(file: Path) -> str:
+    """The text of a document that somebody wrote. Raises DocumentError for what is no text."""
+    from consortia_common.documents.base import refuse
+
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise refuse(str(file), ["it can't be read as UTF-8 text"]) from error

@@ -4,12 +4,11 @@ Every party signs the canonical bytes with its own keys. The keys of the others 
 so whoever signs vouches for them, and no coordinator can put another key in their place.
 """
 
-from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, Field, field_serializer, model_validator
+from pydantic import Field, model_validator
 
-from consortia_common.documents.base import ColumnName, Document, Fingerprint, Name, refuse, utc
+from consortia_common.documents.base import ColumnName, Count, Document, Fingerprint, MistakesError, Moment, Name
 
 LawfulBasis = Literal[
     "consent", "contract", "legal_obligation", "legitimate_interests", "vital_interests", "public_task"
@@ -61,18 +60,18 @@ class Agreement(Document):
     datasets: Annotated[tuple[Dataset, ...], Field(min_length=1)]
     job_kinds: Annotated[tuple[JobKind, ...], Field(min_length=1)]
     lawful_basis: LawfulBasis = "consent"
-    min_parties: Annotated[int, Field(ge=2)] = 3
+    min_parties: Annotated[Count, Field(ge=2)] = 3
     """Fewest institutions in a sealed sum."""
-    min_rows: Annotated[int, Field(ge=1)]
+    min_rows: Annotated[Count, Field(ge=1)]
     """Fewest rows with consent that a node contributes; below, it refuses."""
-    min_cell: Annotated[int, Field(ge=1)] = 10
+    min_cell: Annotated[Count, Field(ge=1)] = 10
     """Smallest group whose statistics are released."""
-    max_jobs: Annotated[int, Field(ge=1)]
+    max_jobs: Annotated[Count, Field(ge=1)]
     """Query budget: jobs that may read under this version."""
-    max_scored_rows: Annotated[int, Field(ge=0)] = 0
+    max_scored_rows: Count = 0
     """Query budget of a model: customers scored in all under this version (many exact scores reveal it)."""
-    valid_from: AwareDatetime
-    valid_until: AwareDatetime
+    valid_from: Moment
+    valid_until: Moment
 
     @property
     def reference(self) -> str:
@@ -87,10 +86,6 @@ class Agreement(Document):
     def party(self, institution: str) -> Party | None:
         """The party of that name."""
         return next((party for party in self.parties if party.institution == institution), None)
-
-    @field_serializer("valid_from", "valid_until")
-    def _utc(self, moment: datetime) -> str:
-        return utc(moment.astimezone(UTC))
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -111,5 +106,5 @@ class Agreement(Document):
         if (self.version == 1) != (self.parent is None):
             problems.append("parent: the first version has none, every later one names the version it replaces")
         if problems:
-            raise refuse("the agreement", problems)
+            raise MistakesError(problems)
         return self

@@ -1,12 +1,20 @@
 """What all documents share: strictness, YAML in, canonical JSON out, errors that a person can act on."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    ValidationError,
+)
 
+from consortia_common.documents import strict_yaml
 from consortia_common.errors import DocumentError
 from consortia_crypto import canonical
 from consortia_crypto.errors import EncodingError
@@ -21,6 +29,30 @@ Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """SHA-256 in hexadecimal: of an identity or a document."""
 Number = Decimal
 """A real parameter; travels as text, because canonical JSON has no floats."""
+Count = Annotated[int, Field(ge=0, le=canonical.MAX_INTEGER)]
+"""Rows, jobs, or milliseconds since 1970."""
+
+
+def utc(moment: datetime) -> str:
+    """The one way that documents and logs write a moment: 2026-01-31T12:00:00.000Z."""
+    moment = moment.astimezone(UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+Moment = Annotated[
+    AwareDatetime,
+    Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(3000, 1, 1, tzinfo=UTC)),
+    PlainSerializer(utc, when_used="json"),
+]
+"""A moment with its time zone, to the millisecond."""
+
+
+class MistakesError(ValueError):
+    """What a validator found wrong, in sentences; whoever reads the document adds which one it is."""
+
+    def __init__(self, mistakes: list[str]) -> None:
+        super().__init__("; ".join(mistakes))
+        self.mistakes = mistakes
 
 
 class Document(BaseModel):
@@ -38,17 +70,13 @@ class Document(BaseModel):
 
     @classmethod
     def from_yaml(cls, text: str, source: str) -> Self:
-        """The document written in YAML in ``source``. Raises DocumentError naming each mistake."""
+        """The document that ``source`` holds as YAML, see strict_yaml. Raises DocumentError naming each mistake."""
         if len(text) > MAX_DOCUMENT_BYTES:
             raise refuse(source, [f"it is longer than {MAX_DOCUMENT_BYTES} characters"])
         try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            where = getattr(error, "problem_mark", None)
-            line = f" in line {where.line + 1}" if where else ""
-            raise refuse(source, [f"it is not YAML{line}"]) from error
-        except (ValueError, RecursionError) as error:
-            raise refuse(source, ["a value in it can't be read as YAML"]) from error
+            value = strict_yaml.load(text)
+        except strict_yaml.YamlMistakeError as error:
+            raise refuse(source, [str(error)]) from error
         return cls.from_value(value, source)
 
     @classmethod
@@ -73,7 +101,7 @@ class Document(BaseModel):
         try:
             return cls.model_validate(value)
         except ValidationError as error:
-            raise refuse(source, [_explain(item) for item in error.errors()]) from error
+            raise refuse(source, [mistake for item in error.errors() for mistake in _explain(item)]) from error
         except (RecursionError, ValueError) as error:
             raise refuse(source, ["a value in it can't be read"]) from error
 
@@ -87,16 +115,19 @@ def refuse(source: str, mistakes: list[str]) -> DocumentError:
     )
 
 
-def utc(moment: datetime) -> str:
-    """The one way that documents and logs write a moment: 2026-01-31T12:00:00.000Z."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+def _printable(name: str) -> str:
+    """A field's name as a log and a person may see it; whoever made the document chose it."""
+    return "".join(letter for letter in name[:60] if letter.isprintable())
 
 
-def _explain(item: Any) -> str:
-    field = ".".join(str(part) for part in item["loc"]) or "the document"
+def _explain(item: Any) -> list[str]:
+    field = ".".join(_printable(str(part)) for part in item["loc"])
+    found = item.get("ctx", {}).get("error")
+    if isinstance(found, MistakesError):
+        return [f"{field}: {mistake}" if field else mistake for mistake in found.mistakes]
     if item["type"] == "extra_forbidden":
-        return f"{field}: there is no such field"
+        return [f"{field}: there is no such field"]
     if item["type"] == "missing":
-        return f"{field}: this field is required"
+        return [f"{field}: this field is required"]
     message = str(item["msg"])
-    return f"{field}: {message[:1].lower()}{message[1:]}"
+    return [f"{field or 'the document'}: {message[:1].lower()}{message[1:]}"]

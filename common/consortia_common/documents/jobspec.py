@@ -2,13 +2,19 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SerializeAsAny, StringConstraints, model_validator
+from pydantic import Field, SerializeAsAny, StringConstraints, ValidationInfo, field_validator, model_validator
 
-from consortia_common.documents.base import Document, Fingerprint, Name, refuse
-from consortia_common.documents.kinds import KindParameters, parameters_of
+from consortia_common.documents.base import Count, Document, Fingerprint, MistakesError, Name
+from consortia_common.documents.kinds import KindParameters, Turn, names, parameters_of
 
 AgreementReference = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}@[1-9][0-9]{0,5}$")]
 """id@version"""
+EPOCH_MAKE = "epoch.make"
+"""The first party's step in agreeing on the key of a job's sums."""
+EPOCH_JOIN = "epoch.join"
+"""Every other party's."""
+CONCLUDE = Turn("query.conclude")
+"""The last step of whoever sees the result, whatever the kind."""
 
 
 class JobSpec(Document):
@@ -22,16 +28,31 @@ class JobSpec(Document):
     parties: Annotated[tuple[Name, ...], Field(min_length=2, max_length=200)]
     parameters: SerializeAsAny[KindParameters]
 
-    @model_validator(mode="before")
+    def course(self, party: str) -> tuple[Turn, ...]:
+        """Every step that ``party``'s node takes for this job, in order: a function of the signed spec alone."""
+        turns = self.parameters.turns(party)
+        if not self.parameters.sums():
+            return turns
+        return (Turn(EPOCH_MAKE if party == self.parties[0] else EPOCH_JOIN), *turns)
+
+    def witnesses(self) -> tuple[str, ...]:
+        """The parties whose nodes see the result, and whose receipts must therefore name it."""
+        return tuple(party for party in self.parties if CONCLUDE in self.course(party))
+
+    @field_validator("kind")
     @classmethod
-    def _type_parameters(cls, value: Any) -> Any:
-        """Read ``parameters`` by the schema of ``kind``."""
-        if isinstance(value, dict) and isinstance(value.get("kind"), str):
-            parameters = value.get("parameters")
-            if isinstance(parameters, dict):
-                schema = parameters_of(value["kind"])
-                return value | {"parameters": schema.from_value(parameters, "the job spec's parameters")}
-        return value
+    def _known(cls, kind: str) -> str:
+        if kind not in names():
+            raise MistakesError([f"there is no kind {kind!r}; there are {', '.join(names())}"])
+        return kind
+
+    @field_validator("parameters", mode="before")
+    @classmethod
+    def _typed(cls, value: Any, info: ValidationInfo) -> KindParameters:
+        """Read by the schema of ``kind``."""
+        if "kind" not in info.data:
+            raise MistakesError(["they can't be read before the kind is right"])
+        return parameters_of(info.data["kind"]).model_validate(value)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -42,7 +63,7 @@ class JobSpec(Document):
         if len(self.parties) < self.parameters.MIN_PARTIES:
             problems.append(f"parties: {self.kind} needs at least {self.parameters.MIN_PARTIES} institutions")
         if problems:
-            raise refuse("the job spec", problems)
+            raise MistakesError(problems)
         return self
 
 
@@ -53,7 +74,7 @@ class Submission(Document):
     network: Name
     spec: JobSpec
     nonce: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
-    submitted_ms: Annotated[int, Field(ge=0)]
+    submitted_ms: Count
     analyst: Fingerprint
     """The analyst's identity."""
 

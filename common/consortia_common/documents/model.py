@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from consortia_common.documents.base import ColumnName, Document, Number, refuse
+from consortia_common.documents.base import ColumnName, Document, MistakesError, Number, refuse
 
 Parameter = Annotated[Number, Field(ge=-(10**12), le=10**12)]
 Scale = Annotated[Number, Field(ge=Number("1e-12"), le=10**12)]
@@ -64,7 +64,7 @@ class LinearModel(Document):
             if numbers is not None and len(numbers) != len(self.features):
                 problems.append(f"{name}: {len(numbers)} numbers for {len(self.features)} features")
         if problems:
-            raise refuse("the model", problems)
+            raise MistakesError(problems)
         return self
 
 

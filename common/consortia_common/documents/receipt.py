@@ -2,17 +2,19 @@
 
 from typing import Literal
 
-from consortia_common.documents.base import Document, Fingerprint, Name
+from consortia_common.documents.base import Count, Document, Fingerprint, Name
 
 SIGNATURE_DOMAIN = "receipt"
+SALT = "salt"
+"""The field of a result that keeps its digest, which the coordinator sees, from being found by trying."""
 
 
 class CohortUsed(Document):
     """Whose rows were used: how many, how many lacked consent, and the root that commits to each consent."""
 
     dataset: Name
-    rows_used: int
-    rows_left_out: int
+    rows_used: Count
+    rows_left_out: Count
     consent_root: Fingerprint
 
 
@@ -34,4 +36,4 @@ class Receipt(Document):
     cohorts: tuple[CohortUsed, ...]
     result: Fingerprint | None
     """SHA-256 of the result as this institution computed it; none where it took no part in it."""
-    closed_ms: int
+    closed_ms: Count

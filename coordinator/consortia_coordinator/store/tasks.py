@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine, case, func, insert, select, update
 
-from consortia_common.database import reading
+from consortia_common.database import reading, scrub
 from consortia_coordinator.store.tables import tasks
 
 QUEUED = "queued"
@@ -119,3 +119,4 @@ class TaskJournal:
         done = tasks.c.job_id == job_id, tasks.c.state.in_(OVER)
         with self._engine.begin() as connection:
             connection.execute(update(tasks).where(*done).values(request=b"", reply=b""))
+        scrub(self._engine)

@@ -13,6 +13,7 @@ from consortia_crypto.he.wire import form
 from consortia_crypto.score.scale import GAIN, MAX_FEATURES, MAX_ROWS, blocks, refused
 
 _SELF = "the institution that prepares the features"
+_OTHER = "the model's owner"
 
 
 def new_secret() -> bytes:
@@ -39,13 +40,16 @@ def encrypt(secret: bytes, matrix: NDArray[np.float64]) -> list[bytes]:
     return [context.encrypt(column) for block in columns for column in block]
 
 
-def decrypt(secret: bytes, answer: list[bytes], rows: int) -> NDArray[np.float64]:
-    """The linear scores z = w·x + b, shape (rows,). Raises ScoreError, CiphertextError."""
+def decrypt(secret: bytes, answer: list[bytes], rows: int, sender: str = _OTHER) -> NDArray[np.float64]:
+    """The linear scores z = w·x + b, shape (rows,); ``sender`` is who answered.
+
+    Raises ScoreError, CiphertextError.
+    """
     if not 1 <= rows <= MAX_ROWS or len(answer) != blocks(rows):
-        raise refused("the answer has another number of blocks than the rows sent", "the model's owner")
+        raise refused("the answer has another number of blocks than the rows sent", sender)
     context = keys.SecretContext(SCORE, secret)
     shape = form(SCORE, SCORE.product_scale)
-    scores = [context.decrypt_numbers(block, shape, "the model's owner") for block in answer]
+    scores = [context.decrypt_numbers(block, shape, sender) for block in answer]
     return np.concatenate(scores)[:rows]
 
 

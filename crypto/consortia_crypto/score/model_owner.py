@@ -20,22 +20,28 @@ _OTHER = "the institution that sent the features"
 
 
 def evaluate(
-    public: bytes, features: Sequence[bytes], weights: NDArray[np.float64], bias: float, rows: int
+    public: bytes,
+    features: Sequence[bytes],
+    weights: NDArray[np.float64],
+    bias: float,
+    rows: int,
+    sender: str = _OTHER,
 ) -> list[bytes]:
     """The encrypted scores of ``rows`` rows, one ciphertext per block of 2048.
 
     ``features`` are block after block, one ciphertext per weight. Weights are rounded to multiples of 2^-16.
+    ``sender`` is who sent public context and features, for the errors.
     Raises ScoreError where counts or sizes do not fit, CiphertextError for a bad context or ciphertext,
     PrivateKeyMaterialError for a context that holds its secret key.
     """
     _check_model(weights, bias)
     if not 1 <= rows <= MAX_ROWS or len(features) != blocks(rows) * len(weights):
-        raise refused("it is not one ciphertext per feature of the model and block of rows", _OTHER)
-    evaluator = Evaluator(SCORE, public, _OTHER)
+        raise refused("it is not one ciphertext per feature of the model and block of rows", sender)
+    evaluator = Evaluator(SCORE, public, sender)
     scaled = [float(weight) for weight in np.rint(weights / WEIGHT_STEP) / SCORE.scale]
     width = len(scaled)
     return [
-        evaluator.affine(features[start : start + width], scaled, bias, _OTHER)
+        evaluator.affine(features[start : start + width], scaled, bias, sender)
         for start in range(0, len(features), width)
     ]
 

@@ -22,6 +22,14 @@ def blocks(rows: int) -> int:
     return -(-rows // SCORE.slots)
 
 
+def room(rows: int) -> int:
+    """How many customers the ciphertexts of ``rows`` rows have slots for.
+
+    The model's owner can't see how many slots are really in use: whoever sends one row may ask for a block of them.
+    """
+    return blocks(rows) * SCORE.slots
+
+
 def refused(why: str, blame: str) -> ScoreError:
     """The error for matrices, weights and answers that do not fit."""
     return ScoreError(

@@ -12,14 +12,16 @@ from consortia_crypto.he.params import SUM
 from consortia_crypto.sum import packing
 from consortia_crypto.sum.policy import Sealed, SumPolicy
 
+_MAKER = "the institution that sent the public context"
+
 
 class LatticeCoordinator:
     """Adds uploads under one policy and one public context."""
 
-    def __init__(self, policy: SumPolicy, public_context: bytes) -> None:
-        """Raises CiphertextError, PrivateKeyMaterialError."""
+    def __init__(self, policy: SumPolicy, public_context: bytes, sender: str = _MAKER) -> None:
+        """``sender`` is who made the context, for the errors. Raises CiphertextError, PrivateKeyMaterialError."""
         self._policy = policy
-        self._evaluator = Evaluator(SUM, public_context, "the institution that sent the public context")
+        self._evaluator = Evaluator(SUM, public_context, sender)
 
     def add(self, uploads: Mapping[str, Sealed]) -> Sealed:
         """The total of exactly one upload from each institution of the roster. Raises SumError, CiphertextError."""

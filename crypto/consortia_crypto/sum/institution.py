@@ -8,7 +8,11 @@ A total that is refused ends the job and its secret: BFV ciphertexts can be alte
 go on asking which alterations are refused would learn the key bit by bit. It is told that, never why.
 """
 
+import hashlib
+
 import numpy as np
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from numpy.typing import NDArray
 
 from consortia_crypto.errors import SumError
@@ -29,6 +33,15 @@ def public_part(secret: bytes) -> bytes:
     return keys.public_part(SUM, secret)
 
 
+def common_salt(secret: bytes, label: str) -> str:
+    """32 hexadecimal digits that all who hold ``secret`` derive alike from ``label``, and nobody else can guess.
+
+    Whoever sees the digest of something that has few possible values could try them all; with this in it, not.
+    """
+    info = b"consortia/v1/salt" + label.encode()
+    return HKDFExpand(SHA256(), 16, info).derive(hashlib.sha256(secret).digest()).hex()
+
+
 class LatticeInstitution:
     """Seals and opens under one policy and one shared secret."""
 
@@ -36,39 +49,35 @@ class LatticeInstitution:
         """Raises CiphertextError if ``secret`` is not a private context of the engine's parameter set."""
         self._policy = policy
         self._context = keys.SecretContext(SUM, secret)
-        self._answers = roll_call.answers(policy, secret)
+        self._secret = secret
 
     def seal(self, values: NDArray[np.int64], index_of_self: int) -> Sealed:
         """Encrypt int64 ``values``, |value| ≤ policy.limit, as institution ``index_of_self`` of the roster."""
         self._check(values, index_of_self)
+        answers = roll_call.answers(self._policy, self._secret, index_of_self)
         packed = packing.pack(self._policy, values)
-        return Sealed(
-            tuple(
-                self._encrypted(row, answers, index_of_self)
-                for row, answers in zip(packed, self._answers, strict=True)
-            )
-        )
+        return Sealed(tuple(self._encrypted(*row) for row in zip(answers, packed, strict=True)))
 
     def open(self, total: Sealed) -> NDArray[np.int64]:
         """The exact sum of everybody's values, from everybody exactly once. Raises SumError, CiphertextError."""
-        if len(total.blocks) != len(self._answers):
+        if len(total.blocks) != packing.blocks(self._policy):
             raise _refused("the total has another number of blocks than the policy's length", "the coordinator")
         shape = form(SUM, SUM.scale)
         slots = np.stack(
             [self._context.decrypt_integers(block, shape, "the coordinator") for block in total.blocks]
         )
         present, data = self._split(slots)
-        roll_call.check(self._policy, self._answers, present)
+        roll_call.check(self._policy, roll_call.expected(self._policy, self._secret), present)
         return packing.unpack(self._policy, data)
 
-    def _encrypted(self, row: NDArray[np.int64], answers: NDArray[np.int64], index: int) -> bytes:
+    def _encrypted(self, answers: NDArray[np.int64], values: NDArray[np.int64]) -> bytes:
         slots = np.zeros(SUM.slots, np.int64)
-        slots[index] = answers[index]
-        slots[len(answers) : len(answers) + len(row)] = row
+        slots[: len(answers)] = answers
+        slots[len(answers) : len(answers) + len(values)] = values
         return self._context.encrypt(slots)
 
     def _split(self, slots: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        count = len(self._policy.roster)
+        count = packing.roll_call_slots(self._policy)
         return slots[:, :count], slots[:, count : count + packing.data_slots(self._policy)]
 
     def _check(self, values: NDArray[np.int64], index: int) -> None:

@@ -14,13 +14,20 @@ from consortia_crypto.errors import SumError
 from consortia_crypto.he.params import SUM
 from consortia_crypto.sum.policy import SumPolicy
 
+COMMON = 128
+"""Slots of the roll call beside each institution's own; see roll_call.py for what the number is worth."""
 _WORDS_PER_SLOT = {16: 3, 24: 2}
 _LIMB = 32
 
 
+def roll_call_slots(policy: SumPolicy) -> int:
+    """The first slots of a block: one of each institution's own, then those that all share."""
+    return len(policy.roster) + COMMON
+
+
 def data_slots(policy: SumPolicy) -> int:
     """Slots of a block that carry values: those left by the roll call, an even number."""
-    return (SUM.slots - len(policy.roster)) // 2 * 2
+    return (SUM.slots - roll_call_slots(policy)) // 2 * 2
 
 
 def blocks(policy: SumPolicy) -> int:

@@ -70,6 +70,7 @@ def evaluate(work: Work, request: Content) -> Outcome:
         np.array(weights),
         bias,
         rows,
+        sender,
     )
     event = Event("scores.returned", {"peer": sender, "rows": rows, "model": parameters.model})
     return Outcome(letters={sender: Content(config={"scores": scores})}, events=(event,))
@@ -83,7 +84,7 @@ def conclude(work: Work, request: Content) -> Outcome:
     parameters = _parameters(work)
     subjects = json.loads(work.values[_SUBJECTS])
     answer = _items(request.config, "scores", bytes, parameters.model_owner)
-    logits = data_owner.decrypt(work.values[_SECRET], answer, len(subjects))
+    logits = data_owner.decrypt(work.values[_SECRET], answer, len(subjects), parameters.model_owner)
     scores = np.round(1 / (1 + np.exp(-np.clip(logits, -60, 60))), DECIMALS)
     file = _parquet(subjects, scores, frozenset(work.subjects(parameters.dataset)))
     event = Event(

@@ -12,7 +12,7 @@ import numpy as np
 
 from consortia_common.content import Content
 from consortia_common.documents.kinds.statistics import Parameters
-from consortia_node.errors import StepError
+from consortia_node.errors import StepError, TotalRefusedError
 from consortia_node.kinds import Floats, Integers, Outcome, Step, Work
 from consortia_node.moments import WORDS, fixed_point, moment_words, moments, rounded
 
@@ -41,6 +41,14 @@ def conclude(work: Work, request: Content) -> Outcome:
     """The result: overall and by group, small groups merged."""
     parameters = _parameters(work)
     table = work.open("table", request).reshape(len(parameters.groups) + 1, -1)
+    if (table[:, 0] < 0).any():
+        raise TotalRefusedError("a group has fewer than no rows")
+    if table[:, 0].sum() < work.min_cell:
+        raise StepError(
+            f"all parties together have fewer rows than the {work.min_cell} of which statistics may be released",
+            blame="the job, which asks about too few customers",
+            remedy="submit it again when more of them have given consent",
+        )
     result: dict[str, Any] = {
         "kind": "statistics",
         "parties": list(work.spec.parties),

@@ -5,6 +5,7 @@ without telling anybody. An update is sealed as its weighted difference from the
 word is the weight itself, rows relative to the spec's public ``max_rows``.
 """
 
+import math
 from collections.abc import Mapping
 from typing import cast
 
@@ -14,8 +15,8 @@ from consortia_common.content import Content
 from consortia_common.documents.kinds.train import SCORE_BINS, Parameters
 from consortia_common.documents.model import LinearModel
 from consortia_crypto.sum.quantise import dequantise, quantise
-from consortia_node.errors import StepError
-from consortia_node.kinds import Floats, Outcome, Step, Work
+from consortia_node.errors import StepError, TotalRefusedError
+from consortia_node.kinds import Floats, Integers, Outcome, Step, Work
 from consortia_node.logistic import (
     LOSS_UNIT,
     Training,
@@ -64,15 +65,9 @@ def evaluate(work: Work, request: Content) -> Outcome:
 
 def conclude(work: Work, request: Content) -> Outcome:
     """The result: the model, and how it did on all test parts together."""
-    evaluation = {}
+    evaluation: dict[str, object] = {}
     if _parameters(work).test_dataset:
-        total = work.open("evaluation", request)
-        rows = int(total[:-1].sum())
-        evaluation = {
-            "rows": rows,
-            "auc": rounded(area_under_curve(total[:-1])),
-            "log_loss": rounded(int(total[-1]) / LOSS_UNIT / rows),
-        }
+        evaluation = _evaluation(work.open("evaluation", request))
     else:
         _take_in(work, request, _parameters(work).rounds)
     return Outcome(
@@ -84,6 +79,18 @@ def conclude(work: Work, request: Content) -> Outcome:
             "evaluation": evaluation,
         }
     )
+
+
+def _evaluation(total: Integers) -> dict[str, object]:
+    """How the model did; ``auc`` is null where all test rows have one label, since then there is none."""
+    rows, area = int(total[:-1].sum()), area_under_curve(total[:-1])
+    if rows <= 0 or (total[:-1] < 0).any():
+        raise TotalRefusedError("the histograms of the test scores hold counts that no rows can have")
+    return {
+        "rows": rows,
+        "auc": None if math.isnan(area) else rounded(area),
+        "log_loss": rounded(int(total[-1]) / LOSS_UNIT / rows),
+    }
 
 
 def _standardise_by(work: Work, total: Content) -> None:
@@ -104,11 +111,7 @@ def _take_in(work: Work, total: Content, turn: int) -> None:
     words = work.open("update", total, turn)
     weight = float(dequantise(words[-1:], 1.0, limit)[0])
     if weight <= 0:
-        raise StepError(
-            "the sum of the updates' weights is not positive",
-            blame="an institution that took part in the round",
-            remedy="compare the institutions' logs of this round",
-        )
+        raise TotalRefusedError("the sum of the updates' weights is not positive")
     mean = dequantise(words[:-1], float(parameters.clip), limit) / weight
     _keep(work, _MODEL, work.server_step(_vector(work, _MODEL), mean))
 

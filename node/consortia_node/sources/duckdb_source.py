@@ -73,7 +73,7 @@ def write_cohort(
     customer number comes first in the file, as SUBJECT. Raises SourceError, and leaves no file then.
     """
     chosen = [SUBJECT, *columns] if keep_subject else [*columns]
-    with _engine(dataset) as engine:
+    with _engine(dataset, spill=out.parent) as engine:
         frame = _frame(engine, dataset, columns)
         consented = nw.from_native(engine.from_arrow(allowed))
         rows = frame.join(consented, left_on=SUBJECT, right_on="subject", how="semi")
@@ -90,13 +90,17 @@ def write_cohort(
 
 
 @contextmanager
-def _engine(dataset: DatasetSettings) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB of its own. What DuckDB says of a failure is not passed on: it may quote a row."""
+def _engine(dataset: DatasetSettings, spill: Path | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB of its own; what does not fit its memory goes to the folder ``spill``, or nowhere.
+
+    What DuckDB says of a failure is not passed on: it may quote a row.
+    """
     file = str(dataset.path) if dataset.path.suffix in {".duckdb", ".db"} else ":memory:"
     if not dataset.path.is_file():
         raise _refuse(dataset, "its file does not exist", "correct the path in node.toml, or put the file there")
+    config = _OFFLINE | {"temp_directory": str(spill or "")}
     try:
-        with duckdb.connect(file, read_only=file != ":memory:", config=_OFFLINE) as engine:
+        with duckdb.connect(file, read_only=file != ":memory:", config=config) as engine:
             yield engine
     except (duckdb.Error, nw.exceptions.NarwhalsError, pa.ArrowException, OSError):
         raise _refuse(

@@ -30,6 +30,8 @@ class StoredJob:
     finished_ms: int | None = None
     scored_rows: int = 0
     """Of the agreement's score budget: reserved when accepted, corrected when counted."""
+    steps_taken: int = 0
+    """How far it is on its course."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,17 @@ class JobStore:
             changes |= {"finished_ms": now_ms, "reason": reason}
             self._connection.execute(delete(job_values).where(job_values.c.job_id == job_id))
         self._connection.execute(update(jobs).where(jobs.c.job_id == job_id).values(changes))
+
+    def count_step(self, job_id: str, taken: int) -> None:
+        """Note one step more than ``taken``. Raises StateError if it is not the number of those taken so far."""
+        here = jobs.c.job_id == job_id, jobs.c.steps_taken == taken
+        counted = update(jobs).where(*here).values(steps_taken=taken + 1)
+        if self._connection.execute(counted).rowcount != 1:
+            raise StateError(
+                f"job {job_id} has taken this step already",
+                blame="the coordinator, which asked for it twice",
+                remedy="submit the job anew",
+            )
 
     def under_way(self) -> list[StoredJob]:
         """The jobs that have not ended, oldest first."""

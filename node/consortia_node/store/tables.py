@@ -37,6 +37,7 @@ jobs = Table(
     Column("state", String(16), nullable=False),
     Column("reason", Text, nullable=False, default=""),
     Column("scored_rows", BigInteger, nullable=False, default=0),  # reserved, then used, of the score budget
+    Column("steps_taken", Integer, nullable=False, default=0),
     Column("accepted_ms", BigInteger, nullable=False),
     Column("finished_ms", BigInteger),
 )

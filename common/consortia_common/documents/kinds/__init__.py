@@ -7,6 +7,7 @@ consortia_node.kinds and one in consortia_coordinator.kinds, each with the kind'
 import importlib
 import pkgutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from consortia_common.documents.base import Document, refuse
@@ -28,6 +29,14 @@ class SumShape(Document):
     length: int
 
 
+@dataclass(frozen=True)
+class Turn:
+    """One step that a node takes for a job; ``round`` counts from 1 where a step comes again, and is 0 elsewhere."""
+
+    step: str
+    round: int = 0
+
+
 class KindParameters(Document):
     """The parameters of a kind; says what the job would read where, so that the gate need not know kinds."""
 
@@ -35,6 +44,13 @@ class KindParameters(Document):
 
     def reads(self, party: str) -> tuple[Reads, ...]:
         """The datasets and columns that ``party``'s node would read."""
+        raise NotImplementedError
+
+    def turns(self, party: str) -> tuple[Turn, ...]:
+        """Every step that ``party``'s node takes once the parties have a key, in order; each once and no other.
+
+        A node takes nothing else: to be asked twice, or for more, is how a lying coordinator would learn more.
+        """
         raise NotImplementedError
 
     def sums(self) -> Mapping[str, SumShape]:
@@ -68,7 +84,7 @@ def names() -> list[str]:
 def parameters_of(kind: str) -> type[KindParameters]:
     """The parameter schema of ``kind``. Raises DocumentError for an unknown kind."""
     if kind not in names():
-        raise refuse("the job spec", [f"kind: there is no kind {kind!r}; there are {', '.join(names())}"])
+        raise refuse("the job spec", [f"kind: there is no kind {kind[:60]!r}; there are {', '.join(names())}"])
     module = importlib.import_module(f"{__name__}.{kind}")
     found: type[KindParameters] = module.Parameters
     return found

@@ -5,7 +5,8 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from consortia_common.documents.base import ColumnName, Name
-from consortia_common.documents.kinds import KindParameters, Reads
+from consortia_common.documents.kinds import KindParameters, Reads, Turn
+from consortia_crypto.score.scale import room
 
 
 class Parameters(KindParameters):
@@ -30,9 +31,15 @@ class Parameters(KindParameters):
             return ()
         return (Reads(dataset=self.dataset, columns=self.features, subjects=True),)
 
+    def turns(self, party: str) -> tuple[Turn, ...]:
+        """Features out and scores in at the data owner; one answer at the model owner."""
+        if party == self.data_owner:
+            return (Turn("query.encrypt"), Turn("query.conclude"))
+        return (Turn("query.evaluate"),)
+
     def scored_rows(self) -> int:
-        """As many as the spec allows; a smaller cohort gives the rest back when it is counted."""
-        return self.max_rows
+        """As many as fit the ciphertexts; a smaller cohort gives the rest back when it is counted."""
+        return room(self.max_rows)
 
     def reporter(self, parties: tuple[str, ...]) -> str:
         """The data owner, who alone can decrypt."""
@@ -44,7 +51,10 @@ class Parameters(KindParameters):
         return (self.model,) if party == self.model_owner else ()
 
     def problems(self, parties: tuple[str, ...]) -> list[str]:
-        """Anything but exactly two parties: the data owner and the model owner."""
+        """Anything but exactly two parties, the data owner and the model owner; a feature named twice."""
+        problems = []
         if len(parties) != 2 or set(parties) != {self.data_owner, self.model_owner}:
-            return ["parties: exactly the data owner and the model owner, two different institutions"]
-        return []
+            problems.append("parties: exactly the data owner and the model owner, two different institutions")
+        if len(set(self.features)) != len(self.features):
+            problems.append("parameters.features: a feature is named twice")
+        return problems

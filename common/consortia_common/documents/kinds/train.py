@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from consortia_common.documents.base import ColumnName, Document, Name, Number
-from consortia_common.documents.kinds import KindParameters, Reads, SumShape
+from consortia_common.documents.kinds import KindParameters, Reads, SumShape, Turn
 
 Positive = Annotated[Number, Field(gt=0, le=1_000_000)]
+Setting = Annotated[Number, Field(ge=0, le=1_000_000)]
 
 
 SCORE_BINS = 4096
@@ -24,14 +25,27 @@ STRATEGY_SETTINGS: Mapping[str, frozenset[str]] = {
     "FedAdagrad": frozenset({"eta", "eta_l", "tau"}),
 }
 """The server-side settings of each of Flower's strategies that work on a sealed mean."""
+_SHARES = frozenset({"beta_1", "beta_2", "server_momentum"})
+"""Settings from 0 to below 1; the others are above 0."""
 
 
 class Strategy(Document):
     """One of Flower's strategies that need only the mean of the updates, with its server-side settings."""
 
     name: Literal["FedAvg", "FedAvgM", "FedAdam", "FedYogi", "FedAdagrad"] = "FedAvg"
-    settings: dict[Name, Number] = Field(default_factory=dict)
+    settings: dict[Name, Setting] = Field(default_factory=dict)
     """See STRATEGY_SETTINGS."""
+
+    def problems(self) -> list[str]:
+        """Settings that the strategy does not have, or that it can't work with."""
+        strangers = sorted(set(self.settings) - STRATEGY_SETTINGS[self.name])
+        problems = [f"{self.name} has no {name}" for name in strangers]
+        for name, value in self.settings.items():
+            if name in _SHARES and value >= 1:
+                problems.append(f"{name} must be below 1")
+            elif name not in _SHARES and value == 0:
+                problems.append(f"{name} must be above 0")
+        return [f"parameters.strategy.settings: {problem}" for problem in problems]
 
 
 class Parameters(KindParameters):
@@ -64,6 +78,13 @@ class Parameters(KindParameters):
         datasets = [self.dataset, *([self.test_dataset] if self.test_dataset else [])]
         return tuple(Reads(dataset=dataset, columns=columns) for dataset in datasets)
 
+    def turns(self, party: str) -> tuple[Turn, ...]:
+        """Moments, the rounds, the test if there is one, the result."""
+        del party
+        rounds = (Turn("train", number) for number in range(1, self.rounds + 1))
+        test = (Turn("evaluate"),) if self.test_dataset else ()
+        return (Turn("query.moments"), *rounds, *test, Turn("query.conclude"))
+
     def sums(self) -> Mapping[str, SumShape]:
         """Moments of the features, one update a round, and the histograms of the test scores."""
         features = len(self.features)
@@ -78,8 +99,7 @@ class Parameters(KindParameters):
     def problems(self, parties: tuple[str, ...]) -> list[str]:
         """A feature named twice, the label among the features, one dataset for both parts."""
         del parties
-        strangers = sorted(set(self.strategy.settings) - STRATEGY_SETTINGS[self.strategy.name])
-        problems = [f"parameters.strategy.settings: {self.strategy.name} has no {name}" for name in strangers]
+        problems = self.strategy.problems()
         if len(set(self.features)) != len(self.features):
             problems.append("parameters.features: a feature is named twice")
         if self.label in self.features:

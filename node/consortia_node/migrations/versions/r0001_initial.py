@@ -33,6 +33,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("scored_rows", sa.BigInteger(), nullable=False),
+        sa.Column("steps_taken", sa.Integer(), nullable=False),
         sa.Column("accepted_ms", sa.BigInteger(), nullable=False),
         sa.Column("finished_ms", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("job_id", name=op.f("pk_jobs")),

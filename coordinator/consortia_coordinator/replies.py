@@ -1,0 +1,55 @@
+"""PURE: what parties answer, read with care: a node may say anything, and a log and people read it."""
+
+from consortia_common.content import Content
+from consortia_coordinator.errors import CoordinatorError
+from consortia_proto.v1 import exchange_pb2
+
+MAX_SAID = 500
+"""Characters of each of a node's sentences that are kept."""
+
+
+def party_of(task_id: str) -> str:
+    """The institution that a task's id names."""
+    return task_id.rsplit("/", 1)[1]
+
+
+def failure_of(reply: exchange_pb2.Reply, task_id: str) -> exchange_pb2.Failure:
+    """Why a party gave up: its own words, cut and printable, and words of ours for those that it left out."""
+    party, said = party_of(task_id), reply.failure
+    silent = {
+        "code": "failed",
+        "what": "the step was given up without a reason",
+        "blame": party,
+        "remedy": f"ask {party} what its process log says of the job",
+        "clause": "",
+    }
+    return exchange_pb2.Failure(
+        **{name: _printable(getattr(said, name)) or default for name, default in silent.items()}
+    )
+
+
+def late(task_id: str, seconds: float) -> exchange_pb2.Failure:
+    """The failure of a party that did not answer in time."""
+    _, step, turn, institution = task_id.split("/")
+    return exchange_pb2.Failure(
+        code="failed",
+        what=f"no answer to step {step!r}, turn {turn}, within {seconds:.0f} s",
+        blame=f"{institution}, or the network between it and the coordinator",
+        remedy=f"ask {institution} whether its node runs and is connected, then submit the job again",
+    )
+
+
+def blob(content: Content, name: str, sender: str) -> bytes:
+    """The bytes that an answer must hold under ``name``. Raises CoordinatorError."""
+    value = content.config.get(name)
+    if not isinstance(value, bytes):
+        raise CoordinatorError(
+            f"an answer lacks its {name}",
+            blame=sender,
+            remedy=f"{sender} must run a version of Consortia that is compatible with this coordinator's",
+        )
+    return value
+
+
+def _printable(text: str) -> str:
+    return "".join(letter for letter in text[:MAX_SAID] if letter.isprintable()).strip()

@@ -1,0 +1,200 @@
+"""One consortium that did all kinds of jobs while everything that crossed the coordinator was recorded."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from consortia_common import logs
+from consortia_crypto.he.context import PRIVATE, fields_of
+from consortia_crypto.score import data_owner
+from consortia_crypto.sum.institution import LatticeInstitution
+from consortia_node import workers
+from consortia_node.consent import pseudonym
+from consortia_node.kinds import train
+from tests.support import consortium as support
+from tests.support.consortium import BANKS, Consortium, spec
+from tests.support.recorder import Needles, Recorder, windows
+from tests.support.spoilt import add_model
+
+PLANTED = 12
+"""Rows of each table, at its end, whose values occur nowhere else."""
+INCOME, AGE, REGION, NOTE = 31337.77, 61.41421356, 987654321, 0.57721566490153
+JOBS = ("statistics", "train", "score")
+
+
+@dataclass
+class Observed:
+    """What was seen, and what must not be in it."""
+
+    consortium: Consortium
+    recorder: Recorder
+    process_log: Path
+    jobs: dict[str, str] = field(default_factory=dict)
+    results: dict[str, Any] = field(default_factory=dict)
+    during: bytes = b""
+    """The coordinator's folder in the middle of training."""
+    data: Needles = field(default_factory=Needles)
+    """Customers' numbers and rows."""
+    pseudonyms: Needles = field(default_factory=Needles)
+    sealed: Needles = field(default_factory=Needles)
+    """What an institution alone, or the institutions together, may know: contributions, sums, models, results."""
+    keys: Needles = field(default_factory=Needles)
+    enveloped: Needles = field(default_factory=Needles)
+    """Ciphertext that goes in envelopes only."""
+
+    def coordinator_folder(self) -> bytes:
+        """Every file that the coordinator keeps: database, its journal, log, settings, keys."""
+        return folder(self.consortium.root / "coordinator")
+
+
+def folder(path: Path, *, without: tuple[str, ...] = ()) -> bytes:
+    """All files under ``path``, but for those in the folders ``without``."""
+    files = [file for file in sorted(path.rglob("*")) if file.is_file()]
+    return b"\n".join(file.read_bytes() for file in files if file.relative_to(path).parts[0] not in without)
+
+
+@pytest.fixture(scope="module")
+def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
+    """Statistics, a withdrawal, training and scoring, all finished; still running."""
+    root = tmp_path_factory.mktemp("observed")
+    seen = Observed(support.build(root), Recorder(), root / "process.log")
+    for bank in BANKS:
+        _plant(root / bank / "data", bank)
+        _look_for_rows(seen.data, root / bank / "data")
+    logs.configure("test", seen.process_log)
+    with (
+        pytest.MonkeyPatch.context() as patched,
+        support.running(seen.consortium, interceptors=[seen.recorder]),
+    ):
+        _spy(patched, seen)
+        support.prepare(seen.consortium)
+        add_model(seen.consortium, "bank-b")
+        for kind in JOBS:
+            _run(seen, kind)
+        _look_for_pseudonyms(seen)
+        yield seen
+    logs.configure("consortia")
+
+
+def _run(seen: Observed, kind: str) -> None:
+    if kind == "train":
+        seen.consortium.withdraw("bank-a", "CANARY-BANK-A-001")
+    status = seen.consortium.run(spec(kind, **({"max_rows": 500} if kind == "score" else {})))
+    assert status.state == "finished", status
+    seen.jobs[kind] = status.job_id
+    seen.results[kind] = seen.consortium.result(status.job_id)
+    for number in _numbers(seen.results[kind]):
+        seen.sealed.text("result", repr(number))
+        seen.sealed.vector("result", np.array([number]))
+
+
+def _plant(path: Path, bank: str) -> None:
+    """The last rows of both tables and of the consents become those of made-up customers."""
+    for name in ("clients", "clients_test"):
+        table = pq.read_table(path / f"{name}.parquet")
+        kept = table.num_rows - PLANTED
+        customers = [f"CANARY-{bank.upper()}-{number:03d}" for number in range(PLANTED)]
+        values = {"client": customers, "income": INCOME, "age": AGE, "region": REGION, support.SECRET_COLUMN: NOTE}
+        for column, value in values.items():
+            planted = value if isinstance(value, list) else [value] * PLANTED
+            whole = pa.array([*table[column].to_pylist()[:kept], *planted])
+            table = table.set_column(table.column_names.index(column), column, whole)
+        pq.write_table(table, path / f"{name}.parquet")
+    consents = pq.read_table(path / "consents.parquet")
+    more = consents.slice(0, 1).to_pylist() * PLANTED
+    given = [row | {"subject": customer, "state": "given"} for row, customer in zip(more, customers, strict=True)]
+    pq.write_table(
+        pa.concat_tables([consents, pa.Table.from_pylist(given, consents.schema)]), path / "consents.parquet"
+    )
+
+
+def _look_for_rows(needles: Needles, path: Path) -> None:
+    """The planted values in every form; of all other rows their customers' numbers and distinctive values."""
+    needles.text("customer", "CANARY", "BANK-A-0", "BANK-B-0", "BANK-C-0")
+    for what, value in (("income", INCOME), ("age", AGE), ("region", REGION), ("note", NOTE)):
+        needles.number(what, value)
+    needles.raw("row", np.array([INCOME, AGE], "<f4").tobytes())
+    for name in ("clients", "clients_test"):
+        table = pq.read_table(path / f"{name}.parquet")
+        for column in ("income", "age", support.SECRET_COLUMN):
+            needles.vector(f"{column} of a row", table[column].to_numpy())
+
+
+def _look_for_pseudonyms(seen: Observed) -> None:
+    for bank in BANKS:
+        with closing(sqlite3.connect(seen.consortium.root / bank / "node.db")) as database:
+            keys = [key for (key,) in database.execute("SELECT key FROM subjects")]
+            hashes = [record for (record,) in database.execute("SELECT record_hash FROM consents")]
+        names = [pseudonym(key) for key in keys]
+        seen.pseudonyms.text("pseudonym", *names[:: len(names) // 50], *names[-PLANTED:])
+        for raw in (*keys, *hashes, *(bytes.fromhex(name) for name in names)):
+            seen.pseudonyms.raw("pseudonym or consent record", raw)
+
+
+def _spy(patched: pytest.MonkeyPatch, seen: Observed) -> None:
+    """Take every step in this process, and note each plaintext and each key that comes by."""
+
+    def run(_: workers.Workers, request: Any) -> Any:
+        if request.step == "evaluate" and not seen.during:
+            seen.during = seen.coordinator_folder()
+        answer = workers._run(request)
+        assert not isinstance(answer, workers._Refusal), answer
+        for name, value in (dict(request.values) | dict(answer.values)).items():
+            if name in {"train.model", "train.means", "train.scales"}:
+                seen.sealed.vector(name, np.frombuffer(value, "<f8"))
+            if name in {"sum.key", "score.secret"}:
+                for piece in windows(fields_of(value, "a test")[PRIVATE], 200):
+                    seen.keys.raw(name, piece)
+        return answer
+
+    patched.setattr(workers.Workers, "run", run)
+    for holder, name, note in (
+        (LatticeInstitution, "seal", lambda given, _: seen.sealed.vector("contribution", given[1])),
+        (LatticeInstitution, "open", lambda _, made: seen.sealed.vector("sum", made)),
+        (train, "descend", lambda given, made: _note_update(seen, given[0], made)),
+        (data_owner, "encrypt", lambda given, made: _note_features(seen, given[1], made)),
+        (data_owner, "decrypt", lambda _, made: seen.sealed.vector("score", made)),
+    ):
+        patched.setattr(holder, name, _noting(getattr(holder, name), note))
+
+
+def _noting(honest: Callable[..., Any], note: Callable[[Any, Any], None]) -> Callable[..., Any]:
+    def call(*given: Any) -> Any:
+        made = honest(*given)
+        note(given, made)
+        return made
+
+    return call
+
+
+def _note_update(seen: Observed, before: Any, after: Any) -> None:
+    seen.sealed.vector("local model", after)
+    seen.sealed.vector("update", after - before)
+
+
+def _note_features(seen: Observed, features: Any, made: list[bytes]) -> None:
+    seen.data.vector("scaled feature", features)
+    for block in made:
+        for piece in windows(block[1000:]):
+            seen.enveloped.raw("encrypted feature", piece)
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    """The distinctive numbers in a result."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from _numbers(item)
+    if isinstance(value, float):
+        yield value
+    if isinstance(value, str) and "." in value and value.replace(".", "").strip("-").isdigit():
+        yield float(value)

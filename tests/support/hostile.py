@@ -1,0 +1,223 @@
+"""A coordinator that does as it likes: it hands made-up tasks straight to real nodes' agents, without a network.
+
+The nodes have everything that they have in service (keys, journal, database, log, workers, customers); only the
+exchange between them and the coordinator is left out, so that a test says exactly what reaches whom.
+"""
+
+import json
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consortia_common import keyfiles, sealed
+from consortia_common.content import Content
+from consortia_common.documents.agreement import Agreement
+from consortia_common.documents.jobspec import JobSpec, Submission
+from consortia_crypto import canonical
+from consortia_crypto.audit.entry import Entry
+from consortia_crypto.envelope import unseal
+from consortia_crypto.keys import PrivateIdentity
+from consortia_crypto.sum.coordinator import LatticeCoordinator
+from consortia_node import config
+from consortia_node.agent import Agent
+from consortia_node.control import ControlService
+from consortia_node.notices import Notices
+from consortia_node.service import close_tools, open_tools
+from consortia_node.sources.consent_file import read_consents
+from consortia_node.tools import Tools
+from consortia_proto.v1 import exchange_pb2 as pb
+from tests.support.consortium import BANKS, Consortium, make_agreement
+from tests.support.spoilt import in_this_process
+
+SUBMISSION_DOMAIN = "job"
+
+
+@dataclass(frozen=True)
+class Bank:
+    """A node without its connection."""
+
+    tools: Tools
+    notices: Notices
+    agent: Agent
+    control: ControlService
+
+    def ask(
+        self, step: str, content: Content | None = None, *, job: str = "", turn: int = 0, task: str = ""
+    ) -> pb.Reply:
+        """What the node answers. As in service, a task id that it has seen before is not worked on again."""
+        task_id = task or f"{job}/{step}/{turn}/{self.tools.institution}/{secrets.token_hex(4)}"
+        asked = pb.Task(
+            task_id=task_id, job_id=job, step=step, round=turn, content=(content or Content()).to_proto()
+        )
+        if self.tools.tasks.receive(asked):
+            return self.agent.handle(asked)
+        return pb.Reply()
+
+    def entries(self, event: str = "") -> list[dict[str, Any]]:
+        """The bodies of the log's entries, of one type or all."""
+        bodies = [Entry.parse(data).body for data in self.tools.log.read()]
+        return [body for body in bodies if event in ("", body["type"])]
+
+    def reasons(self, event: str) -> str:
+        """The reasons of all entries of that type, for a test to look into."""
+        return "\n".join(str(body.get("reason", "")) for body in self.entries(event))
+
+
+@dataclass(frozen=True)
+class Deal:
+    """A signed submission and what an offer of it carries; ``dataclasses.replace`` makes it a lie."""
+
+    spec: JobSpec
+    document: bytes
+    signature: bytes
+    identities: list[bytes]
+
+    @property
+    def job_id(self) -> str:
+        return Submission.from_canonical(self.document, "the test's submission").job_id
+
+    def offer(self) -> Content:
+        return Content(
+            config={"submission": self.document, "signature": self.signature, "identities": self.identities}
+        )
+
+
+@dataclass
+class Hostile:
+    """The coordinator's seat: all that it may know, and the nodes' agents within reach."""
+
+    root: Path
+    banks: Mapping[str, Bank]
+    agreement: Agreement
+    analyst: PrivateIdentity
+    public: dict[str, bytes] = field(default_factory=dict)
+    """The public context of each job's sums."""
+
+    def identity(self, who: str) -> PrivateIdentity:
+        """A bank's or the analyst's own keys: for tests that play that part."""
+        return keyfiles.load_identity(self.root / who / "identity.key")
+
+    def deal(self, spec: JobSpec, analyst: PrivateIdentity | None = None) -> Deal:
+        """A submission of ``spec``, signed, with the identities that an honest coordinator would add."""
+        signer = analyst or self.analyst
+        submission = Submission(
+            network="lab",
+            spec=spec,
+            nonce=secrets.token_hex(16),
+            submitted_ms=int(datetime.now(UTC).timestamp() * 1000),
+            analyst=signer.public.fingerprint,
+        )
+        document = submission.canonical()
+        known = [signer.public, *(self.identity(bank).public for bank in spec.parties if bank in self.banks)]
+        identities = [canonical.encode(identity.document()) for identity in known]
+        return Deal(spec, document, signer.sign(SUBMISSION_DOMAIN, document), identities)
+
+    def accepted(self, spec: JobSpec) -> Deal:
+        """A job that every party has accepted."""
+        deal = self.deal(spec)
+        for party in spec.parties:
+            content_of(self.banks[party].ask("offer", deal.offer(), job=deal.job_id))
+        return deal
+
+    def begun(self, spec: JobSpec) -> Deal:
+        """A job of sums, accepted, whose parties have agreed on a key."""
+        deal = self.accepted(spec)
+        leader, *others = spec.parties
+        made = content_of(self.banks[leader].ask("epoch.make", job=deal.job_id))
+        self.public[deal.job_id] = made.config["public"]
+        for other in others:
+            letter = Content(config={"envelope": made.config[f"envelope.{other}"]})
+            content_of(self.banks[other].ask("epoch.join", letter, job=deal.job_id))
+        return deal
+
+    def everyone(self, deal: Deal, step: str, content: Content | None = None, turn: int = 0) -> dict[str, Content]:
+        """The answers of all parties to one step."""
+        return {
+            party: content_of(self.banks[party].ask(step, content, job=deal.job_id, turn=turn))
+            for party in deal.spec.parties
+        }
+
+    def opened(self, deal: Deal, answers: Mapping[str, Content]) -> dict[str, Any]:
+        """The result that the first party sealed to the analyst."""
+        reporter = deal.spec.parties[0]
+        plaintext = unseal(
+            answers[reporter].config["envelope.analyst"],
+            sender=self.identity(reporter).public,
+            recipient=self.analyst,
+            purpose=deal.spec.purpose,
+            job=deal.job_id,
+            step="result",
+            sequence=0,
+        )
+        return dict(json.loads(plaintext))
+
+    def add(self, deal: Deal, name: str, uploads: Mapping[str, Content], turn: int = 0) -> Content:
+        """The sealed total, as an honest coordinator makes it."""
+        policy = sealed.policy_of(deal.job_id, deal.spec, name, turn)
+        adder = LatticeCoordinator(policy, self.public[deal.job_id])
+        return sealed.to_content(
+            adder.add({party: sealed.from_content(upload, party) for party, upload in uploads.items()})
+        )
+
+
+def content_of(reply: pb.Reply) -> Content:
+    """What a node answered; fails the test if it refused."""
+    assert reply.WhichOneof("outcome") == "content", reply
+    return Content.from_proto(reply.content, "a node")
+
+
+def failure_of(reply: pb.Reply) -> pb.Failure:
+    """Why a node refused; fails the test if it did not."""
+    assert reply.WhichOneof("outcome") == "failure", "the node did as it was told"
+    return reply.failure
+
+
+@contextmanager
+def hostile(consortium: Consortium, **changes: Any) -> Iterator[Hostile]:
+    """The built, not running, ``consortium``, with consent and agreement; ``changes`` alter the agreement."""
+    with ExitStack() as stack:
+        in_this_process(stack.enter_context(pytest.MonkeyPatch.context()))
+        banks = {name: stack.enter_context(_bank(consortium, name)) for name in BANKS}
+        agreement = make_agreement(consortium, **changes)
+        statements = [bank.notices.propose(agreement) for bank in banks.values()]
+        for bank in banks.values():
+            for statement in statements:
+                if statement.institution != bank.tools.institution:
+                    content_of(bank.ask("notice.statement", notice(consortium.root, statement)))
+        analyst = keyfiles.load_identity(consortium.root / "analyst" / "identity.key")
+        yield Hostile(consortium.root, banks, agreement, analyst)
+
+
+def notice(root: Path, statement: Any, signer: PrivateIdentity | None = None) -> Content:
+    """A published statement, as the coordinator relays it."""
+    author = signer or keyfiles.load_identity(root / statement.institution / "identity.key")
+    return Content(
+        config={
+            "document": statement.document,
+            "signature": statement.signature,
+            "identity": canonical.encode(author.public.document()),
+        }
+    )
+
+
+@contextmanager
+def _bank(consortium: Consortium, name: str) -> Iterator[Bank]:
+    tools = open_tools(config.load(consortium.node_config(name)))
+    try:
+        notices = Notices(tools)
+        control = ControlService(tools, notices, _unpublished, lambda: False)
+        path = consortium.root / name / "data" / "consents.parquet"
+        control._consents.import_rows(read_consents(path), control._log_import)
+        yield Bank(tools, notices, Agent(tools, notices), control)
+    finally:
+        close_tools(tools)
+
+
+async def _unpublished(statement: Any) -> None:
+    del statement

@@ -1,0 +1,91 @@
+"""A stand-in for the worker: the steps of a kind over made-up rows, with sums in plain sight.
+
+``Banks`` plays several institutions and the coordinator between them: what one seals is its numbers, what all open
+is their sum. So the arithmetic of a kind can be held against numpy's without ciphertexts or processes.
+"""
+
+from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from consortia_common.content import Content
+from consortia_common.documents.jobspec import JobSpec
+from consortia_common.documents.model import LinearModel, Range
+from consortia_common.sealed import policy_of
+from consortia_node import federated
+from consortia_node.kinds import Floats, Integers, Outcome, steps_of
+
+Tables = Mapping[str, Mapping[str, Sequence[float]]]
+"""By dataset, by column."""
+
+
+@dataclass
+class PlainWork:
+    """Implements consortia_node.kinds.Work for one institution."""
+
+    spec: JobSpec
+    institution: str
+    tables: Tables = field(default_factory=dict)
+    models: Mapping[str, LinearModel] = field(default_factory=dict)
+    limits: Mapping[str, Range] = field(default_factory=dict)
+    min_cell: int = 1
+    turn: int = 0
+    values: MutableMapping[str, bytes] = field(default_factory=dict)
+    kept: Sequence[str] | None = None
+    """The customers whose consent still stands; everybody's unless set."""
+
+    def matrix(self, dataset: str, columns: Sequence[str]) -> Floats:
+        return np.column_stack([np.asarray(self.tables[dataset][column], np.float64) for column in columns])
+
+    def subjects(self, dataset: str) -> list[str]:
+        rows = len(next(iter(self.tables[dataset].values())))
+        everybody = [f"{self.institution}-{row}" for row in range(rows)]
+        return everybody if self.kept is None else list(self.kept)
+
+    def ranges(self, dataset: str, columns: Sequence[str]) -> list[Range]:
+        return [self.limits[column] for column in columns]
+
+    def model(self, name: str) -> LinearModel:
+        return self.models[name]
+
+    def seal(self, name: str, values: Integers, turn: int = 0) -> Content:
+        policy = policy_of("job", self.spec, name, turn)
+        assert values.dtype == np.int64
+        assert values.shape == (policy.length,)
+        assert np.abs(values).max(initial=0) <= policy.limit
+        return Content(arrays={f"{name}/{turn}": values})
+
+    def limit(self, name: str) -> int:
+        return policy_of("job", self.spec, name, 0).limit
+
+    def open(self, name: str, total: Content, turn: int = 0) -> Integers:
+        return np.asarray(total.arrays[f"{name}/{turn}"])
+
+    def server_step(self, current: Floats, mean_update: Floats) -> Floats:
+        return federated.server_step(self.spec.parameters.strategy, self.values, current, mean_update)
+
+
+class Banks:
+    """Every party of a spec, and the sums between them."""
+
+    def __init__(self, spec: JobSpec, tables: Mapping[str, Tables], min_cell: int = 1) -> None:
+        self.works = {party: PlainWork(spec, party, tables[party], min_cell=min_cell) for party in spec.parties}
+        self._steps = steps_of(spec.kind)
+
+    def outcomes(self, step: str, request: Content, turn: int = 0) -> list[Outcome]:
+        """What every party makes of a step."""
+        for work in self.works.values():
+            work.turn = turn
+        return [self._steps[step].run(work, request) for work in self.works.values()]
+
+    def total(self, step: str, request: Content, turn: int = 0) -> Content:
+        """The sum of what every party seals in a step."""
+        parts = [outcome.content.arrays for outcome in self.outcomes(step, request, turn)]
+        return Content(arrays={name: sum(part[name] for part in parts) for name in parts[0]})
+
+    def results(self, step: str, request: Content) -> list[Mapping[str, object]]:
+        """The results of the last step, which must be the same everywhere."""
+        results = [outcome.result for outcome in self.outcomes(step, request)]
+        assert all(result is not None and result == results[0] for result in results)
+        return [result for result in results if result is not None]

@@ -1,0 +1,161 @@
+"""`consortia job`: what an analyst sees of specs, jobs and results; exit codes and JSON for programs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from consortia_client.session import JobResult
+from consortia_common.documents.receipt import Receipt
+from consortia_proto.v1 import exchange_pb2
+from consortia_proto.v1 import network_pb2 as pb
+from tests.support.cli import as_json, consortia, fits, use_session
+from tests.support.consortium import spec
+
+RESULT = {"kind": "statistics", "overall": {"count": 810, "note": "[bold]not markup[/]"}}
+RECEIPT = Receipt.from_value(
+    {
+        "network": "lab",
+        "institution": "bank-a",
+        "job": "job-0123456789abcdef",
+        "kind": "statistics",
+        "spec": "a" * 64,
+        "agreement": "credit-risk@1#" + "b" * 64,
+        "parties": ["bank-a", "bank-b", "bank-c"],
+        "engine": "lattice",
+        "cohorts": [],
+        "result": None,
+        "closed_ms": 1,
+    },
+    "the test's receipt",
+)
+REFUSAL = pb.Refusal(
+    institution="bank-b",
+    failure=exchange_pb2.Failure(
+        code="refused",
+        clause="datasets.columns",
+        what="The agreement does not name the column marriage.\x1b[31m",
+        blame="the job",
+        remedy="change the job spec",
+    ),
+)
+
+
+def status(state: str, **fields: Any) -> pb.JobStatus:
+    values = {"job_id": "job-0123456789abcdef", "name": "statistics-by-education", "kind": "statistics"}
+    return pb.JobStatus(**(values | {"state": state, "stage": state, "submitted_ms": 5, "bytes_up": 1234567} | fields))
+
+
+class StubSession:
+    """Stands for the coordinator; the job ends in ``state``."""
+
+    def __init__(self, state: str = "finished", **fields: Any) -> None:
+        self.last = status(state, **fields)
+        self.submitted: list[Any] = []
+
+    def submit(self, asked: Any, now_ms: int) -> pb.JobStatus:
+        assert now_ms > 0
+        self.submitted.append(asked)
+        return status("submitted")
+
+    def job(self, job_id: str) -> pb.JobStatus:
+        return self.last
+
+    def jobs(self) -> list[pb.JobStatus]:
+        return [status("submitted"), self.last]
+
+    def watch(self, job_id: str) -> Iterator[pb.JobStatus]:
+        yield status("running", steps_done=1, steps_total=3)
+        yield self.last
+
+    def result(self, job_id: str) -> JobResult:
+        return JobResult(job_id, RESULT, (RECEIPT,))
+
+
+@pytest.fixture
+def spec_file(tmp_path: Path) -> Path:
+    path = tmp_path / "spec.yaml"
+    path.write_text(yaml.safe_dump(spec("statistics").model_dump(mode="json")))
+    return path
+
+
+def test_a_spec_is_checked_without_anybody(spec_file: Path) -> None:
+    checked = consortia("job", "check", spec_file)
+    assert checked.exit_code == 0
+    assert "well-formed statistics job" in checked.stdout
+    spec_file.write_text(spec_file.read_text() + "name: again\n")
+    checked = consortia("job", "check", spec_file)
+    assert checked.exit_code == 1
+    assert "name is given twice" in checked.stderr
+    assert str(spec_file) in checked.stderr
+
+
+def test_a_job_is_submitted(tmp_path: Path, spec_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = StubSession()
+    use_session(monkeypatch, session)
+    shown = consortia("job", "submit", spec_file, "--profile", tmp_path)
+    assert shown.exit_code == 0, shown.output
+    assert session.submitted == [spec("statistics")]
+    assert "job-0123456789abcdef" in shown.stdout
+    assert "1,234,567 bytes up" in shown.stdout
+    told = as_json(consortia("job", "submit", spec_file, "--profile", tmp_path, "--json"))
+    assert set(told) == {
+        "job_id", "name", "kind", "state", "stage", "submitted_ms", "finished_ms", "bytes_up", "bytes_down", "refusals"
+    }  # fmt: skip
+    assert told["finished_ms"] is None
+
+
+def test_a_finished_job_shows_its_result(tmp_path: Path, spec_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_session(monkeypatch, StubSession(finished_ms=9))
+    for command in (("submit", spec_file), ("result", "job-0123456789abcdef")):
+        shown = consortia("job", *command, "--profile", tmp_path, "--wait")
+        assert shown.exit_code == 0, shown.output
+        assert "the result is the one for which bank-a signed receipts" in shown.stdout
+        assert '"count": 810' in shown.stdout
+        assert "[bold]not markup[/]" in shown.stdout
+        told = as_json(consortia("job", *command, "--profile", tmp_path, "--wait", "--json"))
+        assert (told["result"], told["finished_ms"]) == (RESULT, 9)
+        assert told["receipts"][0]["institution"] == "bank-a"
+
+
+@pytest.mark.parametrize("state", ["refused", "failed"])
+def test_a_job_that_was_refused_says_by_whom_and_exits_with_1(
+    tmp_path: Path, spec_file: Path, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    use_session(monkeypatch, StubSession(state, refusals=[REFUSAL]))
+    shown = consortia("job", "submit", spec_file, "--profile", tmp_path, "--wait")
+    assert shown.exit_code == 1
+    for word in ("bank-b", "datasets.columns", "does not name the column", "change the job spec"):
+        assert word in shown.stdout
+    assert "\x1b" not in shown.stdout
+    told = consortia("job", "result", "job-0123456789abcdef", "--profile", tmp_path, "--json")
+    assert told.exit_code == 1
+    assert as_json(told)["result"] is None
+    assert as_json(told)["refusals"][0]["clause"] == "datasets.columns"
+
+
+def test_a_running_job_is_shown_without_a_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_session(monkeypatch, StubSession("running"))
+    for command in ("show", "result"):
+        shown = consortia("job", command, "job-0123456789abcdef", "--profile", tmp_path)
+        assert shown.exit_code == 0
+        assert "running" in shown.stdout
+    assert as_json(consortia("job", "show", "job-0", "--profile", tmp_path, "--json"))["state"] == "running"
+
+
+def test_jobs_are_listed_in_80_columns_with_their_ids_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_session(monkeypatch, StubSession("failed", stage="bank-b: the worker took longer than 3600 s " * 5))
+    listed = consortia("job", "list", "--profile", tmp_path)
+    assert fits(listed)
+    assert "job-0123456789abcdef" in listed.stdout
+    told = as_json(consortia("job", "list", "--profile", tmp_path, "--json"))
+    assert [item["state"] for item in told] == ["submitted", "failed"]
+
+
+def test_a_folder_that_is_no_profile_is_said_so(tmp_path: Path) -> None:
+    shown = consortia("job", "list", "--profile", tmp_path)
+    assert shown.exit_code == 1
+    assert "profile.toml" in shown.stderr
+    assert consortia("job", "list", "--profile", tmp_path / "absent").exit_code == 2

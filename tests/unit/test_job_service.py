@@ -1,0 +1,166 @@
+"""Jobs as analysts and regulators ask about them; and the table of a job's states."""
+
+import itertools
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from consortia_coordinator import jobservice
+from consortia_coordinator.errors import CoordinatorError
+from consortia_coordinator.jobs import FINAL, TRANSITIONS, JobState, check_transition
+from consortia_coordinator.jobservice import JobService
+from consortia_coordinator.members import Members
+from consortia_coordinator.store.members import MembersStore
+from consortia_crypto.keys import PrivateIdentity
+from consortia_proto.v1 import network_pb2 as pb
+from tests.support.callers import Caller, RefusedCallError, admit, everything, know_callers
+from tests.support.consortium import BANKS, spec
+from tests.support.parties import ANALYST, NOW_MS, Lab, lab, submission
+
+STATISTICS = spec("statistics")
+NODES = [PrivateIdentity.generate("lab", bank, "node", "node") for bank in BANKS]
+BOB = PrivateIdentity.generate("lab", "bank-b", "analyst", "bob")
+ANA = Caller.of(ANALYST)
+
+
+@pytest.fixture
+def coordinator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    know_callers(monkeypatch)
+    monkeypatch.setattr(jobservice, "WATCH_SECONDS", 0.01)
+    with lab(tmp_path) as made:
+        admit(MembersStore(made.engine), ANALYST, BOB, *NODES)
+        yield made
+
+
+@pytest.fixture
+def jobs(coordinator: Lab) -> JobService:
+    made = coordinator
+    known = Members("lab", MembersStore(made.engine), lambda: datetime(2026, 6, 1, tzinfo=UTC), made.log)
+    return JobService(known, made.store, made.mailbox, made.log, made.conductor, lambda: NOW_MS)
+
+
+def signed(asked: Any = None, signer: PrivateIdentity = ANALYST, domain: str = "job") -> pb.Submission:
+    document = (asked or submission(STATISTICS)).canonical()
+    return pb.Submission(document=document, signature=signer.sign(domain, document))
+
+
+async def test_a_submission_becomes_a_job_that_runs_once(coordinator: Lab, jobs: JobService) -> None:
+    coordinator.connect(BANKS)
+    first = await jobs.Submit(signed(), ANA)
+    again = await jobs.Submit(signed(), ANA)
+    assert first.job_id == again.job_id == submission(STATISTICS).job_id
+    coordinator.conductor.stop(10)
+    watched = await everything(jobs.Watch(pb.JobRequest(job_id=first.job_id), ANA))
+    assert watched[-1].state == "finished"
+    assert len(coordinator.journalled()) == len(set(coordinator.asked)) == len(coordinator.asked)
+    assert [status.job_id for status in (await jobs.List(pb.ListJobsRequest(), ANA)).jobs] == [first.job_id]
+    assert (await jobs.Get(pb.JobRequest(job_id=first.job_id), ANA)).bytes_up > 0
+
+
+async def test_watching_shows_each_change_until_the_end(coordinator: Lab, jobs: JobService) -> None:
+    job_id = coordinator.submit(STATISTICS)
+    seen = []
+    async for status in jobs.Watch(pb.JobRequest(job_id=job_id), ANA):
+        seen.append(status.state)
+        following = {"submitted": JobState.OFFERED, "offered": JobState.REFUSED}.get(status.state)
+        if following:
+            coordinator.store.move(job_id, following)
+    assert seen == ["submitted", "offered", "refused"]
+
+
+async def test_the_result_is_for_its_analyst_alone(coordinator: Lab, jobs: JobService) -> None:
+    coordinator.connect(BANKS)
+    job_id = coordinator.submit(STATISTICS)
+    request = pb.JobRequest(job_id=job_id)
+    with pytest.raises(RefusedCallError, match="has no result: it is submitted"):
+        await jobs.Result(request, ANA)
+    coordinator.conduct(job_id)
+    assert (await jobs.Result(request, ANA)).envelope == b"sealed by bank-a"
+    with pytest.raises(RefusedCallError, match="another analyst's") as refused:
+        await jobs.Result(request, Caller.of(BOB))
+    assert refused.value.code is grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_what_is_not_there_is_said_so(jobs: JobService) -> None:
+    request = pb.JobRequest(job_id="job-\x1b" + "x" * 500)
+    for call in (jobs.Get, jobs.Result):
+        with pytest.raises(RefusedCallError, match="there is no job"):
+            await call(request, ANA)
+    with pytest.raises(RefusedCallError, match="there is no job"):
+        await everything(jobs.Watch(request, ANA))
+
+
+def _altered(**changes: Any) -> pb.Submission:
+    return signed(submission(STATISTICS).model_copy(update=changes))
+
+
+@pytest.mark.parametrize(
+    ("request_", "why"),
+    [
+        (pb.Submission(), "the submission was refused"),
+        (pb.Submission(document=b"\xff" * 100), "the submission was refused"),
+        (pb.Submission(document=signed().document + b" ", signature=signed().signature), "not in canonical form"),
+        (pb.Submission(document=signed().document), "does not verify"),
+        (signed(signer=BOB), "does not verify"),
+        (signed(domain="receipt"), "does not verify"),
+        (_altered(network="other"), "another network"),
+        (_altered(analyst=BOB.public.fingerprint), "another analyst than its sender"),
+        (_altered(spec=STATISTICS.model_copy(update={"parties": (*BANKS, "bank-z")})), "bank-z as a party"),
+        (_altered(spec=STATISTICS.model_copy(update={"kind": "magic"})), "there is no kind 'magic'"),
+    ],
+)
+async def test_what_is_no_submission_is_refused_logged_and_not_run(
+    coordinator: Lab, jobs: JobService, request_: pb.Submission, why: str
+) -> None:
+    with pytest.raises(RefusedCallError, match=why) as refused:
+        await jobs.Submit(request_, ANA)
+    assert refused.value.told["remedy"]
+    assert coordinator.events("message.refused")[0]["detail"]["peer"] == "bank-a/analyst/ana"
+    assert coordinator.store.all() == []
+    assert coordinator.journalled() == []
+
+
+@pytest.mark.parametrize("caller", [Caller.of(NODES[0]), Caller("authority", "regulator", "rex")])
+async def test_only_analysts_submit(coordinator: Lab, jobs: JobService, caller: Caller) -> None:
+    with pytest.raises(RefusedCallError):
+        await jobs.Submit(signed(), caller)
+    assert coordinator.store.all() == []
+
+
+@pytest.mark.parametrize(("old", "new"), list(itertools.product(JobState, JobState)))
+def test_a_job_moves_as_the_table_says_and_no_other_way(old: JobState, new: JobState) -> None:
+    if new is old or new in TRANSITIONS[old]:
+        check_transition(old, new)
+    else:
+        with pytest.raises(CoordinatorError, match=f"can't go from {old} to {new}"):
+            check_transition(old, new)
+
+
+def test_every_job_can_end_and_an_end_is_one() -> None:
+    assert {JobState.FINISHED, JobState.REFUSED, JobState.FAILED} == FINAL
+    for state in set(JobState) - FINAL:
+        assert JobState.FAILED in TRANSITIONS[state]
+
+
+def test_the_store_keeps_to_the_table(coordinator: Lab) -> None:
+    job_id = coordinator.submit(STATISTICS)
+    coordinator.store.move(job_id, JobState.FAILED, stage="why")
+    with pytest.raises(CoordinatorError, match="can't go from failed to running"):
+        coordinator.store.move(job_id, JobState.RUNNING, stage="again")
+    assert (coordinator.store.get(job_id).state, coordinator.store.get(job_id).stage) == (JobState.FAILED, "why")
+    assert coordinator.store.unfinished() == []
+
+
+def test_memos_are_a_job_s_own(coordinator: Lab) -> None:
+    one, two = (coordinator.submit(STATISTICS, nonce) for nonce in (1, 2))
+    coordinator.store.keep(one, "sum/table/0", b"1")
+    assert coordinator.store.memo(one, "sum/table/0") == b"1"
+    assert coordinator.store.memo(two, "sum/table/0") is None
+    coordinator.store.forget(two)
+    assert coordinator.store.memo(one, "sum/table/0") == b"1"
+    coordinator.store.forget(one)
+    assert coordinator.store.memo(one, "sum/table/0") is None

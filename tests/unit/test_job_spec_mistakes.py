@@ -1,0 +1,157 @@
+"""Job specs: each mistake is told, in the reader's own file, with its field; good ones have one canonical form."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from consortia_common.documents.base import MAX_DOCUMENT_BYTES
+from consortia_common.documents.jobspec import JobSpec, Submission
+from consortia_common.documents.kinds import names, parameters_of
+from consortia_common.errors import DocumentError
+from tests.support.consortium import spec
+
+SPECS = {kind: spec(kind) for kind in ("statistics", "train", "score")}
+
+
+def changed(kind: str, changes: dict[str, Any]) -> dict[str, Any]:
+    """The good spec with ``changes``; a dotted name reaches into the parameters, None takes a field away."""
+    value: dict[str, Any] = SPECS[kind].model_dump(mode="json")
+    for name, new in changes.items():
+        *path, last = name.split(".")
+        place = value
+        for part in path:
+            place = place[part]
+        if new is None:
+            del place[last]
+        else:
+            place[last] = new
+    return value
+
+
+def refusal(kind: str, changes: dict[str, Any]) -> str:
+    with pytest.raises(DocumentError) as refused:
+        JobSpec.from_yaml(yaml.safe_dump(changed(kind, changes)), "my-job.yaml")
+    assert refused.value.what.startswith("my-job.yaml was refused: ")
+    assert refused.value.blame == "whoever wrote my-job.yaml"
+    return refused.value.what.removeprefix("my-job.yaml was refused: ")
+
+
+@pytest.mark.parametrize("kind", SPECS)
+def test_a_good_spec_has_one_form(kind: str) -> None:
+    good = SPECS[kind]
+    again = JobSpec.from_yaml(yaml.safe_dump(changed(kind, {})), "again")
+    assert again.canonical() == good.canonical()
+    assert JobSpec.from_canonical(good.canonical(), "again") == good
+    assert type(again.parameters) is parameters_of(kind)
+    assert names() == ["score", "statistics", "train"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "said"),
+    [
+        ("train", {"version": 2}, "version: input should be 1"),
+        ("train", {"colour": "red"}, "colour: there is no such field"),
+        ("train", {"name": None}, "name: this field is required"),
+        ("train", {"name": "My Job"}, "name: string should match pattern"),
+        ("train", {"agreement": "credit-risk"}, "agreement: string should match pattern"),
+        ("train", {"agreement": "credit-risk@0"}, "agreement: string should match"),
+        ("train", {"parties": ["bank-a", "bank-a", "bank-b"]}, "parties: an institution is named twice"),
+        ("train", {"parties": ["bank-a", "bank-b"]}, "parties: train needs at least 3 institutions"),
+        ("train", {"parties": "bank-a"}, "parties: input should be a valid tuple"),
+        ("train", {"kind": "tree"}, "kind: there is no kind 'tree'; there are score, statistics, train"),
+        ("train", {"kind": "../train"}, "kind: string should match pattern"),
+        ("train", {"kind": None}, "kind: this field is required"),
+        ("train", {"parameters": None}, "parameters: this field is required"),
+        ("train", {"parameters": []}, "parameters: input should be"),
+        ("train", {"parameters.colour": 1}, "parameters.colour: there is no such field"),
+        ("train", {"parameters.features": ["x", "x"]}, "parameters.features: a feature is named twice"),
+        ("train", {"parameters.features": ["default"]}, "parameters.label: the label is also a feature"),
+        ("train", {"parameters.features": ["x; DROP TABLE"]}, "parameters.features.0: string should match"),
+        ("train", {"parameters.features": []}, "parameters.features: tuple should have at least 1 item"),
+        ("train", {"parameters.test_dataset": "clients"}, "parameters.test_dataset: the model would be tested"),
+        ("train", {"parameters.rounds": 0}, "parameters.rounds: input should be greater than or equal to 1"),
+        ("train", {"parameters.rounds": 10**30}, "parameters.rounds: "),
+        ("train", {"parameters.rounds": "many"}, "parameters.rounds: input should be a valid integer"),
+        ("train", {"parameters.learning_rate": "0"}, "parameters.learning_rate: input should be greater than 0"),
+        ("train", {"parameters.clip": ".inf"}, "parameters.clip: input should be a valid decimal"),
+        ("train", {"parameters.l2": "NaN"}, "parameters.l2: input should be a finite number"),
+        ("train", {"parameters.word_bits": 16}, "parameters.word_bits: input should be 24 or 64"),
+        ("train", {"parameters.strategy": {"name": "Krum"}}, "parameters.strategy.name: input should be 'FedAvg'"),
+        ("statistics", {"parameters.groups": []}, "by and parameters.groups: give both or neither"),
+        ("statistics", {"parameters.by": None}, "by and parameters.groups: give both or neither"),
+        ("statistics", {"parameters.groups": [1, 1]}, "parameters.groups: a group is named twice"),
+        ("statistics", {"parameters.groups": [2**60]}, "parameters.groups.0: input should be less"),
+        ("statistics", {"parameters.columns": ["age", "age"]}, "parameters.columns: a column is named twice"),
+        ("statistics", {"parameters.decimals": 7}, "parameters.decimals: input should be less than or equal to 6"),
+        ("score", {"parties": ["bank-a", "bank-b", "bank-c"]}, "parties: exactly the data owner and the model"),
+        ("score", {"parameters.model_owner": "bank-a"}, "parties: exactly the data owner and the model owner"),
+        ("score", {"parameters.features": ["x", "x"]}, "parameters.features: a feature is named twice"),
+        ("score", {"parameters.max_rows": 0}, "parameters.max_rows: input should be greater"),
+    ],
+)  # fmt: skip
+def test_each_mistake_is_told(kind: str, changes: dict[str, Any], said: str) -> None:
+    assert said in refusal(kind, changes)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "said"),
+    [
+        ("FedAvg", {"eta": "0.1"}, "FedAvg has no eta"),
+        ("FedAvgM", {"server_momentum": "1"}, "server_momentum must be below 1"),
+        ("FedAdam", {"beta_2": "1.5"}, "beta_2 must be below 1"),
+        ("FedYogi", {"tau": "0"}, "tau must be above 0"),
+        ("FedAdam", {"eta": "1e999999"}, "settings.eta: input should be less"),
+        ("FedAdam", {"eta": "-1"}, "settings.eta: input should be greater"),
+        ("FedAdam", {"Eta": "1"}, "settings.Eta"),
+    ],
+)
+def test_settings_that_a_strategy_can_not_work_with(name: str, settings: dict[str, str], said: str) -> None:
+    assert said in refusal("train", {"parameters.strategy": {"name": name, "settings": settings}})
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    said = refusal("train", {"name": "My Job", "parties": 5, "parameters.rounds": 0, "parameters.x": 1})
+    assert [part.split(": ")[0] for part in said.split("; ")] == [
+        "name", "parties", "parameters.rounds", "parameters.x"
+    ]  # fmt: skip
+    many = refusal("train", {f"field{number}": number for number in range(50)})
+    assert many.count("there is no such field") == 10
+
+
+@pytest.mark.parametrize("text", ["", "[]", "a", "5", "- a: 1"])
+def test_what_is_no_mapping_is_refused(text: str) -> None:
+    with pytest.raises(DocumentError, match="not a mapping of fields"):
+        JobSpec.from_yaml(text, "my-job.yaml")
+
+
+def test_a_line_is_told_and_length_is_bounded() -> None:
+    with pytest.raises(DocumentError, match=r"my-job.yaml was refused: line 2: version is given twice"):
+        JobSpec.from_yaml("version: 1\nversion: 1", "my-job.yaml")
+    with pytest.raises(DocumentError, match="longer than"):
+        JobSpec.from_yaml("#" * (MAX_DOCUMENT_BYTES + 1), "my-job.yaml")
+    with pytest.raises(DocumentError, match="longer than"):
+        JobSpec.from_canonical(b" " * (MAX_DOCUMENT_BYTES + 1), "my-job.yaml")
+
+
+def test_a_submission_has_an_id_for_every_byte() -> None:
+    good = {
+        "network": "lab",
+        "spec": changed("train", {}),
+        "nonce": "0" * 32,
+        "submitted_ms": 5,
+        "analyst": "a" * 64,
+    }
+    submission = Submission.from_value(good, "a submission")
+    assert Submission.from_canonical(submission.canonical(), "a submission").job_id == submission.job_id
+    others = [
+        {"nonce": "1" * 32},
+        {"submitted_ms": 6},
+        {"network": "other"},
+        {"spec": changed("train", {"name": "b"})},
+    ]
+    ids = {Submission.from_value(good | change, "a submission").job_id for change in others}
+    assert len(ids | {submission.job_id}) == 5
+    for bad in ({"submitted_ms": 2**53}, {"submitted_ms": -1}, {"nonce": "x"}, {"analyst": "ana"}, {"v": 2}):
+        with pytest.raises(DocumentError):
+            Submission.from_value(good | bad, "a submission")

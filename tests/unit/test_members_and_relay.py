@@ -1,0 +1,157 @@
+"""Members are asked who they are at every call; what they state is passed on as it came, to every other node."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from consortia_common.content import Content
+from consortia_common.errors import NotPermittedError
+from consortia_coordinator.members import Members
+from consortia_coordinator.relay import StatementService
+from consortia_coordinator.store.members import MembersStore
+from consortia_coordinator.store.statements import StatementStore
+from consortia_crypto import canonical
+from consortia_crypto.keys import PrivateIdentity
+from consortia_proto.v1 import exchange_pb2, network_pb2
+from tests.support.callers import Caller, RefusedCallError, admit, know_callers
+from tests.support.documents import agreement
+from tests.support.parties import NOW_MS, Lab, lab
+
+A, B, C = (PrivateIdentity.generate("lab", f"bank-{letter}", "node", "node") for letter in "abc")
+REX = PrivateIdentity.generate("lab", "authority", "regulator", "rex")
+AGREEMENT = agreement()
+
+
+@pytest.fixture
+def coordinator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    know_callers(monkeypatch)
+    with lab(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def known(coordinator: Lab) -> Members:
+    store = MembersStore(coordinator.engine)
+    admit(store, A, B, REX)
+    return Members("lab", store, lambda: datetime(2026, 6, 1, tzinfo=UTC), coordinator.log)
+
+
+@pytest.fixture
+def relay(coordinator: Lab, known: Members) -> StatementService:
+    return StatementService(known, StatementStore(coordinator.engine), coordinator.mailbox, coordinator.log, lambda: NOW_MS)
+
+
+def statement(author: PrivateIdentity, **changes: Any) -> network_pb2.Statement:
+    document = AGREEMENT.canonical()
+    signature = author.sign("agreement.signed", document)
+    values = {"type": "agreement.signed", "institution": author.institution, "document": document}
+    return network_pb2.Statement(**(values | {"signature": signature} | changes))
+
+
+def test_a_member_is_let_in_with_the_identity_it_enrolled_with(known: Members) -> None:
+    peer = known.require(Caller.of(A), "node", "analyst")
+    assert str(peer) == "bank-a/node/node"
+    assert known.identity_of(peer) == A.public
+    known.authorise(peer)
+    assert set(known.nodes()) == {"bank-a", "bank-b"}
+    assert REX.public in known.identities()
+
+
+@pytest.mark.parametrize(
+    ("caller", "why"),
+    [
+        (Caller("bank-a", "node", "node", network="other"), "another network"),
+        (Caller("bank-a", "node", "node", not_after=datetime(2026, 1, 1, tzinfo=UTC)), "expired"),
+        (Caller.of(REX), "may not make this call"),
+        (Caller.of(C), "not an active member"),
+        (Caller("bank-a", "node", "other"), "not an active member"),
+    ],
+)
+def test_anybody_else_is_refused_and_put_on_the_log(
+    coordinator: Lab, known: Members, caller: Caller, why: str
+) -> None:
+    with pytest.raises(Exception, match=why):
+        known.require(caller, "node")
+    assert why in str(coordinator.events("peer.refused")[0]["reason"])
+
+
+def test_who_was_revoked_is_a_member_no_more(known: Members) -> None:
+    admit(known.store, C, state="revoked")
+    peer = Caller.of(C)
+    for ask in (known.authorise, known.identity_of):
+        with pytest.raises(NotPermittedError, match="not an active member"):
+            ask(peer)  # type: ignore[arg-type]
+
+
+async def test_a_statement_goes_to_every_other_node_once(coordinator: Lab, relay: StatementService) -> None:
+    said_twice = statement(A)
+    for _ in range(2):
+        await relay.Publish(said_twice, Caller.of(A))
+    (task_id,) = coordinator.journalled()
+    task = exchange_pb2.Task.FromString((coordinator.mailbox.outgoing("bank-b") or ("", b""))[1])
+    assert (task.task_id, task.step) == (task_id, "notice.statement")
+    said = Content.from_proto(task.content, "the coordinator").config
+    assert said["document"] == AGREEMENT.canonical()
+    assert said["identity"] == canonical.encode(A.public.document())
+    A.public.verify("agreement.signed", said["document"], said["signature"])
+
+
+async def test_a_node_that_comes_later_catches_up(coordinator: Lab, relay: StatementService, known: Members) -> None:
+    for author in (A, B):
+        await relay.Publish(statement(author), Caller.of(author))
+    admit(known.store, C)
+    for _ in range(2):
+        relay.catch_up("bank-c")
+    assert sum(task_id.endswith("/bank-c") for task_id in coordinator.journalled()) == 2
+    assert len(coordinator.journalled()) == 4
+    found = await relay.List(network_pb2.ListStatementsRequest(), Caller.of(REX))
+    assert [item.institution for item in found.statements] == ["bank-a", "bank-b"]
+    members = await relay.Members(network_pb2.MembersRequest(), Caller.of(REX))
+    assert len(members.identities) == 4
+
+
+async def test_what_is_passed_on_is_logged_first(coordinator: Lab, relay: StatementService) -> None:
+    await relay.Publish(statement(A, type="agreement.proposed"), Caller.of(A))
+    await relay.Publish(statement(B), Caller.of(B))
+    types = [body["type"] for body in coordinator.events()][1:]
+    assert types == ["agreement.proposed", "agreement.signed"]
+    assert coordinator.events("agreement.signed")[0]["detail"]["fingerprint"] == B.public.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"type": "agreement.cancelled"}, grpc.StatusCode.FAILED_PRECONDITION),
+        ({"type": "\x1b" * 100}, grpc.StatusCode.FAILED_PRECONDITION),
+        ({"institution": "bank-b"}, grpc.StatusCode.PERMISSION_DENIED),
+        ({"document": b"{}"}, grpc.StatusCode.INVALID_ARGUMENT),
+        ({"document": b'{"\\u001b[31m":1}'}, grpc.StatusCode.INVALID_ARGUMENT),
+        ({"document": AGREEMENT.canonical()[:-1] + b" }"}, grpc.StatusCode.INVALID_ARGUMENT),
+        ({"signature": b""}, grpc.StatusCode.PERMISSION_DENIED),
+        ({"signature": B.sign("agreement.signed", AGREEMENT.canonical())}, grpc.StatusCode.PERMISSION_DENIED),
+        ({"signature": A.sign("receipt", AGREEMENT.canonical())}, grpc.StatusCode.PERMISSION_DENIED),
+    ],
+)
+async def test_what_is_no_statement_is_refused_logged_and_not_kept(
+    coordinator: Lab, relay: StatementService, changes: dict[str, Any], code: grpc.StatusCode
+) -> None:
+    with pytest.raises(RefusedCallError) as refused:
+        await relay.Publish(statement(A, **changes), Caller.of(A))
+    assert refused.value.code is code
+    assert coordinator.events("message.refused")[0]["detail"]["peer"] == "bank-a"
+    assert coordinator.journalled() == []
+    assert StatementStore(coordinator.engine).all() == []
+
+
+def test_a_statement_has_an_id_for_every_byte(coordinator: Lab) -> None:
+    store = StatementStore(coordinator.engine)
+    changes: list[dict[str, Any]] = [{}, {"type": "x"}, {"institution": "x"}, {"document": b"x"}, {"signature": b"x"}]
+    ids = [store.add(statement(A, **({"signature": b"s"} | change)), NOW_MS).statement_id for change in changes]
+    assert len(set(ids)) == len(ids) == len(store.all())
+    shifted = statement(A, type="agreement.signedbank", institution="-a", signature=b"s")
+    assert store.add(shifted, NOW_MS).statement_id not in ids
+    assert [item.statement_id for item in store.all()][: len(ids)] == ids

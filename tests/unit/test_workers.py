@@ -1,0 +1,64 @@
+"""Worker processes that die, without a job around them."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consortia_node.errors import StepError, StoppingError
+from consortia_node.step import StepRequest
+from consortia_node.workers import Workers
+
+FAREWELL = "ended unexpectedly"
+
+
+class Deadly:
+    """Calls ``function`` in the process that takes it out of its pickle: the worker, before it begins the step."""
+
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self._call = function, arguments
+
+    def __reduce__(self) -> Any:
+        return self._call
+
+
+def request(content: Any) -> StepRequest:
+    return StepRequest("job", b"no spec", "bank-a", "train", 1, 10, content)
+
+
+@pytest.fixture
+def workers() -> Iterator[Workers]:
+    made = Workers(4096, 60)
+    yield made
+    made.close()
+
+
+def test_a_step_that_kills_every_worker_fails_and_says_so(workers: Workers) -> None:
+    with pytest.raises(StepError, match=FAREWELL) as caught:
+        workers.run(request(Deadly(os._exit, 1)))
+    assert caught.value.blame == "the node of bank-a"
+    assert "worker_memory_mib" in caught.value.remedy
+
+
+def test_a_worker_that_died_is_replaced_once(workers: Workers, tmp_path: Path) -> None:
+    """The second worker gets as far as the spec, which is none."""
+    mourned = tmp_path / "died"
+    with pytest.raises(StepError) as caught:
+        workers.run(request(Deadly(_die_once, mourned)))
+    assert mourned.exists()
+    assert FAREWELL not in caught.value.what
+
+
+def test_closed_workers_take_no_step(workers: Workers) -> None:
+    workers.close()
+    with pytest.raises(StoppingError):
+        workers.run(request(b""))
+
+
+def _die_once(mark: Path) -> bytes:
+    if mark.exists():
+        return b""
+    mark.touch()
+    os._exit(1)
