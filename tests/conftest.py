@@ -3,8 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.support import consortium as support
+
+settings.register_profile("consortia", deadline=None)  # a busy machine is no fault of what is tested
+settings.load_profile("consortia")
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from consortia_common.errors import place
@@ -43,7 +43,7 @@ def facts(values: Mapping[str, object]) -> None:
     """Show names and values, one pair a line; values are never cut, so fingerprints can be compared."""
     width = max(map(len, values), default=0)
     for name, value in values.items():
-        out().print(Text(f"{name:<{width}}  ", style="dim") + _plain(value), soft_wrap=True)
+        out().print(Text(f"{name:<{width}}  ", style="dim") + printable(value), soft_wrap=True)
 
 
 def as_json(value: Any) -> None:
@@ -52,10 +52,11 @@ def as_json(value: Any) -> None:
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str | None = None) -> None:
-    """Show rows under column heads."""
-    grid = Table(*columns, title=title, title_justify="left")
+    """Show rows under column heads, all of every cell; the first column is never broken over lines."""
+    heads = [Column(name, overflow="fold", no_wrap=not place) for place, name in enumerate(columns)]
+    grid = Table(*heads, title=title, title_justify="left")
     for row in rows:
-        grid.add_row(*(_plain(cell) for cell in row))
+        grid.add_row(*(Text(printable(cell)) for cell in row))
     out().print(grid)
 
 
@@ -67,7 +68,7 @@ def explain(error: ConsortiaError) -> None:
         ("At fault:  ", error.blame, "bold"),
         ("What to do:", error.remedy, "bold"),
     ):
-        console.print(Text(label, style=style) + " " + _plain(text), soft_wrap=True)
+        console.print(Text(label, style=style) + " " + printable(text), soft_wrap=True)
 
 
 def run(program: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
@@ -83,9 +84,9 @@ def run(program: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         _unexpected(error)
 
 
-def _plain(value: object) -> Text:
-    """A value as it is, but for what would steer the terminal: it may come from another institution."""
-    return Text("".join(letter if letter.isprintable() else " " for letter in str(value)))
+def printable(value: object) -> str:
+    """A value as text without what would steer the terminal: it may come from another institution."""
+    return "".join(letter if letter.isprintable() else " " for letter in str(value))
 
 
 def _unexpected(error: Exception) -> NoReturn:

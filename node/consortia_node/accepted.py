@@ -60,7 +60,7 @@ def next_step(tools: Tools, task: pb.Task) -> AcceptedJob:
     left = job.spec.course(tools.institution)[job.steps_taken :]
     if left[:1] != (Turn(task.step, task.round),):
         raise StateError(
-            f"step {task.step[:40]!r}, round {task.round}, is not what job {job.job_id} has next at {tools.institution}",
+            f"step {task.step[:40]!r}, round {task.round}, is not the one that {job.job_id} has next here",
             blame="the coordinator, which asked for it",
             remedy="compare the institutions' logs of the job; they show what each was asked",
         )

@@ -5,7 +5,7 @@ No identity, no database, no log and no connection is within reach of a worker; 
 
 import json
 import secrets
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from typing import cast
 

@@ -1,5 +1,8 @@
 """A bank whose table is not as it was declared: its jobs end with one clear reason, and no other job suffers."""
 
+import sqlite3
+import threading
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -66,6 +69,27 @@ def test_a_bad_table_of_one_bank_ends_a_sum_over_all(spoilt: Consortium) -> None
     failure = only_failure(status, SPOILT_BANK, "not a finite number")
     for bank in ("bank-a", "bank-c"):
         assert reasons(spoilt, bank, "job.failed", status.job_id) in ([failure.what], [])
+
+
+def held(consortium: Consortium, job_id: str) -> tuple[int, int]:
+    """How many tasks of the job are unanswered at the coordinator, and how many bytes of the others it holds."""
+    with closing(sqlite3.connect(consortium.root / "coordinator" / "coordinator.db")) as database:
+        query = """
+            SELECT sum(reply IS NULL), coalesce(sum(length(request) + length(reply)), 0)
+            FROM tasks WHERE job_id = ?"""
+        unanswered, held_bytes = database.execute(query, (job_id,)).fetchone()
+    return int(unanswered), int(held_bytes)
+
+
+def test_uploads_that_come_after_a_job_has_failed_are_not_kept(spoilt: Consortium) -> None:
+    status = spoilt.run(spec("statistics", dataset="with_nan"))
+    pause = threading.Event()
+    for _ in range(200):
+        unanswered, held_bytes = held(spoilt, status.job_id)
+        if not unanswered:
+            break
+        pause.wait(0.05)
+    assert (unanswered, held_bytes) == (0, 0)
 
 
 def test_too_few_rows_are_refused_by_the_agreements_clause(spoilt: Consortium) -> None:

@@ -1,4 +1,4 @@
-"""Job specs and submissions that are not as they must be, and people who may not submit them."""
+"""Job specs that are not as they must be, or ask for what nobody allows: at the command line and at every gate."""
 
 import json
 from pathlib import Path
@@ -72,8 +72,11 @@ def consortia(*arguments: str | Path) -> Result:
 
 
 def explanation(result: Result) -> tuple[str, str, str]:
-    """What the command line says of a refusal: three lines, and nothing else."""
-    lines = result.stderr.strip().splitlines()
+    """What the command line says of a refusal: three lines, and nothing else.
+
+    Lines of JSON are the process log of the consortium that runs in this process.
+    """
+    lines = [line for line in result.stderr.strip().splitlines() if not line.startswith("{")]
     assert len(lines) == 3, result.stderr
     what, blame, remedy = (
         line.removeprefix(label).strip()

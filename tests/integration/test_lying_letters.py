@@ -1,4 +1,4 @@
-"""A bank that seals other letters than it should: whoever opens one refuses it in the sender's name, and logs that."""
+"""A bank that seals other letters than it should: whoever opens one refuses it in its sender's name."""
 
 import dataclasses
 from collections.abc import Callable

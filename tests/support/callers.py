@@ -1,4 +1,4 @@
-"""Who calls a service, without a connection: a certificate's subject, and the status with which a call was refused."""
+"""Who calls a service, without a connection: what a certificate names, and how a call was refused."""
 
 import json
 from collections.abc import AsyncIterator

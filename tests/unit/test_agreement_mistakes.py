@@ -48,8 +48,14 @@ def test_a_moment_has_one_form_whatever_its_zone() -> None:
             "parties: an institution is named twice; parties: two parties have",
         ),
         ({"parties": [{"institution": "bank-a", "key": "A" * 64}] * 2}, "parties.0.key: string should match"),
-        ({"datasets": [AGREEMENT["datasets"][0] | {"owners": ["bank-z"]}]}, "datasets: bank-z owns a dataset but is no"),
-        ({"datasets": [AGREEMENT["datasets"][0] | {"columns": ['x"']}]}, "datasets.0.columns.0: string should match"),
+        (
+            {"datasets": [AGREEMENT["datasets"][0] | {"owners": ["bank-z"]}]},
+            "datasets: bank-z owns a dataset but is no",
+        ),
+        (
+            {"datasets": [AGREEMENT["datasets"][0] | {"columns": ['x"']}]},
+            "datasets.0.columns.0: string should match",
+        ),
         ({"datasets": [AGREEMENT["datasets"][0] | {"rows": 1}]}, "datasets.0.rows: there is no such field"),
         ({"job_kinds": AGREEMENT["job_kinds"] * 2}, "job_kinds: a kind is named twice"),
         ({"job_kinds": [{"kind": "train", "recipients": ["everybody"]}]}, "job_kinds.0.recipients.0: input should"),

@@ -82,7 +82,9 @@ def test_agreements_are_listed_shown_and_signed(config: Path, monkeypatch: pytes
     listed = consortia("agreement", "list", "--config", config)
     assert fits(listed)
     assert all(word in listed.stdout for word in ("credit-risk@1", "proposed", "bank-a"))
-    assert as_json(consortia("agreement", "list", "--config", config, "--json"))[0]["document"]["id"] == "credit-risk"
+    assert (
+        as_json(consortia("agreement", "list", "--config", config, "--json"))[0]["document"]["id"] == "credit-risk"
+    )
     shown = consortia("agreement", "show", "credit-risk@1", "--config", config)
     assert AGREEMENT.hash() in shown.stdout
     assert "purposes:\n- credit-risk-model" in shown.stdout
@@ -115,7 +117,10 @@ def test_consent_is_changed(
     assert node.asked[0] == pb.SetConsentRequest(subject="C-1", **asked)
     assert f"consent for p is now {asked['state']}" in shown.stdout
     assert fits(shown)
-    assert as_json(consortia("consent", *command, "--config", config, "--json"))["reached_jobs"] == ["job-1", "job-2"]
+    assert as_json(consortia("consent", *command, "--config", config, "--json"))["reached_jobs"] == [
+        "job-1",
+        "job-2",
+    ]
 
 
 def test_consent_is_shown(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +141,10 @@ def test_consent_is_shown(config: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_consent_table_is_imported_by_its_full_path(
     tmp_path: Path, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    node = use(monkeypatch, StubNode(ImportConsent=pb.ImportConsentResponse(counts={"given": 1200, "refused": 34}, log_entry=7)))
+    node = use(
+        monkeypatch,
+        StubNode(ImportConsent=pb.ImportConsentResponse(counts={"given": 1200, "refused": 34}, log_entry=7)),
+    )
     file = tmp_path / "consents.csv"
     file.write_text("subject\n")
     monkeypatch.chdir(tmp_path)
@@ -149,7 +157,12 @@ def test_a_consent_table_is_imported_by_its_full_path(
 
 def test_models_are_added_and_listed(tmp_path: Path, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     node = use(monkeypatch, StubNode(AddModel=MODEL, ListModels=pb.ModelList(models=[MODEL])))
-    value: dict[str, Any] = {"type": "logistic_regression", "features": ["income"], "weights": [-0.31], "bias": "1e-1"}
+    value: dict[str, Any] = {
+        "type": "logistic_regression",
+        "features": ["income"],
+        "weights": [-0.31],
+        "bias": "1e-1",
+    }
     file = tmp_path / "model.json"
     file.write_text(json.dumps(value))
     added = consortia("model", "add", "scorecard", file, "--config", config)

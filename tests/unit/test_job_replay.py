@@ -15,6 +15,7 @@ from consortia_coordinator.jobrun import PartiesRefusedError
 from consortia_coordinator.jobs import JobState
 from consortia_crypto.sum.coordinator import LatticeCoordinator
 from consortia_crypto.sum.institution import LatticeInstitution
+from consortia_proto.v1 import exchange_pb2 as pb
 from tests.support.consortium import BANKS, spec
 from tests.support.parties import Lab, lab
 
@@ -59,8 +60,6 @@ def test_stopped_while_it_waits_it_goes_on(coordinator: Lab, step: str) -> None:
 
 def _answer_late(coordinator: Lab, job_id: str, step: str, party: str) -> None:
     """What ``party`` was asked before the stop, it answers after it."""
-    from consortia_proto.v1 import exchange_pb2 as pb
-
     task_id = f"{job_id}/{step}/0/{party}"
     said = coordinator._usual(pb.Task(task_id=task_id, job_id=job_id, step=step), party)
     reply = pb.Reply(task_id=task_id, job_id=job_id, content=said.to_proto())
@@ -118,7 +117,10 @@ def test_what_an_ended_job_left_in_transit_is_erased(coordinator: Lab) -> None:
     assert min(up, down) > 0
     with coordinator.engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM memos").scalar() == 0
-        assert connection.exec_driver_sql("SELECT max(length(request)), max(length(reply)) FROM tasks").one() == (0, 0)
+        assert connection.exec_driver_sql("SELECT max(length(request)), max(length(reply)) FROM tasks").one() == (
+            0,
+            0,
+        )
 
 
 def test_a_stop_is_no_failure(coordinator: Lab) -> None:

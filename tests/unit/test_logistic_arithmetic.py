@@ -65,7 +65,7 @@ def test_probabilities_stay_finite_however_sure_the_model_is() -> None:
     assert found.tolist() == pytest.approx([1, 0, 0.5])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.sampled_from([8, 64, 4096]))
 def test_the_area_is_that_of_scikit_learn_to_within_the_ties_of_a_bin(seed: int, bins: int) -> None:
     features, labels, model = rows(seed, 300)

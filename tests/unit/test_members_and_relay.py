@@ -42,7 +42,9 @@ def known(coordinator: Lab) -> Members:
 
 @pytest.fixture
 def relay(coordinator: Lab, known: Members) -> StatementService:
-    return StatementService(known, StatementStore(coordinator.engine), coordinator.mailbox, coordinator.log, lambda: NOW_MS)
+    return StatementService(
+        known, StatementStore(coordinator.engine), coordinator.mailbox, coordinator.log, lambda: NOW_MS
+    )
 
 
 def statement(author: PrivateIdentity, **changes: Any) -> network_pb2.Statement:
@@ -100,7 +102,9 @@ async def test_a_statement_goes_to_every_other_node_once(coordinator: Lab, relay
     A.public.verify("agreement.signed", said["document"], said["signature"])
 
 
-async def test_a_node_that_comes_later_catches_up(coordinator: Lab, relay: StatementService, known: Members) -> None:
+async def test_a_node_that_comes_later_catches_up(
+    coordinator: Lab, relay: StatementService, known: Members
+) -> None:
     for author in (A, B):
         await relay.Publish(statement(author), Caller.of(author))
     admit(known.store, C)
@@ -149,7 +153,13 @@ async def test_what_is_no_statement_is_refused_logged_and_not_kept(
 
 def test_a_statement_has_an_id_for_every_byte(coordinator: Lab) -> None:
     store = StatementStore(coordinator.engine)
-    changes: list[dict[str, Any]] = [{}, {"type": "x"}, {"institution": "x"}, {"document": b"x"}, {"signature": b"x"}]
+    changes: list[dict[str, Any]] = [
+        {},
+        {"type": "x"},
+        {"institution": "x"},
+        {"document": b"x"},
+        {"signature": b"x"},
+    ]
     ids = [store.add(statement(A, **({"signature": b"s"} | change)), NOW_MS).statement_id for change in changes]
     assert len(set(ids)) == len(ids) == len(store.all())
     shifted = statement(A, type="agreement.signedbank", institution="-a", signature=b"s")

@@ -38,7 +38,9 @@ class ThreeNodes(federated._OneNode):
 def uninterrupted(strategy: Strategy, start: np.ndarray, updates: np.ndarray) -> list[np.ndarray]:
     """One strategy object over all rounds, on the plain models of three nodes; the model after each round."""
     flower = getattr(flower_strategies, strategy.name)(
-        min_train_nodes=3, min_available_nodes=3, **{name: float(value) for name, value in strategy.settings.items()}
+        min_train_nodes=3,
+        min_available_nodes=3,
+        **{name: float(value) for name, value in strategy.settings.items()},
     )
     grid, arrays, models = ThreeNodes(), array_record({"model": start}), []
     for turn, of_round in enumerate(updates, start=1):
@@ -46,7 +48,10 @@ def uninterrupted(strategy: Strategy, start: np.ndarray, updates: np.ndarray) ->
         for message in flower.configure_train(turn, arrays, ConfigRecord(), grid):
             node = message.metadata.dst_node_id - 1
             model = arrays["model"].numpy() + of_round[node]
-            content = {"arrays": array_record({"model": model}), "metrics": MetricRecord({"num-examples": ROWS[node]})}
+            content = {
+                "arrays": array_record({"model": model}),
+                "metrics": MetricRecord({"num-examples": ROWS[node]}),
+            }
             replies.append(Message(RecordDict(content), reply_to=message))
         arrays, _ = flower.aggregate_train(turn, replies)
         models.append(arrays["model"].numpy())

@@ -1,4 +1,4 @@
-"""An analyst's session believes no coordinator: only receipts by pinned keys, over the very result, for this job."""
+"""An analyst's session believes receipts by pinned keys, over this very result; never the coordinator."""
 
 import hashlib
 import json
@@ -65,7 +65,12 @@ class Coordinator:
 
     def envelope(self, submission: Submission, **place: Any) -> bytes:
         result = self.says.get("result", json.dumps(RESULT).encode())
-        values = {"purpose": submission.spec.purpose, "job": submission.job_id, "step": "result", "sequence": 0} | place
+        values = {
+            "purpose": submission.spec.purpose,
+            "job": submission.job_id,
+            "step": "result",
+            "sequence": 0,
+        } | place
         sender = self.says.get("sender", self.nodes["bank-a"])
         return seal(result, sender=sender, recipient=ANA.public, **values)
 
@@ -96,7 +101,9 @@ def coordinator() -> Coordinator:
 
 @pytest.fixture
 def session(coordinator: Coordinator, tmp_path: Path) -> Session:
-    channel = SimpleNamespace(close=lambda: None, unary_unary=lambda *a, **k: None, unary_stream=lambda *a, **k: None)
+    channel = SimpleNamespace(
+        close=lambda: None, unary_unary=lambda *a, **k: None, unary_stream=lambda *a, **k: None
+    )
     profile: Any = SimpleNamespace(folder=tmp_path, network="lab", identity=ANA, channel=lambda: channel)
     made = Session(profile)
     made._jobs = made._statements = coordinator  # type: ignore[assignment]

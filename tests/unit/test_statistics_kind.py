@@ -82,7 +82,7 @@ def test_all_banks_find_the_same() -> None:
     assert len(results) == len(BANKS)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10**6), st.integers(1, 60), st.integers(0, 3))
 def test_no_released_group_is_small_nor_is_what_is_missing(seed: int, min_cell: int, decimals: int) -> None:
     tables = {bank: made(20, seed + index) for index, bank in enumerate(BANKS)}

@@ -69,7 +69,9 @@ def assert_is(found: Mapping[str, Any], expected: tuple[np.ndarray, ...], tolera
     assert [*map(float, found["weights"]), float(found["bias"])] == pytest.approx(model, abs=tolerance)
 
 
-@pytest.mark.parametrize(("parameters", "tolerance"), [({}, 1e-9), ({"word_bits": 24}, 1e-4), ({"clip": "0.05"}, 1e-9)])
+@pytest.mark.parametrize(
+    ("parameters", "tolerance"), [({}, 1e-9), ({"word_bits": 24}, 1e-4), ({"clip": "0.05"}, 1e-9)]
+)
 def test_together_the_banks_find_what_plain_averaging_finds(parameters: dict[str, Any], tolerance: float) -> None:
     together = banks(**parameters)
     result = run(together)
@@ -81,7 +83,9 @@ def test_together_the_banks_find_what_plain_averaging_finds(parameters: dict[str
 def test_the_evaluation_is_that_of_all_test_rows() -> None:
     together = banks()
     result = run(together)
-    tests = np.concatenate([work.matrix("clients_test", (*FEATURES, "default")) for work in together.works.values()])
+    tests = np.concatenate(
+        [work.matrix("clients_test", (*FEATURES, "default")) for work in together.works.values()]
+    )
     model = LinearModel.from_value(result["model"], "the result")
     scores = 1 / (1 + np.exp([-logit(model, row[:2]) for row in tests]))
     assert result["evaluation"]["rows"] == len(tests)
@@ -97,7 +101,9 @@ def test_without_a_test_part_the_last_update_is_taken_in_at_the_end() -> None:
 
 
 def test_test_rows_of_one_label_have_no_area() -> None:
-    tables = {bank: {"clients": made(50, 1), "clients_test": made(9, 2) | {"default": np.zeros(9)}} for bank in BANKS}
+    tables = {
+        bank: {"clients": made(50, 1), "clients_test": made(9, 2) | {"default": np.zeros(9)}} for bank in BANKS
+    }
     result = run(banks(tables))
     assert result["evaluation"]["auc"] is None
     assert result["evaluation"]["rows"] == 27

@@ -14,8 +14,6 @@ _PURPOSE = click.option(
 )
 
 
-
-
 def _read_subject(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     return sys.stdin.readline().strip() if value == "-" else value
 

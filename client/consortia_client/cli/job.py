@@ -106,13 +106,13 @@ def _follow(session: Any, job_id: str, *, quiet: bool) -> Any:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     status = session.job(job_id)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=terminal.err(), transient=True, disable=quiet) as progress:
         bar = progress.add_task(job_id, total=None)
         for status in session.watch(job_id):
             progress.update(
                 bar,
-                description=f"{status.name}: {status.stage}",
+                description=terminal.printable(f"{status.name}: {status.stage}"),
                 total=status.steps_total,
                 completed=status.steps_done,
             )

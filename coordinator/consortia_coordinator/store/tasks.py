@@ -7,7 +7,7 @@ whatever comes later. States: queued → delivered → answered | failed (a repl
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, case, func, insert, select, update
+from sqlalchemy import Engine, case, exists, func, insert, literal, select, update
 
 from consortia_common.database import reading, scrub
 from consortia_coordinator.store.tables import tasks
@@ -18,6 +18,9 @@ ANSWERED = "answered"
 FAILED = "failed"
 """Answered, by a refusal or an error."""
 OVER = ANSWERED, FAILED
+_OTHERS = tasks.alias()
+_IS_ERASED = exists().where(_OTHERS.c.job_id == tasks.c.job_id, _OTHERS.c.request == b"")
+"""Whether the job of a task was erased: no request is empty before."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +88,16 @@ class TaskJournal:
             )
 
     def answer(self, task_id: str, reply: bytes, size: int, state: str) -> bool:
-        """Store the reply, which took ``size`` bytes and is ANSWERED or FAILED; False if there was one already."""
+        """Store the reply, which took ``size`` bytes and is ANSWERED or FAILED; False if there was one already.
+
+        Of one that comes after its job was erased, only that it came is kept.
+        """
         count = update(tasks).values(bytes_up=tasks.c.bytes_up + size).where(tasks.c.task_id == task_id)
-        store = count.values(state=state, reply=reply).where(tasks.c.state.not_in(OVER))
+        kept = {
+            "reply": case((_IS_ERASED, b""), else_=literal(reply)),
+            "request": case((_IS_ERASED, b""), else_=tasks.c.request),
+        }
+        store = count.values(state=state, **kept).where(tasks.c.state.not_in(OVER))
         with self._engine.begin() as connection:
             stored = connection.execute(store).rowcount == 1
             if not stored:

@@ -31,7 +31,7 @@ class SumShape(Document):
 
 @dataclass(frozen=True)
 class Turn:
-    """One step that a node takes for a job; ``round`` counts from 1 where a step comes again, and is 0 elsewhere."""
+    """One step that a node takes for a job; ``round`` counts from 1 where the step comes again, else it is 0."""
 
     step: str
     round: int = 0
