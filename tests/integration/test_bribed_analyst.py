@@ -164,10 +164,7 @@ class TestBudgets:
         return deal, reply.failure.clause
 
     def test_scores_are_counted_by_the_room_that_a_ciphertext_has(self, tight: Hostile) -> None:
-        """A data owner that says "one customer" and sends a full block gets, and pays for, a full block.
-
-        Its made-up customers give it the weights: against that only the number of blocks helps.
-        """
+        """A data owner that says "one customer" and sends a full block gets, and pays for, a full block."""
         deal = tight.accepted(spec("score", max_rows=1))
         made_up = np.zeros((BLOCK, 2))
         made_up[1], made_up[2] = (1, 0), (0, 1)

@@ -4,6 +4,8 @@ A party answers in the thread that asks it. It can be told to keep silent, to fa
 coordinator can be stopped and started again over the same database, as after a crash.
 """
 
+import atexit
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -167,7 +169,9 @@ def _public() -> bytes:
 @cache
 def _database() -> Engine:
     """One database for all tests, made once, because that takes longer than most tests."""
-    engine = open_database(Path(mkdtemp()) / "coordinator.db")
+    folder = mkdtemp()
+    atexit.register(shutil.rmtree, folder)
+    engine = open_database(Path(folder) / "coordinator.db")
     event.listen(engine, "connect", lambda made, _: made.execute("PRAGMA synchronous=OFF"))
     engine.dispose()
     return engine

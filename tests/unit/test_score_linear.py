@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 from consortia_crypto.errors import CiphertextError, PrivateKeyMaterialError, ScoreError
+from consortia_crypto.he.params import SCORE
+from consortia_crypto.he.secret import SecretContext
+from consortia_crypto.he.wire import form
 from consortia_crypto.score import data_owner, model_owner
+from consortia_crypto.score.scale import GAIN
 
 SECRET = data_owner.new_secret()
 PUBLIC = data_owner.public_part(SECRET)
@@ -113,3 +117,16 @@ def test_an_answer_in_place_of_features_is_refused() -> None:
     answer = model_owner.evaluate(PUBLIC, FEATURES, WEIGHTS, 0.0, len(MATRIX))
     with pytest.raises(CiphertextError, match="the institution that sent the features"):
         model_owner.evaluate(PUBLIC, answer, np.ones(1), 0.0, len(MATRIX))
+
+
+def test_not_defended_yet_the_noise_of_one_answer_tells_the_weights() -> None:
+    """The data owner knows the noise in what it sent; in the 2,047 places of no customer it comes back weighted."""
+    weights = np.array([0.75, -0.5, 3.25, -12.0])
+    features = data_owner.encrypt(SECRET, MATRIX[:1])
+    (answer,) = model_owner.evaluate(PUBLIC, features, weights, 0.25, 1)
+    context = SecretContext(SCORE, SECRET)
+    sent = [context.decrypt_numbers(data, form(SCORE, SCORE.scale), "test")[1:] for data in features]
+    came_back = context.decrypt_numbers(answer, form(SCORE, SCORE.product_scale), "test")[1:]
+    table = np.column_stack([*sent, np.ones(len(came_back))])
+    found = np.linalg.lstsq(table, came_back)[0]
+    np.testing.assert_allclose(found[:-1] * GAIN, weights, atol=1e-3)

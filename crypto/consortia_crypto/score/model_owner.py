@@ -1,8 +1,8 @@
 """The side that owns the model: computes w·x + b on features that it can't read.
 
 The answer starts from a fresh encryption of the bias, so its randomness is new and no ciphertext that came in goes
-out again. That doesn't hide the model for ever: whoever decrypts d + 1 exact scores can solve for the d weights
-and the bias, so the agreement budgets scored rows. Features beyond [−1, 1] can't be told under encryption.
+out again. That doesn't hide the model from whoever decrypts: d + 1 exact scores can be solved for the d weights
+and the bias, and the noise of one answer depends on the weights. Features beyond [−1, 1] can't be told under encryption.
 """
 
 import math
