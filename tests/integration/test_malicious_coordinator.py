@@ -18,7 +18,17 @@ from consortia_node.store.agreements import AgreementStore
 from consortia_node.store.jobs import JobStore
 from consortia_proto.v1 import exchange_pb2, network_pb2
 from tests.support.consortium import BANKS, build, spec
-from tests.support.hostile import SUBMISSION_DOMAIN, Bank, Deal, Hostile, content_of, failure_of, hostile, notice
+from tests.support.hostile import (
+    SUBMISSION_DOMAIN,
+    Bank,
+    Deal,
+    Hostile,
+    content_of,
+    failure_of,
+    fresh,
+    hostile,
+    notice,
+)
 
 FINISHED = Content(config={"outcome": "finished"})
 
@@ -32,11 +42,6 @@ def seat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hostile]:
 @pytest.fixture
 def victim(seat: Hostile) -> Bank:
     return seat.banks["bank-c"]
-
-
-def fresh(institution: str, role: str = "node", name: str = "node") -> PrivateIdentity:
-    """Keys that the coordinator made up under somebody's name."""
-    return PrivateIdentity.generate("lab", institution, role, name)
 
 
 def offer_refused(bank: Bank, deal: Deal, offer: Content | None = None) -> exchange_pb2.Failure:

@@ -14,12 +14,11 @@ from consortia_common.documents.kinds import Turn
 from consortia_crypto.envelope import seal
 from consortia_crypto.he.evaluate import Evaluator
 from consortia_crypto.he.params import SUM
-from consortia_crypto.keys import PrivateIdentity
 from consortia_crypto.sum.institution import new_secret
 from consortia_node.store.jobs import JobStore
 from consortia_proto.v1 import exchange_pb2
 from tests.support.consortium import BANKS, PURPOSE, build, spec
-from tests.support.hostile import Bank, Deal, Hostile, content_of, failure_of, hostile
+from tests.support.hostile import Bank, Deal, Hostile, content_of, failure_of, fresh, hostile
 
 FINISHED = Content(config={"outcome": "finished"})
 
@@ -33,11 +32,6 @@ def seat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hostile]:
 @pytest.fixture
 def victim(seat: Hostile) -> Bank:
     return seat.banks["bank-c"]
-
-
-def fresh(institution: str, role: str = "node", name: str = "node") -> PrivateIdentity:
-    """Keys that the coordinator made up under somebody's name."""
-    return PrivateIdentity.generate("lab", institution, role, name)
 
 
 def step_refused(bank: Bank, deal: Deal, step: str, content: Content | None = None, turn: int = 0) -> None:
@@ -71,7 +65,7 @@ class TestSteps:
 
     def test_after_the_job_was_refused_here(self, seat: Hostile, victim: Bank) -> None:
         deal = seat.deal(spec("statistics", columns=["salary_note"]))
-        assert offer_refused(victim, deal).clause == "datasets.columns"
+        assert failure_of(victim.ask("offer", deal.offer(), job=deal.job_id)).clause == "datasets.columns"
         assert "not under way" in failure_of(victim.ask("query.tabulate", job=deal.job_id)).what
 
     @pytest.mark.parametrize("job", ["../data", ".", "/", "..", "job-\x00", "x" * 500, "job-0123456789abcdeg"])

@@ -166,6 +166,11 @@ class Hostile:
         )
 
 
+def fresh(institution: str, role: str = "node", name: str = "node") -> PrivateIdentity:
+    """Keys that the coordinator made up under somebody's name."""
+    return PrivateIdentity.generate("lab", institution, role, name)
+
+
 def content_of(reply: pb.Reply) -> Content:
     """What a node answered; fails the test if it refused."""
     assert reply.WhichOneof("outcome") == "content", reply

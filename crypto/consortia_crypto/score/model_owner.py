@@ -2,7 +2,7 @@
 
 The answer starts from a fresh encryption of the bias, so its randomness is new and no ciphertext that came in goes
 out again. That doesn't hide the model from whoever decrypts: d + 1 exact scores can be solved for the d weights
-and the bias, and the noise of one answer depends on the weights. Features beyond [−1, 1] can't be told under encryption.
+and the bias, and the noise of one answer depends on the weights. Features beyond ±1 can't be told when encrypted.
 """
 
 import math
