@@ -32,7 +32,7 @@ def run(scene: Scene, spec: str) -> tuple[Job, float]:
     story.remark("travelled", f"{size(job.travelled)}: encrypted features and scores, in sealed envelopes")
     story.remark(
         "noted",
-        "scores are all that bank-a gets; as enough of them give a linear model away, the agreement limits their number",
+        "bank-a gets scores and nothing else; enough of them give a linear model away, so the agreement limits them",
     )
     story.remark("proved", f"every score agrees with plain arithmetic; the largest difference is {error:.6f}")
     return job, error

@@ -10,7 +10,7 @@ import pytest
 from consortia_common.documents.jobspec import JobSpec
 from tests.support import evidence
 from tests.support.consortium import BANKS
-from tests.support.processes import COORDINATOR, EVERYBODY, Processes, is_alive
+from tests.support.processes import COORDINATOR, EVERYBODY, Child, Processes
 
 MOMENTS = ("the parties agree", "the features", "round 2", "round 5", "the model is tested", "the parties open")
 """Stages of a training job, early to late."""
@@ -37,7 +37,7 @@ def test_a_job_survives_the_death_of_the_coordinator_and_of_a_node(
     processes: Processes, training: JobSpec, undisturbed: Any
 ) -> None:
     job_id = processes.consortium.submit(training)
-    started: set[int] = set()
+    started: set[Child] = set()
     for moment, victims in {
         "the features": ["bank-a"],
         "round 2": [COORDINATOR],
@@ -49,7 +49,7 @@ def test_a_job_survives_the_death_of_the_coordinator_and_of_a_node(
         processes.start(*victims)
     require_sound(processes, job_id, undisturbed, {"bank-a": 1, "bank-b": 1, COORDINATOR: 2})
     assert started
-    processes.until("no worker outlives its node", lambda: not any(map(is_alive, started)))
+    processes.bury(started)
 
 
 def test_two_jobs_survive_that_everybody_dies_before_they_run(

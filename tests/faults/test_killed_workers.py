@@ -9,7 +9,7 @@ import pytest
 from consortia_common.documents.jobspec import JobSpec
 from tests.support import evidence
 from tests.support.consortium import BANKS, spec
-from tests.support.processes import EVERYBODY, Processes, is_alive
+from tests.support.processes import EVERYBODY, Child, Processes
 
 
 def test_a_worker_ignores_signals_to_stop_and_is_replaced_when_it_dies(
@@ -19,7 +19,7 @@ def test_a_worker_ignores_signals_to_stop_and_is_replaced_when_it_dies(
     processes.reach(job_id, stage="round 1")
     (worker,) = processes.workers("bank-b")
     for number in (signal.SIGTERM, signal.SIGINT):
-        os.kill(worker, number)
+        os.kill(worker.pid, number)
     processes.reach(job_id, stage="round 3")
     assert processes.workers("bank-b") == {worker}
     processes.pause("bank-a")  # so bank-b's worker has nothing to do
@@ -56,11 +56,11 @@ def test_a_worker_that_dies_twice_in_a_step_ends_its_job_and_no_other(
     assert evidence.verdicts(processes.consortium, EVERYBODY) == dict.fromkeys(EVERYBODY, "verified")
 
 
-def _kill(processes: Processes, *workers: int) -> None:
+def _kill(processes: Processes, *workers: Child) -> None:
     assert workers
     for worker in workers:
-        os.kill(worker, signal.SIGKILL)
-    processes.until("the worker is gone", lambda: not any(map(is_alive, workers)))
+        os.kill(worker.pid, signal.SIGKILL)
+    processes.bury(workers)
 
 
 def _ended(processes: Processes, bank: str, job_id: str) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 from consortia_common.documents.jobspec import JobSpec
 from tests.support import evidence
 from tests.support.consortium import BANKS
-from tests.support.processes import COORDINATOR, EVERYBODY, Processes, is_alive
+from tests.support.processes import COORDINATOR, EVERYBODY, Processes
 
 SECONDS = 9.0
 """Within the ten that a container is given before it is killed, on a busy machine too."""
@@ -29,7 +29,7 @@ def test_an_orderly_stop_says_bye_and_neither_ends_nor_waits_for_a_job(
     worker = processes.stick("bank-b", job_id)
     status, seconds = processes.stop("bank-b", with_workers=True)
     assert (status, seconds < SECONDS) == (0, True)
-    assert not is_alive(worker)
+    assert not worker.is_alive()
     status, seconds = processes.stop(COORDINATOR)
     assert (status, seconds < SECONDS) == (0, True)
     first, *others = partings(processes)[before:]

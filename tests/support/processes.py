@@ -8,8 +8,9 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,6 +27,7 @@ COORDINATOR = "coordinator"
 EVERYBODY = (COORDINATOR, *BANKS)
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
+BURY_SECONDS = 20.0
 POLL_SECONDS = 0.02
 
 
@@ -53,7 +55,7 @@ class Processes:
         for name in names:
             self._launch(name, {f"CONSORTIA_{key}": value for key, value in environment.items()})
         for name in names:
-            self.until(f"{name} serves", lambda name=name: self._serves(name))
+            self.until(f"{name} serves", partial(self._serves, name))
 
     def mend(self) -> None:
         """Have everybody running, with plain settings and connected."""
@@ -69,7 +71,7 @@ class Processes:
         """Wait until these nodes are connected."""
         self.until(f"{banks} are connected", lambda: all(self.connected(bank) for bank in banks))
 
-    def kill(self, name: str) -> frozenset[int]:
+    def kill(self, name: str) -> "frozenset[Child]":
         """SIGKILL one process, and only that one; the processes that it had started."""
         process = self._running.pop(name)
         orphans = descendants(process.pid)
@@ -97,19 +99,20 @@ class Processes:
     def wake(self, name: str) -> None:
         os.kill(self.pid(name), signal.SIGCONT)
 
-    def stick(self, name: str, job_id: str) -> int:
-        """Have the node's one worker get stuck in a step of the job; the worker's process id."""
+    def stick(self, name: str, job_id: str) -> "Child":
+        """Have the node's one worker get stuck in a step of the job; the worker."""
         (worker,) = self.workers(name)
-        os.kill(worker, signal.SIGSTOP)
+        os.kill(worker.pid, signal.SIGSTOP)
         self.until(f"{name} is asked for a step", lambda: evidence.unanswered(self.consortium, name, job_id) > 0)
         return worker
 
     def pid(self, name: str) -> int:
         return self._running[name].pid
 
-    def workers(self, name: str) -> frozenset[int]:
+    def workers(self, name: str) -> "frozenset[Child]":
         """The node's worker processes."""
-        return frozenset(pid for pid in descendants(self.pid(name)) if b"spawn_main" in _file(pid, "cmdline"))
+        children = descendants(self.pid(name))
+        return frozenset(child for child in children if b"spawn_main" in _file(child.pid, "cmdline"))
 
     def output(self, name: str) -> str:
         """The end of what the process printed."""
@@ -146,6 +149,19 @@ class Processes:
                 printed = "\n".join(f"--- {name}\n{self.output(name)}" for name in EVERYBODY)
                 raise AssertionError(f"not within {seconds} s: {what}\n{printed}")
             time.sleep(POLL_SECONDS)
+
+    def bury(self, children: "Iterable[Child]") -> None:
+        """Wait until all of these have ended; fail with what they are if they do not."""
+        left = list(children)
+
+        def are_gone() -> bool:
+            left[:] = [child for child in left if child.is_alive()]
+            return not left
+
+        try:
+            self.until("they end by themselves", are_gone, BURY_SECONDS)
+        except AssertionError as error:
+            raise AssertionError(f"{[_file(child.pid, 'cmdline') for child in left]}\n{error}") from None
 
     def _status_when(
         self,
@@ -207,31 +223,45 @@ class Processes:
         return self.consortium.root / "logs" / f"{name}.log"
 
 
-def descendants(pid: int) -> frozenset[int]:
+@dataclass(frozen=True)
+class Child:
+    """A process that another one started; with its time of birth, because process ids are used again."""
+
+    pid: int
+    born: int
+
+    def is_alive(self) -> bool:
+        """Whether it runs: neither gone nor a zombie."""
+        stat = _stat(self.pid)
+        return bool(stat) and int(stat[19]) == self.born and stat[0] != b"Z"
+
+
+def descendants(pid: int) -> frozenset[Child]:
     """The processes that ``pid`` started, and theirs."""
-    children: set[int] = set()
+    pids: set[int] = set()
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
-            children |= {int(child) for child in task.read_text().split()}
+            pids |= {int(child) for child in task.read_text().split()}
         except OSError:  # the thread has just ended
             continue
-    return frozenset(children).union(*(descendants(child) for child in children))
-
-
-def is_alive(pid: int) -> bool:
-    """Whether the process runs: neither gone nor a zombie."""
-    return _file(pid, "stat").rpartition(b")")[2].split()[:1] not in ([], [b"Z"])
+    children = {Child(child, int(stat[19])) for child in pids if (stat := _stat(child))}
+    return frozenset(children).union(*(descendants(child.pid) for child in children))
 
 
 def cpu_seconds(pid: int) -> float:
     """Processor time that the process has used so far, its children's not counted."""
-    fields = _file(pid, "stat").rpartition(b")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    stat = _stat(pid)
+    return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def resident_bytes(pid: int) -> int:
     """Memory that the process occupies."""
     return int(_file(pid, "statm").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _stat(pid: int) -> list[bytes]:
+    """See proc_pid_stat(5), from the third field on; empty if there is no such process."""
+    return _file(pid, "stat").rpartition(b")")[2].split()
 
 
 def _file(pid: int, name: str) -> bytes:

@@ -12,7 +12,7 @@ class Proxy:
     def __init__(self, target: int) -> None:
         self._target = target
         self._writers: list[asyncio.StreamWriter] = []
-        self._relays: set[asyncio.Future[object]] = set()
+        self._relays: set[asyncio.Task[None]] = set()
         self.connections = 0
         self.cut_after: int | None = None
         """Cut once this many bytes have gone either way."""
@@ -45,7 +45,7 @@ class Proxy:
             return
         self._writers += [writer, back]
         for source, sink in ((reader, back), (there, writer)):
-            relay = asyncio.ensure_future(self._relay(source, sink))
+            relay = asyncio.create_task(self._relay(source, sink))
             self._relays.add(relay)
             relay.add_done_callback(self._relays.discard)
 
