@@ -32,7 +32,7 @@ def run(scene: Scene, spec: str) -> tuple[Job, float]:
     story.remark("travelled", f"{size(job.travelled)}: encrypted features and scores, in sealed envelopes")
     story.remark(
         "noted",
-        "bank-a gets scores and nothing else; enough of them give a linear model away, so the agreement limits them",
+        "bank-a gets scores and nothing else; enough of them give a linear model away, so agreements limit them",
     )
     story.remark("proved", f"every score agrees with plain arithmetic; the largest difference is {error:.6f}")
     return job, error
