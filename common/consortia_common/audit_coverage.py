@@ -59,6 +59,8 @@ class Coverage:
 
     def _check_attached(self, entry: Entry) -> None:
         """The document behind a commitment need not be here; if it is, it must be that document."""
+        if b'"payload_commit"' not in entry.raw:
+            return
         commitment = entry.body.get("payload_commit")
         data = self._document(commitment) if commitment else None
         if data is not None and hashlib.sha256(data).hexdigest() != commitment:
@@ -95,6 +97,9 @@ class Coverage:
 
     def _changed(self, entry: Entry) -> None:
         self._consents[entry.body["purpose"]] += _CONSENT_CHANGE.get(entry.body["decision"], 0)
+
+    def _erased(self, entry: Entry) -> None:
+        self._consents.subtract(entry.body["detail"].get("purposes", ()))
 
     def _decided(self, entry: Entry) -> None:
         body = entry.body
@@ -185,6 +190,7 @@ _HANDLERS: Mapping[str, Callable[[Coverage, Entry], None]] = {
     "agreement.terminated": Coverage._ended,
     "consent.imported": Coverage._imported,
     "consent.changed": Coverage._changed,
+    "erasure.done": Coverage._erased,
     "job.decided": Coverage._decided,
     "access.granted": Coverage._granted,
     "access.cohort": Coverage._cohort,

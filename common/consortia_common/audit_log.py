@@ -1,45 +1,75 @@
 """The audit log of a node or the coordinator: one writer, append only, durable before anybody acts on it.
 
-``append`` returns when the entry is in its segment (fdatasync) and the signed head that counts it has replaced the
-old one, so whoever logs first and acts second can't have acted on an entry that a power cut takes away. A write
-that fails leaves the log closed, and nothing that must be logged can go on.
+``append`` returns when the entry is in its segment (fdatasync), so whoever logs first and acts second can't have
+acted on an entry that a power cut takes away. The signed head that counts it stands in the place of the old one by
+then; a power cut may bring an older head back, never a newer one than the entries.
+Callers that come together are written together and share a signature (``audit_commit``). There are three levels:
 
-Trusted for order, durability and the catalogue. It does not protect against its own owner, who can put back an
-older copy of the whole folder; other institutions' logs, and later witnesses, show that.
+    DURABLE         after ``append``
+    CHECKPOINTED    after ``checkpointed(entry)``: a signed, published tree has the entry in it
+    WITNESSED       others have cosigned such a tree; ``on_checkpoint`` is where they learn of it
+
+A write that fails leaves the log closed, and nothing that must be logged can go on. Trusted for order, durability
+and the catalogue, and for never signing two trees that can't both be true. It does not protect against its own
+owner, who can put back an older copy of the whole folder; witnesses and other institutions' logs show that.
 """
 
-import fcntl
 import hashlib
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-from threading import RLock
+from threading import Lock
 from typing import Any, Self
 
 from consortia_common import keyfiles
-from consortia_common.audit_recovery import recover, refuse
+from consortia_common.audit_checkpoints import Publisher
+from consortia_common.audit_commit import GroupCommit
+from consortia_common.audit_disk import Disk, put_file, put_file_durably, sync_folders
+from consortia_common.audit_keys import OVERLAP
+from consortia_common.audit_recovery import hold, prepare, recover, refuse
 from consortia_common.audit_segments import SEGMENT_BYTES, LogFolder, frame, records
+from consortia_common.audit_shards import finish_turn, previous, turn
+from consortia_common.audit_tip import FileTip, TipStore
 from consortia_common.documents.base import utc
 from consortia_common.errors import SettingsError
-from consortia_crypto.audit import events
-from consortia_crypto.audit.entry import SALT_BYTES, Entry, Head
+from consortia_crypto.audit import batch, events
+from consortia_crypto.audit.batch import Body, Place
+from consortia_crypto.audit.checkpoint import SignedCheckpoint
+from consortia_crypto.audit.entry import MAX_BATCH, SALT_BYTES, Entry, Head
 from consortia_crypto.errors import ConsortiaError
 from consortia_crypto.keys import PublicIdentity, Signer
 
 _MAX_REASON = 1000
 _CLOSED = -1
+_LOOK = "look at the disk, and start this process again"
+
+
+@dataclass(frozen=True)
+class Options:
+    """After how many bytes a segment is full; what stands for the file system; what remembers what was signed."""
+
+    segment_bytes: int = SEGMENT_BYTES
+    disk: Disk = field(default_factory=Disk)
+    tip: TipStore | None = None
+    """The file ``tip`` in the log's folder, if none is given."""
 
 
 class AuditLog:
     """An open log. Made by ``open``; every method may be called from any thread."""
 
     def __init__(
-        self, folder: LogFolder, signer: Signer, org: str, clock: Callable[[], datetime], segment_bytes: int
+        self,
+        folder: LogFolder,
+        signer: Signer,
+        org: str,
+        clock: Callable[[], datetime],
+        options: Options,
     ) -> None:
         self._folder = folder
         self._signer = signer
@@ -47,15 +77,23 @@ class AuditLog:
         self._kid = self._identity.fingerprint
         self._org = org
         self._clock = clock
-        self._segment_bytes = segment_bytes
-        self._mutex = RLock()
+        self._segment_bytes = options.segment_bytes
+        self._disk = options.disk
+        self._tip = options.tip or FileTip(folder, self._disk)
+        self._writing = Lock()
+        self._publishing = Lock()
+        self._commit = GroupCommit(self._store, MAX_BATCH)
+        self._listeners: list[Callable[[SignedCheckpoint], None]] = []
         self._file = _CLOSED
-        self._lock = _lock(folder)
+        self._length = 0
+        self._lock = hold(folder)
         try:
-            self._head, cut = recover(folder, signer)
-            self.append("log.opened", software=f"consortia {version('consortia')}", cut_bytes=cut)
+            self._recover()
+        except OSError as error:
+            self._release()
+            refuse(f"it can't be opened: {error.strerror}", "check the disk and the folder", error)
         except BaseException:
-            self.close()
+            self._release()
             raise
 
     @classmethod
@@ -65,15 +103,14 @@ class AuditLog:
         signer: Signer,
         org: str,
         clock: Callable[[], datetime],
-        *,
-        segment_bytes: int = SEGMENT_BYTES,
+        **options: Any,
     ) -> Self:
         """Open the log in ``folder``, made if it is not there, for the institution ``org``.
 
-        Raises LogStorageError if another process has it open, if it is damaged or shorter than its head, or if it
-        is the log of another identity.
+        Raises LogStorageError if another process has it open, if it is damaged or shorter than what it promised, or
+        if it is the log of another identity. For ``options`` see Options.
         """
-        return cls(LogFolder(folder), signer, org, clock, segment_bytes)
+        return cls(LogFolder(folder), signer, org, clock, Options(**options))
 
     def append(self, event: str, /, **fields: Any) -> Entry:
         """Write one event; returns once it can't be lost.
@@ -83,19 +120,18 @@ class AuditLog:
         are left out, and the event's own. Raises AuditError for what the catalogue does not allow, and
         LogStorageError if the entry can't be stored.
         """
-        body = self._body(event, fields)
-        with self._mutex:
-            self._need_open()
-            body["ts"] = utc(self._clock().astimezone(UTC))
-            events.check(body)
-            salt = secrets.token_bytes(SALT_BYTES)
-            entry = Entry.sign(self._head.size, self._head.leaf, salt, body, self._signer, self._kid)
-            try:
-                self._store(entry)
-            except (OSError, SettingsError) as error:
-                self.close()
-                refuse(f"entry {entry.index} can't be stored", "free the disk, and start this process again", error)
-            return entry
+        return self.append_many([(event, fields)])[0]
+
+    def append_many(self, happenings: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Entry]:
+        """Write events, each a name and its fields as in ``append``, next to each other and in order.
+
+        Up to MAX_BATCH of them are durable together or not at all. If one is refused, none is written.
+        """
+        bodies = [self._body(event, fields) for event, fields in happenings]
+        entries: list[Entry] = []
+        for start in range(0, len(bodies), MAX_BATCH):
+            entries += self._write(bodies[start : start + MAX_BATCH])
+        return entries
 
     @contextmanager
     def refusing(self, **fields: Any) -> Iterator[None]:
@@ -110,11 +146,52 @@ class AuditLog:
         """Keep a document beside the log, durably; returns its SHA-256 (hexadecimal), which entries cite."""
         sha256 = hashlib.sha256(data).hexdigest()
         path = self._folder.document(sha256)
-        with self._mutex:
+        with self._writing:
             self._need_open()
             if not path.exists() or path.read_bytes() != data:
                 keyfiles.write_file(path, data)
         return sha256
+
+    def checkpoint(self, timeout: float = -1) -> SignedCheckpoint:
+        """Sign and publish a checkpoint of every entry that there is, anew with the present time if nothing is new.
+
+        Raises LogStorageError if it can't be stored, or if ``timeout`` seconds pass while another one is made.
+        """
+        if not self._publishing.acquire(timeout=timeout):
+            refuse("no checkpoint was made in time", "look at the load of this machine and its disk")
+        try:
+            signed = self._publish()
+        finally:
+            self._publishing.release()
+        for listener in self._listeners:
+            listener(signed)
+        return signed
+
+    def checkpointed(self, entry: Entry, timeout: float = -1) -> SignedCheckpoint:
+        """A published checkpoint that covers ``entry``; one is made if there is none yet.
+
+        What a past year's log holds is covered by its last checkpoint, which this one's first entry names.
+        """
+        signed = self._signed
+        if signed is not None and signed.checkpoint.size > entry.index:
+            return signed
+        return self.checkpoint(timeout)
+
+    def on_checkpoint(self, listener: Callable[[SignedCheckpoint], None]) -> None:
+        """Have ``listener`` called with each checkpoint, in the thread that made it, after it was published."""
+        self._listeners.append(listener)
+
+    def rotate_keys(self, overlap: int = OVERLAP) -> None:
+        """Make a new pair of checkpoint keys; the older signs beside it for ``overlap`` more entries. Logged."""
+        with self._publishing:
+            with self._writing:
+                self._need_open()
+                size = self._place.index
+                with self._closing_if_it_fails("its new checkpoint keys can't be stored"):
+                    self._publisher.keys = self._publisher.keys.with_new_pair(size, self._signer, overlap)
+                    self._publisher.keys.store(self._folder, self._disk)
+            newest = self._publisher.keys.pairs[-1]
+        self.append("log.rekeyed", since=size, ed25519=newest.ed25519.text, mldsa44=_digest(newest.mldsa44.text))
 
     def read(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """The entries from number ``start`` to before ``stop``, or to the last that there is when called."""
@@ -123,7 +200,7 @@ class AuditLog:
 
     @property
     def size(self) -> int:
-        """The number of entries."""
+        """The number of entries, of the present year."""
         return self._head.size
 
     @property
@@ -132,16 +209,31 @@ class AuditLog:
         return self._head
 
     @property
+    def signed(self) -> SignedCheckpoint | None:
+        """The newest checkpoint; None if there is none yet."""
+        return self._signed
+
+    @property
     def identity(self) -> PublicIdentity:
         """Whose log it is."""
         return self._identity
 
+    @property
+    def folder(self) -> LogFolder:
+        """Where it lies."""
+        return self._folder
+
     def close(self) -> None:
-        """Write no more, and let another process write. Does no harm when called twice."""
-        with self._mutex:
-            for descriptor in {self._file, self._lock} - {_CLOSED}:
-                os.close(descriptor)
-            self._file = self._lock = _CLOSED
+        """Sign a last checkpoint, write no more, and let another process write. Does no harm when called twice."""
+        with self._publishing:
+            try:
+                if self._lock != _CLOSED and self._waiting:
+                    self._publish()
+                    with self._closing_if_it_fails("its head can't be stored"):
+                        put_file_durably(self._disk, self._folder.head, self._head.raw, keyfiles.PRIVATE)
+            finally:
+                with self._writing:
+                    self._release()
 
     def __enter__(self) -> Self:
         return self
@@ -149,70 +241,169 @@ class AuditLog:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _body(self, event: str, fields: dict[str, Any]) -> dict[str, Any]:
+    def _recover(self) -> None:
+        """Take up the log where it ended, and say in it that it was opened."""
+        finish_turn(self._folder, self._signer, self._disk)
+        prepare(self._folder, self._signer, self._disk)
+        now = self._clock().astimezone(UTC)
+        cut = self._load(now.year)
+        if now.year > self._year:
+            self._turn(now.year)
+        self._continue()
+        self.append("log.opened", software=f"consortia {version('consortia')}", cut_bytes=cut)
+        if self._signed is None:
+            self.checkpoint()
+
+    def _load(self, year: int) -> int:
+        """Read the log's state from disk; the bytes that were cut off its end."""
+        state = recover(self._folder, self._signer, self._disk, self._tip, year)
+        self._place = state.place
+        self._waiting = state.leaves
+        self._signed = state.checkpoint
+        self._publisher = Publisher(self._folder, self._disk, state.tiles, self._tip, state.keys)
+        self._year = int(state.keys.origin.rpartition("/")[2])
+        self._head = Head.sign(self._place.index, self._place.prev, self._signer, self._kid)
+        return state.cut
+
+    def _body(self, event: str, fields: Mapping[str, Any]) -> Body:
         """The event's body but for its time."""
-        kept = {name: _plain(value) for name, value in fields.items() if value not in ("", None, (), [])}
-        if "reason" in kept:
-            kept["reason"] = _one_line(str(kept["reason"]))
-        body = {name: value for name, value in kept.items() if name in events.COMMON}
-        detail = {name: value for name, value in kept.items() if name not in events.COMMON}
         kind = events.EVENTS.get(event)
-        body |= {"type": event, "org": self._org, "retention_class": kind.retention if kind else ""}
-        return body | ({"detail": detail} if detail else {})
+        body: dict[str, Any] = {
+            "type": event, "org": self._org, "retention_class": kind.retention if kind else "",
+        }  # fmt: skip
+        detail: dict[str, Any] = {}
+        for name, value in fields.items():
+            if value or isinstance(value, int):
+                (body if name in events.COMMON else detail)[name] = list(value) if type(value) is tuple else value
+        if "reason" in body:
+            body["reason"] = _one_line(str(body["reason"]))
+        if detail:
+            body["detail"] = detail
+        return Body.of(body)
 
-    def _store(self, entry: Entry) -> None:
-        """Write the record, then the head that counts it; both are on disk afterwards."""
-        self._need_segment(entry.index)
-        data = frame(entry.raw)
-        if os.write(self._file, data) != len(data):
-            raise OSError("the record was written in part only")
-        os.fdatasync(self._file)
-        head = Head.sign(entry.index + 1, entry.leaf_hash, self._signer, self._kid)
-        keyfiles.write_file(self._folder.head, head.raw)
+    def _write(self, bodies: list[Body]) -> list[Entry]:
+        """Have the bodies written, in the next year's log if that has begun."""
+        while True:
+            try:
+                return self._commit.commit(bodies)
+            except _YearEndedError as ended:
+                with self._publishing, self._writing:
+                    self._need_open()
+                    if ended.year > self._year:
+                        with self._closing_if_it_fails("the new year's log can't be begun"):
+                            self._turn(ended.year)
+
+    def _store(self, bodies: list[Body]) -> list[Entry]:
+        """Write one batch; it is on disk afterwards. Called by one thread at a time."""
+        with self._writing:
+            self._need_open()
+            now = self._clock().astimezone(UTC)
+            if now.year > self._year:
+                raise _YearEndedError(now.year)
+            return self._store_at(now, bodies)
+
+    def _store_at(self, now: datetime, bodies: list[Body]) -> list[Entry]:
+        """Write one batch in this year's log. Called with ``_writing`` held, or at start."""
+        index = self._place.index
+        salts = secrets.token_bytes(SALT_BYTES * len(bodies))
+        signed = batch.sign(bodies, utc(now), self._place, salts, self._signer, self._kid)
+        with self._closing_if_it_fails(f"entry {index} can't be stored"):
+            self._append(b"".join(map(frame, signed.entries)))
+            self._place = Place(index + len(bodies), signed.leaves[-1].hex())
+            head = Head.sign(self._place.index, self._place.prev, self._signer, self._kid)
+            synced = self._signed is None  # until a checkpoint promises more, a power cut must not empty it
+            put_file(self._disk, self._folder.head, head.raw, keyfiles.PRIVATE, sync=synced)
+        self._waiting += signed.leaves
         self._head = head
+        return [Entry(number, raw) for number, raw in enumerate(signed.entries, index)]
 
-    def _need_segment(self, index: int) -> None:
-        """Have the segment open to which entry ``index`` goes: the last one, or a new one if that is full."""
+    def _append(self, data: bytes) -> None:
+        """Write records to the last segment, or to a new one if that is full, and sync it."""
         if self._file == _CLOSED:
-            self._file = _open_segment(self._folder, max(self._folder.firsts(), default=index))
-        if os.fstat(self._file).st_size >= self._segment_bytes:
+            self._open_segment(max(self._folder.firsts(), default=self._place.index))
+        if self._length >= self._segment_bytes:
             full, self._file = self._file, _CLOSED
-            os.close(full)
-            self._file = _open_segment(self._folder, index)
+            self._disk.close(full)
+            self._open_segment(self._place.index)
+        self._disk.write(self._file, data)
+        self._disk.sync_data(self._file)
+        self._length += len(data)
+
+    def _open_segment(self, first: int) -> None:
+        """Open the segment that begins with entry ``first``; a new one's name is on disk afterwards."""
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        self._file = self._disk.open(self._folder.segment(first), flags, keyfiles.PRIVATE)
+        self._length = os.fstat(self._file).st_size
+        sync_folders(self._disk, {self._folder.segments})
+
+    def _publish(self) -> SignedCheckpoint:
+        """Publish a checkpoint of all that is stored. Called with ``_publishing`` held."""
+        with self._writing:
+            self._need_open()
+            leaves, self._waiting = self._waiting, []
+        try:
+            self._signed = self._publisher.publish(leaves, self._clock)
+        except BaseException as error:
+            with self._writing:
+                self._release()
+            if isinstance(error, OSError | SettingsError):
+                refuse("its checkpoint can't be stored", _LOOK, error)
+            raise
+        return self._signed
+
+    def _turn(self, year: int) -> None:
+        """End this log with a checkpoint and begin that of ``year``. Called with both locks held, or at start."""
+        leaves, self._waiting = self._waiting, []
+        self._publisher.publish(leaves, self._clock)
+        put_file_durably(self._disk, self._folder.head, self._head.raw, keyfiles.PRIVATE)
+        if self._file != _CLOSED:
+            file, self._file = self._file, _CLOSED
+            self._disk.close(file)
+        turn(self._folder, self._signer, self._disk, self._year, year)
+        self._load(year)
+        self._continue()
+
+    def _continue(self) -> None:
+        """Have an empty log name the last checkpoint of the year before, if there was one."""
+        before = previous(self._folder) if self.size == 0 else None
+        if before is not None:
+            fields = {"previous": before.origin, "size": before.size, "root": before.root.hex()}
+            self._store_at(self._clock().astimezone(UTC), [self._body("log.continued", fields)])
+
+    @contextmanager
+    def _closing_if_it_fails(self, why: str) -> Iterator[None]:
+        """Close the log if what is inside fails, since nobody can know then what is on disk."""
+        try:
+            yield
+        except BaseException as error:
+            self._release()
+            if isinstance(error, OSError | SettingsError):
+                refuse(why, "free the disk, and start this process again", error)
+            raise
+
+    def _release(self) -> None:
+        for descriptor in {self._file, self._lock} - {_CLOSED}:
+            os.close(descriptor)
+        self._file = self._lock = _CLOSED
 
     def _need_open(self) -> None:
         if self._lock == _CLOSED:
-            refuse("it is closed, or an earlier write failed", "look at the disk, and start this process again")
+            refuse("it is closed, or an earlier write failed", _LOOK)
+
+
+class _YearEndedError(Exception):
+    """The batch belongs into the log of another year."""
+
+    def __init__(self, year: int) -> None:
+        super().__init__(year)
+        self.year = year
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _one_line(text: str) -> str:
     """A reason, which may be a stranger's words, in a form that an entry can hold."""
     line = " ".join(text.split())[:_MAX_REASON]
     return "".join(letter if letter.isprintable() else "?" for letter in line)
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _lock(folder: LogFolder) -> int:
-    """Hold the folder for this process alone, until the descriptor is closed."""
-    keyfiles.make_folder(folder.path)
-    descriptor = os.open(folder.path / "lock", os.O_RDWR | os.O_CREAT, keyfiles.PRIVATE)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        refuse("another process is writing to it", "stop that process first", error)
-    return descriptor
-
-
-def _open_segment(folder: LogFolder, first: int) -> int:
-    """The segment that begins with entry ``first``, for appending; a new one's name is on disk afterwards."""
-    descriptor = os.open(folder.segment(first), os.O_WRONLY | os.O_APPEND | os.O_CREAT, keyfiles.PRIVATE)
-    parent = os.open(folder.segments, os.O_RDONLY)
-    try:
-        os.fsync(parent)
-    finally:
-        os.close(parent)
-    return descriptor

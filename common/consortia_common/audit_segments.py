@@ -4,6 +4,13 @@
     head                       signed: how many entries there are, and the last one's leaf hash
     segments/000000000000.log  records, one after the other; the name is the number of the first entry in it
     documents/<sha256>.json    attached documents, such as agreements
+    log.keys                   the seeds of the keys that sign checkpoints
+    vkeys.json                 their public halves, endorsed by the owner's identity
+    checkpoint                 the newest signed checkpoint
+    tip                        size and root of the newest checkpoint that was ever begun to be signed
+    tile/…                     the tree and the entries, after C2SP tlog-tiles
+    cosigned/, evidence/       checkpoints with witnesses' signatures; contradicting ones
+    years/<year>/              the log of an earlier year, laid out in the same way
 
     record = length u32le ‖ CRC-32 (zlib's) of the entry u32le ‖ entry
 
@@ -11,10 +18,11 @@ The framing finds accidents; tampering is found by the chain and the signatures 
 record is in memory at a time, and nothing that the files hold raises anything but RecordError.
 """
 
+import os
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -26,6 +34,12 @@ SEGMENT_BYTES = 64 << 20
 """A new segment is begun when the last one has reached this size."""
 _FRAME = struct.Struct("<II")
 MAX_RECORD_BYTES = _FRAME.size + MAX_ENTRY_BYTES
+_Found = tuple[int, int, bytes]
+_BUFFER_BYTES = 1 << 18
+_END = re.compile(
+    rb'"\},"i":([0-9]{1,16}),"prev":"[0-9a-f]{64}","salt":"[0-9a-f]{32}","sig":\{[^{}]*\},"v":1\}\Z', re.DOTALL
+)
+_END_BYTES = 1024
 _NAME = re.compile(r"(\d{12})\.log", re.ASCII)
 
 
@@ -71,6 +85,36 @@ class LogFolder:
         """The folder of segments."""
         return self.path / "segments"
 
+    @property
+    def keys(self) -> Path:
+        """The seeds of the checkpoint keys."""
+        return self.path / "log.keys"
+
+    @property
+    def vkeys(self) -> Path:
+        """The public halves of all checkpoint keys that there ever were."""
+        return self.path / "vkeys.json"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The newest signed checkpoint."""
+        return self.path / "checkpoint"
+
+    @property
+    def tip(self) -> Path:
+        """What was last begun to be signed."""
+        return self.path / "tip"
+
+    @property
+    def years(self) -> Path:
+        """The folder of earlier years' logs."""
+        return self.path / "years"
+
+    def shards(self) -> list["LogFolder"]:
+        """The logs of all years, the present one last."""
+        earlier = sorted(self.years.iterdir()) if self.years.is_dir() else []
+        return [*(LogFolder(path) for path in earlier if path.name.isdecimal()), self]
+
     def document(self, sha256: str) -> Path:
         """Where the document with that hash lies."""
         return self.documents / f"{sha256}.json"
@@ -92,37 +136,82 @@ def frame(entry: bytes) -> bytes:
     return _FRAME.pack(len(entry), zlib.crc32(entry)) + entry
 
 
+@dataclass(frozen=True)
+class Position:
+    """Where a record begins: the number of its entry, the segment that it is in, and the bytes before it there."""
+
+    index: int = 0
+    first: int = 0
+    offset: int = 0
+
+
 def records(folder: LogFolder, start: int = 0) -> Iterator[bytes]:
     """The entries from number ``start`` on. Raises RecordError at the first that can't be read."""
+    return (entry for _, _, entry in walk(folder, start))
+
+
+def walk(folder: LogFolder, start: int = 0, known: Position | None = None) -> Iterator[tuple[int, int, bytes]]:
+    """The entries from number ``start`` on, each with its segment's first number and its record's offset there.
+
+    ``known`` is a place not after ``start`` from which to look for it. Raises RecordError.
+    """
     firsts = folder.firsts()
     begun = max((first for first in firsts if first <= start), default=0)
+    at = known if known is not None and known.first == begun else Position(begun, begun)
     index = begun
     for first in [first for first in firsts if first >= begun]:
         path = folder.segment(first)
         if first != index:
             raise RecordError(index, f"the segment begins with entry {first}", path, 0, tail=False)
-        for entry in _segment(path, first, last=first == firsts[-1]):
-            if index >= start:
-                yield entry
-            index += 1
+        place = at if first == at.first else Position(first, first)
+        index = yield from _segment(path, place, start, last=first == firsts[-1])
 
 
-def _segment(path: Path, first: int, *, last: bool) -> Iterator[bytes]:
-    """The entries of one segment; ``last``: none follows it."""
-    index, offset = first, 0
+def last_index(path: Path) -> int | None:
+    """The number of the last entry in a segment, from its last bytes alone; None if they are not an entry's."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _END_BYTES))
+        match = _END.search(file.read())
+    return int(match[1]) if match else None
+
+
+def _segment(path: Path, place: Position, start: int, *, last: bool) -> Generator[_Found, None, int]:
+    """The records from ``place`` on, but for those before entry ``start``, as ``walk`` gives them.
+
+    ``last``: no segment follows. Returns the number of the entry that comes after this one.
+    """
+    index, offset = place.index, place.offset
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
+        with path.open("rb", buffering=_BUFFER_BYTES) as file:
+            file.seek(offset)
             while header := file.read(_FRAME.size):
-                entry, why = _record(header, file)
-                if why:
-                    tail = last and _is_tail(header, offset, size, file)
-                    raise RecordError(index, why, path, offset, tail=tail)
-                yield entry
+                if index >= start or not _skip(header, file):
+                    entry, why = _record(header, file)
+                    if why:
+                        tail = last and _is_tail(header, offset, path.stat().st_size, file)
+                        raise RecordError(index, why, path, offset, tail=tail)
+                    yield place.first, offset, entry
                 index += 1
-                offset += len(header) + len(entry)
+                offset += _FRAME.size + _FRAME.unpack(header)[0]
     except OSError as error:
         raise RecordError(index, error.strerror or "it can't be read", path, offset, tail=False) from error
+    return index
+
+
+def _skip(header: bytes, file: BinaryIO) -> bool:
+    """Pass over a record; False, and nothing done, if it has to be looked at."""
+    if len(header) < _FRAME.size:
+        return False
+    length, _ = _FRAME.unpack(header)
+    if not 0 < length <= MAX_ENTRY_BYTES:
+        return False
+    file.seek(length - 1, os.SEEK_CUR)
+    return len(file.read(1)) == 1 or _back(file, length - 1)
+
+
+def _back(file: BinaryIO, distance: int) -> bool:
+    file.seek(-distance, os.SEEK_CUR)
+    return False
 
 
 def _record(header: bytes, file: BinaryIO) -> tuple[bytes, str]:

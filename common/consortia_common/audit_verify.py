@@ -1,86 +1,43 @@
-"""Verifying a log folder, live or exported: the chain, the signatures, and that every access was allowed.
+"""Verifying a log folder, live or exported: chain, signatures, tree, checkpoints; was every access allowed?
 
 Needs nothing but the folder and, from elsewhere, the fingerprint that its owner should have; without one, the key
-is taken from the folder, which shows only that the log was not altered by somebody without that key. Streams: a log
-may be larger than memory. Whatever the folder holds ends in a Report.
+is taken from the folder, which shows only that the log was not altered by somebody without that key. Earlier years
+are verified too, each as a log of its own that the next one names. Streams: a log may be larger than memory.
+Whatever the folder holds ends in a Report.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from consortia_common import keyfiles
 from consortia_common.audit_coverage import Coverage
+from consortia_common.audit_report import EXIT_CODES, GRAVITY, Report
 from consortia_common.audit_segments import LogFolder, RecordError, records
+from consortia_common.audit_tree_check import TreeCheck
 from consortia_common.errors import CommonError
-from consortia_crypto.audit.entry import Head
+from consortia_crypto.audit.checkpoint import Checkpoint
+from consortia_crypto.audit.entry import Entry, Head
+from consortia_crypto.audit.policy import Policy
 from consortia_crypto.audit.verify import ChainReader, Finding, TamperedLogError, Verdict
 from consortia_crypto.errors import CryptoError
 from consortia_crypto.keys import PublicIdentity
 
-_GRAVITY = (Verdict.TAMPERED, Verdict.UNCOVERED, Verdict.UNVERIFIABLE)
-EXIT_CODES = {Verdict.VERIFIED: 0, Verdict.UNCOVERED: 1, Verdict.TAMPERED: 1, Verdict.UNVERIFIABLE: 2}
+__all__ = ["EXIT_CODES", "Report", "Visitor", "attached", "find_log", "verify_folder"]
+
+Visitor = Callable[[PublicIdentity, Entry], None]
+_CONTINUED = "log.continued"
 
 
-@dataclass(frozen=True)
-class Report:
-    """What verification found. ``findings`` begins with the gravest; it is empty if all is well."""
+def verify_folder(
+    path: Path, expected_fingerprint: str | None = None, *, policy: Policy | None = None, see: Visitor | None = None
+) -> Report:
+    """Verify the log in ``path`` (a log folder, or the folder of a node or coordinator that has one).
 
-    path: Path
-    verdict: Verdict
-    findings: tuple[Finding, ...]
-    institution: str = ""
-    fingerprint: str = ""
-    key_confirmed: bool = False
-    """Whether the fingerprint was given by whoever asked, instead of taken from the folder."""
-    entries: int = 0
-    """Intact entries, from the first on."""
-    last_time: str = ""
-    accesses_covered: int = 0
-    accesses_uncovered: int = 0
-    rows_used: int = 0
-    rows_left_out: int = 0
-
-    @property
-    def entry(self) -> int | None:
-        """The entry to which the verdict points."""
-        return self.findings[0].entry if self.findings else None
-
-    @property
-    def cause(self) -> str:
-        """Why the log is not verified, in words."""
-        return self.findings[0].cause if self.findings else ""
-
-    @property
-    def summary(self) -> str:
-        """One line: "verified", or "tampered at entry 7: …"."""
-        if not self.findings:
-            return str(self.verdict)
-        where = f" at entry {self.entry}" if self.entry is not None else ""
-        return f"{self.verdict}{where}: {self.cause}"
-
-    def document(self) -> dict[str, Any]:
-        """The report as plain values, for JSON."""
-        plain = {name: getattr(self, name) for name in _PLAIN}
-        first = _finding_document(self.findings[0]) if self.findings else dict.fromkeys(_FINDING_FIELDS)
-        return {
-            **plain,
-            "path": str(self.path),
-            "verdict": str(self.verdict),
-            **{name: value for name, value in first.items() if name != "verdict"},
-            "findings": [_finding_document(item) for item in self.findings],
-        }
-
-
-_PLAIN = (
-    "institution", "fingerprint", "key_confirmed", "entries", "last_time",
-    "accesses_covered", "accesses_uncovered", "rows_used", "rows_left_out",
-)  # fmt: skip
-_FINDING_FIELDS = ("verdict", "entry", "cause", "time", "after")
-
-
-def verify_folder(path: Path, expected_fingerprint: str | None = None) -> Report:
-    """Verify the log in ``path`` (a log folder, or the folder of a node or coordinator that has one)."""
+    With a ``policy``, a checkpoint must also be signed and cosigned as it asks. ``see`` is called with the owner
+    and each entry as it is proved, so that a question about a log is answered while it is verified; what it was
+    given counts only as far as the report says.
+    """
     folder = find_log(path)
     try:
         identity = keyfiles.load_public_identity(folder.identity)
@@ -88,9 +45,14 @@ def verify_folder(path: Path, expected_fingerprint: str | None = None) -> Report
         return _unverifiable(path, "there is no log here, or its identity.json can't be read")
     if expected_fingerprint not in (None, identity.fingerprint):
         return _unverifiable(path, f"it is the log of another identity, {identity.fingerprint}")
-    reader, coverage, breach = _follow(folder, identity)
-    doubts = [reader.doubt] if reader.doubt else []
-    findings = sorted([*breach, *coverage.findings, *doubts], key=lambda item: _GRAVITY.index(item.verdict))
+    coverage = Coverage(identity.institution, lambda sha256: attached(folder, sha256))
+    *earlier, present = folder.shards()
+    years = [_Year(shard, identity, coverage, None, see) for shard in earlier]
+    years.append(_Year(present, identity, coverage, policy, see))
+    findings = _read_years(years)
+    findings += coverage.findings
+    findings.sort(key=lambda item: GRAVITY.index(item.verdict))
+    last = years[-1]
     return Report(
         path,
         findings[0].verdict if findings else Verdict.VERIFIED,
@@ -98,12 +60,14 @@ def verify_folder(path: Path, expected_fingerprint: str | None = None) -> Report
         identity.institution,
         identity.fingerprint,
         expected_fingerprint is not None,
-        reader.size,
-        reader.time,
+        sum(year.size for year in years),
+        last.time,
         coverage.covered,
         coverage.uncovered,
         coverage.rows_used,
         coverage.rows_left_out,
+        last.tree.signed.checkpoint.size if last.tree.signed else None,
+        last.tree.signed_time,
     )
 
 
@@ -112,17 +76,79 @@ def find_log(path: Path) -> LogFolder:
     return LogFolder(path / "log" if (path / "log" / "identity.json").is_file() else path)
 
 
-def _follow(folder: LogFolder, identity: PublicIdentity) -> tuple[ChainReader, Coverage, list[Finding]]:
-    """Read the whole log. The head is read first, so that a log that is being written to is not found short."""
-    head, breach = _read_head(folder, identity)
-    reader = ChainReader(identity, head)
-    coverage = Coverage(identity.institution, lambda sha256: _document(folder, sha256))
+def attached(folder: LogFolder, sha256: str) -> bytes | None:
+    """An attached document; None if there is none. What can't be read is not the document either."""
+    path = folder.document(sha256)
+    if not path.is_file():
+        return None
     try:
-        _read_entries(folder, reader, coverage, head)
-        reader.finish()
-    except TamperedLogError as error:
-        breach.insert(0, error.finding)
-    return reader, coverage, breach
+        return keyfiles.read_file(path)
+    except CommonError:
+        return b""
+
+
+@dataclass
+class _Year:
+    """The log of one year, on its own."""
+
+    folder: LogFolder
+    identity: PublicIdentity
+    coverage: Coverage
+    policy: Policy | None
+    see: Visitor | None
+    first: Entry | None = None
+    size: int = 0
+    time: str = ""
+    tree: TreeCheck = field(init=False)
+
+    def read(self) -> list[Finding]:
+        """Read it all. Checkpoint and head are read first, so that a log being written to is not found short."""
+        self.tree = TreeCheck(self.folder, self.identity, self.policy)
+        head, found = _read_head(self.folder, self.identity)
+        reader = ChainReader(self.identity, head)
+        try:
+            for entry in _entries(self.folder, reader, head, self.tree):
+                self.first = self.first or entry
+                self.coverage.see(entry)
+                if self.see is not None:
+                    self.see(self.identity, entry)
+            reader.finish()
+            self.tree.finish()
+        except TamperedLogError as error:
+            found.insert(0, error.finding)
+        self.size, self.time = reader.size, reader.time
+        return [*found, *self.tree.findings, *([reader.doubt] if reader.doubt else [])]
+
+    def follows(self, before: Checkpoint | None) -> Finding | None:
+        """What is wrong with its being the year after the one that ended with ``before``, if anything."""
+        says = self.first.body.get("detail", {}) if self.first and self.first.type == _CONTINUED else None
+        if before is None and says is None:
+            return None
+        if says is None or before is None:
+            cause = (
+                "it does not name the year before it" if before else "the year before, which it names, is missing"
+            )
+            return Finding(Verdict.UNVERIFIABLE, 0, cause)
+        if (says["previous"], says["size"], says["root"]) == (before.origin, before.size, before.root.hex()):
+            return None
+        return Finding(
+            Verdict.TAMPERED, 0, "it names another end of the year before it", self.first.time if self.first else ""
+        )
+
+
+def _read_years(years: list[_Year]) -> list[Finding]:
+    """What is wrong with the years, each after the other; causes of earlier ones name the year."""
+    findings: list[Finding] = []
+    before: Checkpoint | None = None
+    for year in years:
+        found = year.read()
+        link = year.follows(before)
+        if link is not None and not found:
+            found = [link]
+        name = year.folder.path.name if year is not years[-1] else ""
+        findings += [replace(item, cause=f"{name}: {item.cause}") if name else item for item in found]
+        before = year.tree.signed.checkpoint if year.tree.signed else None
+    return findings
 
 
 def _read_head(folder: LogFolder, identity: PublicIdentity) -> tuple[Head | None, list[Finding]]:
@@ -134,32 +160,17 @@ def _read_head(folder: LogFolder, identity: PublicIdentity) -> tuple[Head | None
         return None, [Finding(Verdict.TAMPERED, None, f"its signed head was altered ({error.what})")]
 
 
-def _read_entries(folder: LogFolder, reader: ChainReader, coverage: Coverage, head: Head | None) -> None:
+def _entries(folder: LogFolder, reader: ChainReader, head: Head | None, tree: TreeCheck) -> Iterator[Entry]:
+    """The entries that the reader finds good. Raises TamperedLogError."""
     try:
         for raw in records(folder):
-            entry = reader.follow(raw)
-            if entry is not None:
-                coverage.see(entry)
+            yield from reader.follow(raw)
+            tree.see(raw)
     except RecordError as error:
         half_written = error.tail and (head is None or error.index >= head.size)
         if not half_written:
             reader.refuse(error.why, error.index)
 
 
-def _document(folder: LogFolder, sha256: str) -> bytes | None:
-    """An attached document; None if there is none. What can't be read is not the document either."""
-    path = folder.document(sha256)
-    if not path.is_file():
-        return None
-    try:
-        return keyfiles.read_file(path)
-    except CommonError:
-        return b""
-
-
 def _unverifiable(path: Path, cause: str) -> Report:
     return Report(path, Verdict.UNVERIFIABLE, (Finding(Verdict.UNVERIFIABLE, None, cause),))
-
-
-def _finding_document(finding: Finding) -> dict[str, Any]:
-    return {name: getattr(finding, name) for name in _FINDING_FIELDS}

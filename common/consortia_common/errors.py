@@ -31,6 +31,10 @@ class LogStorageError(CommonError):
     """The audit log can't be read or written; nothing may go on without it."""
 
 
+class TimestampError(CommonError):
+    """A timestamp that an authority did not give, or that does not hold."""
+
+
 class CertificateError(CommonError):
     """A certificate, request or key of the network's authority that does not hold."""
 

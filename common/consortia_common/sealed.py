@@ -1,5 +1,7 @@
 """PURE: how sealed sums ride in Content, and which policy a spec implies; both sides derive it, none sends it."""
 
+import hashlib
+
 import numpy as np
 
 from consortia_common.content import Content
@@ -36,6 +38,16 @@ def to_content(sealed: Sealed) -> Content:
 def holds_sealed(content: Content) -> bool:
     """Whether there is a sealed vector in ``content``."""
     return f"{_PREFIX}0" in content.arrays
+
+
+def digest(content: Content) -> str:
+    """SHA-256 of the sealed blocks in ``content``, each behind its length: what every log calls this vector."""
+    hasher = hashlib.sha256()
+    for name, array in content.arrays.items():
+        if name.startswith(_PREFIX):
+            hasher.update(array.nbytes.to_bytes(8, "big"))
+            hasher.update(array.tobytes())
+    return hasher.hexdigest()
 
 
 def from_content(content: Content, sender: str) -> Sealed:

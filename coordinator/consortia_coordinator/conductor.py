@@ -4,6 +4,7 @@ A job is offered to its parties, conducted by its kind, and closed; whatever goe
 stage and the cause on record, and leaves the other jobs alone.
 """
 
+import hashlib
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -121,6 +122,11 @@ class Conductor:
             )
             for party, content in closing.items()
         ]
+        for receipt in receipts:
+            digest = hashlib.sha256(receipt.document).hexdigest()
+            run.log_once(
+                f"receipt/{receipt.institution}", "job.receipt", institution=receipt.institution, digest=digest
+            )
         sealed_by, envelope = run.result
         result = network_pb2.JobResult(job_id=run.job_id, envelope=envelope, sealed_by=sealed_by, receipts=receipts)
         self._tools.log.append("job.finished", job=run.job_id, kind=run.spec.kind)

@@ -4,11 +4,12 @@ Everything here can happen twice: a restarted coordinator runs the job's kind ag
 are found in the mailbox by their ids, sums in the memos, and nothing is sent, added or logged a second time.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import cast
+from typing import Any, cast
 
 from consortia_common import sealed
 from consortia_common.audit_log import AuditLog
@@ -24,6 +25,10 @@ from consortia_coordinator.store.jobs import JobStore
 from consortia_crypto.errors import CryptoError
 from consortia_crypto.sum.coordinator import LatticeCoordinator
 from consortia_proto.v1 import exchange_pb2
+
+_LETTER = "envelope."
+"""Prefix of the names under which an answer carries letters, one for each recipient."""
+_ANALYST = "analyst"
 
 
 class PartiesRefusedError(CoordinatorError):
@@ -96,6 +101,12 @@ class JobRun:
             raise PartiesRefusedError(failures)
         return {task_id: Content.from_proto(reply.content, party_of(task_id)) for task_id, reply in replies.items()}
 
+    def log_once(self, memo: str, event: str, **fields: Any) -> None:
+        """Log what this job met at the point ``memo``, unless a run before a restart has logged it."""
+        if self._tools.store.memo(self.job_id, memo) is None:
+            self._tools.log.append(event, job=self.job_id, **fields)
+            self._tools.store.keep(self.job_id, memo, b"logged")
+
     def offer(self, offer: Content) -> None:
         """Ask every party's gate; waits for each, so that a refused job shows every refusal."""
         ids = [self.post(institution, "offer", 0, offer) for institution in self.spec.parties]
@@ -105,13 +116,17 @@ class JobRun:
                 self.collect([task_id], self._tools.offer_timeout)
             except PartiesRefusedError as error:
                 failures |= error.failures
+            self._log_decision(party_of(task_id), failures.get(party_of(task_id)))
         if failures:
             raise PartiesRefusedError(failures)
 
     def ask(self, step: str, requests: Mapping[str, Content], turn: int = 0) -> dict[str, Content]:
         """See Job."""
         ids = [self.post(institution, step, turn, content) for institution, content in requests.items()]
-        return {party_of(task_id): content for task_id, content in self.collect(ids).items()}
+        answers = {party_of(task_id): content for task_id, content in self.collect(ids).items()}
+        for institution, content in answers.items():
+            self._log_letters(institution, step, turn, content)
+        return answers
 
     def ask_all(self, step: str, request: Content, turn: int = 0) -> dict[str, Content]:
         """See Job."""
@@ -133,13 +148,16 @@ class JobRun:
         memo = f"sum/{name}/{turn}"
         kept = self._tools.store.memo(self.job_id, memo)
         if kept is None:
-            kept = self._add(name, uploads, turn).to_bytes()
+            total = self._add(name, uploads, turn)
+            kept = total.to_bytes()
             self._tools.log.append(
                 "sum.added",
                 job=self.job_id,
                 round=turn,
                 step=name,
                 institutions=self.spec.parties,
+                parts=[sealed.digest(uploads[party]) for party in self.spec.parties],
+                digest=sealed.digest(total),
                 bytes=len(kept),
             )
             self._tools.store.keep(self.job_id, memo, kept)
@@ -170,6 +188,36 @@ class JobRun:
     def grid(self) -> ExchangeGrid:
         """The exchange as Flower sees it."""
         return ExchangeGrid(self.spec.parties, self.post, self.collect)
+
+    def _log_decision(self, institution: str, failure: exchange_pb2.Failure | None) -> None:
+        """What a party's gate said; a party that did not answer, or could not, has decided nothing."""
+        if failure is None or failure.code == "refused":
+            self.log_once(
+                f"decided/{institution}",
+                "job.decided",
+                institution=institution,
+                agreement=self.spec.agreement,
+                decision="refuse" if failure else "accept",
+                reason=failure.what if failure else "",
+                policy_hash=self.spec.hash(),
+                kind=self.spec.kind,
+            )
+
+    def _log_letters(self, sender: str, step: str, turn: int, content: Content) -> None:
+        """The letters that a party's answer carries, which go on to their recipients as they came."""
+        for name, envelope in content.config.items():
+            recipient = name.removeprefix(_LETTER)
+            if recipient != name and isinstance(envelope, bytes):
+                is_result = recipient == _ANALYST
+                self.log_once(
+                    f"letter/{step}/{turn}/{sender}/{recipient}",
+                    "envelope.relayed",
+                    step="result" if is_result else step,
+                    sender=sender,
+                    recipient=recipient,
+                    digest=hashlib.sha256(envelope).hexdigest(),
+                    bytes=len(envelope),
+                )
 
     def _add(self, name: str, uploads: Mapping[str, Content], turn: int) -> Content:
         adder = self._adder(name, turn)

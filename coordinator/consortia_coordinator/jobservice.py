@@ -1,6 +1,7 @@
 """What analysts and regulators ask about jobs: submit, look, watch, fetch the sealed result."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -93,7 +94,9 @@ class JobService(network_pb2_grpc.JobsServicer):
                 blame="nobody, if it is still running",
                 remedy="`consortia job show` says where it stands and why",
             )
-        return pb.JobResult.FromString(job.result)
+        result = pb.JobResult.FromString(job.result)
+        await asyncio.to_thread(self._log_fetched, result, identity)
+        return result
 
     def _submit(self, request: pb.Submission, analyst: PublicIdentity) -> str:
         submission = self._checked(request, analyst)
@@ -107,6 +110,7 @@ class JobService(network_pb2_grpc.JobsServicer):
             institution=analyst.institution,
             fingerprint=analyst.fingerprint,
             parties=spec.parties,
+            payload_commit=self._log.attach(request.document),
         )
         is_new = self._store.add(
             job_id=submission.job_id,
@@ -143,6 +147,15 @@ class JobService(network_pb2_grpc.JobsServicer):
                 blame="the job spec, or an institution that has not enrolled yet",
                 remedy="correct the parties, or submit the job again once every one of them has a node",
             )
+
+    def _log_fetched(self, result: pb.JobResult, analyst: PublicIdentity) -> None:
+        self._log.append(
+            "result.fetched",
+            job=result.job_id,
+            fingerprint=analyst.fingerprint,
+            institution=analyst.institution,
+            digest=hashlib.sha256(result.envelope).hexdigest(),
+        )
 
     def _status(self, job: StoredJob) -> pb.JobStatus:
         return job.status(self._mailbox.traffic(job.job_id))

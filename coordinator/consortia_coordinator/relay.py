@@ -76,10 +76,13 @@ class StatementService(network_pb2_grpc.StatementsServicer):
     def _publish(self, statement: network_pb2.Statement, author: PublicIdentity) -> str:
         with self._log.refusing(peer=author.institution, step="statement.publish"):
             agreement = _checked(statement, author)
-        event = {"agreement": agreement.reference, "institution": author.institution}
-        if statement.type == "agreement.signed":
-            event["fingerprint"] = author.fingerprint
-        self._log.append(statement.type, **event)
+        self._log.append(
+            statement.type,
+            agreement=agreement.reference,
+            payload_commit=self._log.attach(statement.document),
+            institution=author.institution,
+            fingerprint=author.fingerprint,
+        )
         stored = self._store.add(statement, self._now_ms())
         for institution in self._members.nodes():
             self.catch_up(institution)

@@ -18,6 +18,7 @@ import grpc.aio
 from prometheus_client import start_http_server
 
 from consortia_common import keyfiles, logs, tls
+from consortia_common.audit_heartbeat import Heartbeat
 from consortia_common.audit_log import AuditLog
 from consortia_coordinator import network
 from consortia_coordinator.auditservice import AuditService
@@ -86,12 +87,13 @@ async def serving(
         mailbox = Mailbox(engine, limit=settings.max_message_mib << 20)
         members = Members(settings.network, MembersStore(engine), clock, log)
         parts = _Parts(settings, log, engine, mailbox, members)
-        async with _server(parts, identity.public, interceptors) as running:
-            try:
-                yield running
-            finally:
-                mailbox.close()
-                running.exchange.close()
+        with Heartbeat(log, failed=partial(logs.failure, "audit.silent")):
+            async with _server(parts, identity.public, interceptors) as running:
+                try:
+                    yield running
+                finally:
+                    mailbox.close()
+                    running.exchange.close()
         await asyncio.to_thread(running.conductor.stop, STOP_SECONDS)
         engine.dispose()
     finally:

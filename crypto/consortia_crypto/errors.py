@@ -50,9 +50,29 @@ class SumError(CryptoError):
     """A sealed sum that was asked for or answered against its policy."""
 
 
+class SubjectKeyError(CryptoError):
+    """Something kept under a customer's key that does not open, because that key is gone or another."""
+
+
 class AuditError(CryptoError):
     """A log entry that is malformed, or an event that is not in the catalogue."""
 
 
 class NewerFormatError(AuditError):
     """A log entry in a format that this version does not know."""
+
+
+class NoteError(AuditError):
+    """A signed note, checkpoint or key in text form that is malformed."""
+
+
+class NoteSignatureError(NoteError):
+    """A signed note that nobody known signed, or with a signature that does not verify."""
+
+
+class TileError(AuditError):
+    """A tile or entry bundle that is malformed, or that a tree of the given size does not have."""
+
+
+class PolicyError(AuditError):
+    """A witness policy that is malformed or contradicts itself."""

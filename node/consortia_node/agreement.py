@@ -7,6 +7,7 @@ names for it. The coordinator only carries agreements and signatures; it can nei
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from consortia_common.documents import agreement as documents
 from consortia_common.documents.agreement import Agreement
 from consortia_crypto.errors import SignatureRefusedError
 from consortia_crypto.keys import PublicIdentity
@@ -15,14 +16,9 @@ from consortia_node.states import StateTable
 
 SIGNATURE_DOMAIN = "agreement.signed"
 
-PROPOSED, ACTIVE, SUSPENDED, SUPERSEDED, EXPIRED, TERMINATED = STATES = (
-    "proposed",
-    "active",
-    "suspended",
-    "superseded",
-    "expired",
-    "terminated",
-)
+PROPOSED, ACTIVE = documents.PROPOSED, documents.ACTIVE
+SUSPENDED, SUPERSEDED, EXPIRED, TERMINATED = "suspended", "superseded", "expired", "terminated"
+STATES = (PROPOSED, ACTIVE, SUSPENDED, SUPERSEDED, EXPIRED, TERMINATED)
 
 LIFE = StateTable(
     "an agreement",

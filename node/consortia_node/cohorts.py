@@ -15,11 +15,11 @@ from typing import Any
 from consortia_common import keyfiles
 from consortia_common.database import reading
 from consortia_common.documents.kinds import Reads
+from consortia_common.gate import decide_rows
 from consortia_node.accepted import AcceptedJob
 from consortia_node.config import DatasetSettings
 from consortia_node.consent import consent_root
 from consortia_node.errors import RefusedError, SourceError
-from consortia_node.gate import decide_rows
 from consortia_node.sources.duckdb_source import Cohort, write_cohort
 from consortia_node.store.consents import ConsentStore
 from consortia_node.store.jobs import JobStore
@@ -35,7 +35,7 @@ class Cohorts:
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
-        self._consents = ConsentStore(tools.engine)
+        self._consents = ConsentStore(tools.engine, tools.keys)
 
     def ready(self, job: AcceptedJob) -> dict[str, Path]:
         """The cohort file of each dataset that the job reads here. Raises RefusedError, SourceError."""
@@ -99,7 +99,7 @@ class Cohorts:
         with self._tools.engine.begin() as connection:
             jobs = JobStore(connection)
             jobs.put(job.job_id, COHORT + dataset, json.dumps(state | {"used": used}).encode())
-            jobs.add_members(job.job_id, dataset, cohort.members["subject"])
+            jobs.add_members(job.job_id, dataset, cohort.members["subject_id"])
 
     def _dataset(self, reads: Reads) -> DatasetSettings:
         dataset = self._tools.settings.dataset(reads.dataset)

@@ -16,7 +16,7 @@ from consortia_common.content import Content
 from consortia_common.database import reading
 from consortia_common.documents.model import LinearModel, Range
 from consortia_crypto.score.scale import room
-from consortia_node import accepted
+from consortia_node import accepted, results
 from consortia_node import jobs as rules
 from consortia_node.accepted import ANALYST, AcceptedJob
 from consortia_node.answers import Answer
@@ -76,7 +76,12 @@ class Compute:
             return open_content(self._tools, job, step.letter_from, sender, envelope)
         if sealed.holds_sealed(content):
             self._tools.log.append(
-                "sum.opened", job=job.job_id, step=task.step, round=task.round, institutions=job.spec.parties
+                "sum.opened",
+                job=job.job_id,
+                step=task.step,
+                round=task.round,
+                institutions=job.spec.parties,
+                digest=sealed.digest(content),
             )
         return content
 
@@ -104,13 +109,12 @@ class Compute:
         """What goes to the coordinator, once everything in the outcome is logged and sealed."""
         content = Content.from_bytes(result.content, "this node's worker")
         if sealed.holds_sealed(content):
-            digest = hashlib.sha256(result.content).hexdigest()
             self._tools.log.append(
                 "update.sealed",
                 job=job.job_id,
                 step=task.step,
                 round=task.round,
-                digest=digest,
+                digest=sealed.digest(content),
                 bytes=len(result.content),
             )
         for event in result.events:
@@ -147,7 +151,7 @@ class Compute:
                 "job_kinds.recipients", f"The agreement does not let the data owner have a {job.spec.kind} result."
             )
         for name, data in result.files.items():
-            folder = keyfiles.make_folder(self._tools.settings.folder / "results" / job.job_id)
+            folder = keyfiles.make_folder(results.folder_of(self._tools.settings.folder, job.job_id))
             keyfiles.write_file(folder / name, data)
 
     def _keep_model(self, connection: Connection, job: AcceptedJob, result: bytes) -> None:

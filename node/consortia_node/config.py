@@ -73,6 +73,8 @@ class NodeSettings(Settings):
     """Longest that one step of a job may compute."""
     metrics_listen: Address | None = None
     """Where Prometheus may fetch metrics; none unless set."""
+    subject_keys: LocalPath = Path("unbacked/subjects.key")
+    """The file with the keys of customers' keys, which must never be in a backup; see docs/erasure.md."""
     datasets: tuple[DatasetSettings, ...] = ()
 
     @model_validator(mode="after")

@@ -50,21 +50,21 @@ class ConsentRecord:
     valid_until_ms: int | None
     notice: str
 
-    def hash(self) -> bytes:
-        """SHA-256 of the canonical record, 32 bytes; names the subject by pseudonym only."""
-        return bytes.fromhex(
-            canonical.digest(
-                {
-                    "v": 1,
-                    "subject": self.pseudonym,
-                    "purpose": self.purpose,
-                    "state": self.state,
-                    "effective_ms": self.effective_ms,
-                    "valid_until_ms": self.valid_until_ms,
-                    "notice": self.notice,
-                }
-            )
-        )
+    def document(self) -> dict[str, str | int | None]:
+        """The record as plain values; names the subject by pseudonym only."""
+        return {
+            "v": 1,
+            "subject": self.pseudonym,
+            "purpose": self.purpose,
+            "state": self.state,
+            "effective_ms": self.effective_ms,
+            "valid_until_ms": self.valid_until_ms,
+            "notice": self.notice,
+        }
+
+    def canonical(self) -> bytes:
+        """What is committed to."""
+        return canonical.encode(self.document())
 
 
 @dataclass(frozen=True)
@@ -117,17 +117,25 @@ def change_of(record: ConsentRecord, change: Change) -> ConsentRecord:
     return replace(record, state=change.state, effective_ms=change.at_ms, valid_until_ms=until)
 
 
+def takes_over(new: ConsentRecord, old: ConsentRecord | None) -> bool:
+    """Whether an imported record comes into force: it took effect later, or at the same moment and is stricter."""
+    if old is None:
+        return True
+    stricter = new.effective_ms == old.effective_ms and new.state not in PERMITTING
+    return new != old and (stricter or new.effective_ms > old.effective_ms)
+
+
 def pseudonym(key: bytes) -> str:
     """How logs name the subject whose key is ``key``: HMAC-SHA256(K_subject, "v1") in hexadecimal."""
     return hmac.digest(key, b"v1", "sha256").hex()
 
 
 def consent_root(pairs: Iterable[tuple[str, bytes]]) -> str:
-    """Merkle root (hexadecimal) over the (pseudonym, record hash) pairs that a cohort relied on.
+    """Merkle root (hexadecimal) over the (pseudonym, record's commitment) pairs that a cohort relied on.
 
     The order of ``pairs`` does not matter. One leaf can later be opened without showing any other.
     """
-    leaves = sorted(bytes.fromhex(name) + record_hash for name, record_hash in pairs)
+    leaves = sorted(bytes.fromhex(name) + commitment for name, commitment in pairs)
     return tree.root([tree.leaf_hash(leaf) for leaf in leaves]).hex()
 
 

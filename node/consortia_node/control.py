@@ -16,13 +16,16 @@ from consortia_common.database import reading
 from consortia_common.documents.agreement import Agreement
 from consortia_common.documents.base import utc
 from consortia_common.documents.model import LinearModel
+from consortia_crypto.subject import open_payload
 from consortia_node.consent import Change, ConsentRecord, milliseconds
+from consortia_node.erasure import Erased, Erasures, reach_of
 from consortia_node.notices import Notices
 from consortia_node.sources.consent_file import read_consents
 from consortia_node.store.agreements import StoredAgreement
 from consortia_node.store.consents import ConsentStore, Imported
 from consortia_node.store.jobs import JobStore
 from consortia_node.store.models import IMPORTED, ModelStore, StoredModel
+from consortia_node.store.subjects import SubjectStore
 from consortia_node.tools import Tools
 from consortia_proto.v1 import control_pb2 as pb
 from consortia_proto.v1 import control_pb2_grpc, network_pb2
@@ -40,7 +43,8 @@ class ControlService(control_pb2_grpc.ControlServicer):
         self._notices = notices
         self._publish = publish
         self._is_connected = is_connected
-        self._consents = ConsentStore(tools.engine)
+        self._consents = ConsentStore(tools.engine, tools.keys)
+        self._erasures = Erasures(tools)
 
     async def Status(self, request: pb.StatusRequest, context: Any) -> pb.NodeStatus:
         """What the node is and does."""
@@ -64,6 +68,17 @@ class ControlService(control_pb2_grpc.ControlServicer):
         """One customer's consent records."""
         del context
         return await asyncio.to_thread(self._view, request.subject)
+
+    async def ShowSubject(self, request: pb.ShowSubjectRequest, context: Any) -> pb.SubjectView:
+        """Everything that this node keeps about one customer's part in jobs and in the log."""
+        del context
+        return await asyncio.to_thread(self._subject, request.subject)
+
+    async def EraseSubjects(self, request: pb.EraseSubjectsRequest, context: Any) -> pb.EraseSubjectsResponse:
+        """Erase customers for good."""
+        del context
+        erased = await asyncio.to_thread(self._erasures.erase, request.subjects)
+        return pb.EraseSubjectsResponse(subjects=[_erased(one) for one in erased])
 
     async def ProposeAgreement(self, request: pb.ProposeAgreementRequest, context: Any) -> pb.AgreementView:
         """Sign an agreement for this institution and send it to the other parties."""
@@ -116,25 +131,38 @@ class ControlService(control_pb2_grpc.ControlServicer):
         self._consents.change(request.subject, request.purpose, change, self._log_change)
         return self._view(request.subject)
 
-    def _log_change(self, record: ConsentRecord) -> None:
+    def _log_change(self, record: ConsentRecord, commitment: str) -> None:
         self._tools.log.append(
             "consent.changed",
             subject=record.pseudonym,
             purpose=record.purpose,
             decision=record.state,
-            effective_at=_moment(record.effective_ms),
-            record=record.hash().hex(),
-            notice=record.notice,
+            payload_commit=commitment,
         )
 
-    def _view(self, subject: str) -> pb.ConsentView:
-        records = self._consents.records(subject)
+    def _view(self, number: str) -> pb.ConsentView:
+        subject = self._consents.find(number)
         with reading(self._tools.engine) as connection:
-            reached = JobStore(connection).reached_by(subject)
+            reached = JobStore(connection).reached_by(subject.id)
         return pb.ConsentView(
-            pseudonym=records[0].pseudonym if records else "",
-            records=[_consent_state(record) for record in records],
+            pseudonym=subject.pseudonym,
+            records=[_consent_state(record) for record in subject.records],
             reached_jobs=reached,
+        )
+
+    def _subject(self, number: str) -> pb.SubjectView:
+        subject = self._consents.find(number)
+        with reading(self._tools.engine) as connection:
+            reach = reach_of(connection, subject)
+            payloads = SubjectStore(connection, self._tools.keys).payloads(subject)
+        openings = [open_payload(subject.key, payload) for payload in payloads]
+        return pb.SubjectView(
+            pseudonym=subject.pseudonym,
+            jobs=reach.jobs,
+            models=reach.models,
+            openings=[
+                pb.Opening(commitment=one.commitment, salt=one.salt, content=one.content) for one in openings
+            ],
         )
 
     def _agreement(self, reference: str) -> pb.AgreementView:
@@ -157,6 +185,17 @@ def _consent_state(record: ConsentRecord) -> pb.ConsentState:
         effective_at=_moment(record.effective_ms),
         valid_until="" if until is None else _moment(until),
         notice=record.notice,
+    )
+
+
+def _erased(one: Erased) -> pb.ErasedSubject:
+    reach = one.reach
+    return pb.ErasedSubject(
+        pseudonym=reach.subject.pseudonym,
+        log_entry=one.entry,
+        jobs=reach.jobs,
+        running=reach.running,
+        models=reach.models,
     )
 
 

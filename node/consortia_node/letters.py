@@ -1,4 +1,4 @@
-"""Letters between the parties of one job: sealed, opened and logged; always logged first.
+"""Letters between the parties of one job: sealed, opened and logged; a letter is logged before it leaves.
 
 A letter's place (job, step, turn, sender, recipient) is bound into its envelope, so that the coordinator can
 neither redirect it nor pass an old one off as new.
@@ -23,10 +23,7 @@ def seal_for(
     tools: Tools, job: AcceptedJob, step: str, whose: str, recipient: PublicIdentity, plaintext: bytes
 ) -> bytes:
     """An envelope for ``recipient``, who is called ``whose`` in the log."""
-    tools.log.append(
-        "envelope.sealed", job=job.job_id, purpose=job.spec.purpose, step=step, peer=whose, bytes=len(plaintext)
-    )
-    return seal(
+    envelope = seal(
         plaintext,
         sender=tools.identity,
         recipient=recipient,
@@ -35,6 +32,16 @@ def seal_for(
         step=step,
         sequence=0,
     )
+    tools.log.append(
+        "envelope.sealed",
+        job=job.job_id,
+        purpose=job.spec.purpose,
+        step=step,
+        peer=whose,
+        digest=hashlib.sha256(envelope).hexdigest(),
+        bytes=len(envelope),
+    )
+    return envelope
 
 
 def open_letter(tools: Tools, job: AcceptedJob, step: str, sender: str, envelope: object) -> bytes:
@@ -45,9 +52,14 @@ def open_letter(tools: Tools, job: AcceptedJob, step: str, sender: str, envelope
             blame=f"the coordinator, or {sender}",
             remedy="submit the job again; if it persists, compare both institutions' logs",
         )
-    digest = hashlib.sha256(envelope).hexdigest()
     tools.log.append(
-        "envelope.opened", job=job.job_id, purpose=job.spec.purpose, step=step, peer=sender, digest=digest
+        "envelope.opened",
+        job=job.job_id,
+        purpose=job.spec.purpose,
+        step=step,
+        peer=sender,
+        digest=hashlib.sha256(envelope).hexdigest(),
+        bytes=len(envelope),
     )
     return unseal(
         envelope,

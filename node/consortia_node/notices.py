@@ -99,11 +99,16 @@ class Notices:
             )
 
     def _log(self, event: str, agreement: Agreement, signer: PublicIdentity) -> None:
-        detail = {"fingerprint": signer.fingerprint} if event == SIGNED else {}
-        self._tools.log.append(event, agreement=agreement.reference, institution=signer.institution, **detail)
+        """The document is kept beside the log from the first, so that whoever audits it can read what was asked."""
+        self._tools.log.append(
+            event,
+            agreement=agreement.reference,
+            payload_commit=self._tools.log.attach(agreement.canonical()),
+            institution=signer.institution,
+            fingerprint=signer.fingerprint,
+        )
 
     def _log_active(self, agreement: Agreement) -> None:
-        """The document is kept beside the log, so that whoever audits it can read what was allowed."""
         self._tools.log.append(
             "agreement.activated",
             agreement=agreement.reference,

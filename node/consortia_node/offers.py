@@ -7,6 +7,7 @@ from consortia_common.database import reading
 from consortia_common.documents.base import refuse
 from consortia_common.documents.jobspec import Submission
 from consortia_common.documents.receipt import SIGNATURE_DOMAIN, CohortUsed, Receipt
+from consortia_common.gate import ACCEPT, DECIDED_BEFORE, Decision, GateRequest, decide
 from consortia_crypto import canonical
 from consortia_crypto.errors import EncodingError
 from consortia_crypto.keys import PublicIdentity
@@ -16,7 +17,6 @@ from consortia_node.accepted import AcceptedJob
 from consortia_node.answers import Answer, refused_by
 from consortia_node.cohorts import COHORT, Cohorts
 from consortia_node.errors import RefusedError
-from consortia_node.gate import ACCEPT, DECIDED_BEFORE, Decision, GateRequest, decide
 from consortia_node.store.agreements import AgreementStore, StoredAgreement
 from consortia_node.store.jobs import JobStore, Spent, StoredJob
 from consortia_node.tools import Tools
@@ -47,6 +47,7 @@ class Offers:
             name=spec.name,
             fingerprint=submission.analyst,
             parties=spec.parties,
+            payload_commit=self._tools.log.attach(submission.canonical()),
         )
         stored = self._agreements.citing(spec.agreement)
         decision = self._decide(task.job_id, submission, stored, identities)

@@ -26,6 +26,10 @@ institution = "{institution}"
 #worker_memory_mib = 4096
 #worker_seconds = 3600
 
+# The file with the keys of customers' keys. It must never be in a backup or a snapshot: an erased customer can be
+# found again in an older backup of this folder by whoever has this file as it was then. See docs/erasure.md.
+#subject_keys = "unbacked/subjects.key"
+
 # What jobs may find here, once an agreement that you signed names it: one table for each dataset. Data stay in
 # these files. `subject` is the column with your own customer number: it never leaves the node. A column's type is
 # number, category or label; low and high are its publicly known range, needed where features are encrypted.

@@ -17,11 +17,13 @@ import grpc.aio
 from prometheus_client import start_http_server
 
 from consortia_common import keyfiles, logs, rpc, tls
+from consortia_common.audit_heartbeat import Heartbeat
 from consortia_common.audit_log import AuditLog
 from consortia_node import metrics
 from consortia_node.agent import Agent
 from consortia_node.config import NodeSettings
 from consortia_node.control import ControlService
+from consortia_node.erasure import Erasures, open_ring
 from consortia_node.exchange import NodeExchange, NodeExchangeSettings
 from consortia_node.notices import Notices
 from consortia_node.peers import Peers
@@ -77,13 +79,15 @@ async def serving(settings: NodeSettings) -> AsyncIterator[Running]:
     )
     control = ControlService(tools, notices, partial(_publish, connect), lambda: exchange.connected)
     try:
-        async with _control_server(settings, control):
-            running = asyncio.create_task(exchange.run())
-            try:
-                yield Running(tools, exchange)
-            finally:
-                exchange.stop()
-                await running
+        await asyncio.to_thread(Erasures(tools).resume)
+        with Heartbeat(tools.log, failed=partial(logs.failure, "audit.silent")):
+            async with _control_server(settings, control):
+                running = asyncio.create_task(exchange.run())
+                try:
+                    yield Running(tools, exchange)
+                finally:
+                    exchange.stop()
+                    await running
     finally:
         close_tools(tools)
 
@@ -95,6 +99,7 @@ def open_tools(settings: NodeSettings) -> Tools:
     log = AuditLog.open(settings.audit_folder, identity, settings.institution, clock)
     try:
         engine = open_database(settings.database_file)
+        keys = open_ring(settings.subject_keys, engine, log)
     except BaseException:
         log.close()
         raise
@@ -103,6 +108,7 @@ def open_tools(settings: NodeSettings) -> Tools:
         identity=identity,
         log=log,
         engine=engine,
+        keys=keys,
         tasks=TaskStore(engine, clock),
         peers=Peers(settings.folder / "peers"),
         workers=Workers(settings.worker_memory_mib, settings.worker_seconds),

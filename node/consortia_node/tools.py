@@ -1,4 +1,4 @@
-"""What the parts of a node share: its settings, keys, log, database, journal, workers and clock."""
+"""What the parts of a node share: its settings, identity, log, database, keys, journal, workers and clock."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from consortia_common.audit_log import AuditLog
 from consortia_crypto.keys import PrivateIdentity
 from consortia_node.config import NodeSettings
+from consortia_node.keyring import Keyring
 from consortia_node.peers import Peers
 from consortia_node.store.tasks import TaskStore
 from consortia_node.workers import Workers
@@ -22,6 +23,7 @@ class Tools:
     identity: PrivateIdentity
     log: AuditLog
     engine: Engine
+    keys: Keyring
     tasks: TaskStore
     peers: Peers
     workers: Workers

@@ -1,8 +1,6 @@
 """One consortium that did all kinds of jobs while everything that crossed the coordinator was recorded."""
 
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,12 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from consortia_common import logs
+from consortia_common.database import reading
 from consortia_crypto.he.context import PRIVATE, fields_of
 from consortia_crypto.score import data_owner
 from consortia_crypto.sum.institution import LatticeInstitution
 from consortia_node import workers
-from consortia_node.consent import pseudonym
 from consortia_node.kinds import train
+from consortia_node.store.subjects import SubjectStore
 from tests.support import consortium as support
 from tests.support.consortium import BANKS, Consortium, spec
 from tests.support.recorder import Needles, Recorder, windows
@@ -130,11 +129,14 @@ def _look_for_rows(needles: Needles, path: Path) -> None:
 
 def _look_for_pseudonyms(seen: Observed) -> None:
     for bank in BANKS:
-        with closing(sqlite3.connect(seen.consortium.root / bank / "node.db")) as database:
-            keys = [key for (key,) in database.execute("SELECT key FROM subjects")]
-            hashes = [record for (record,) in database.execute("SELECT record_hash FROM consents")]
-        names = [pseudonym(key) for key in keys]
-        seen.pseudonyms.text("pseudonym", *names[:: len(names) // 50], *names[-PLANTED:])
+        tools = seen.consortium.running[1 + BANKS.index(bank)].tools
+        with reading(tools.engine) as connection:
+            subjects = list(SubjectStore(connection, tools.keys).all())
+        keys = [subject.key for subject in subjects]
+        hashes = [held.commitment for subject in subjects for held in subject.consents.values()]
+        names = [subject.pseudonym for subject in subjects]
+        planted = [subject.pseudonym for subject in subjects if "CANARY" in subject.number]
+        seen.pseudonyms.text("pseudonym", *names[:: len(names) // 50], *planted)
         for raw in (*keys, *hashes, *(bytes.fromhex(name) for name in names)):
             seen.pseudonyms.raw("pseudonym or consent record", raw)
 

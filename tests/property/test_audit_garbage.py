@@ -71,7 +71,8 @@ def test_garbage_in_a_segment_ends_the_reading(tmp_path, data):
 
 
 @shared
-@given(st.sampled_from(["identity.json", "head", "segments/000000000000.log"]), st.binary(max_size=200))
+@given(st.sampled_from(["identity.json", "head", "segments/000000000000.log"]),
+       st.binary(max_size=200).filter(lambda data: data.strip(b"\0")))  # fmt: skip
 def test_garbage_in_any_file_ends_in_a_report_and_is_not_opened(tmp_path, name, data):
     with AuditLog.open(tmp_path, OWNER, "bank-a", lambda: datetime(2026, 1, 1, tzinfo=UTC)):
         pass

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from consortia_common.documents.agreement import Agreement, Analyst, Dataset, JobKind, Party
 from consortia_common.documents.jobspec import Submission
-from consortia_node.gate import GateRequest, decide
+from consortia_common.gate import GateRequest, decide
 
 BANKS = ["bank-a", "bank-b", "bank-c", "bank-d"]
 COLUMNS = ["limit", "education", "age"]

@@ -197,3 +197,14 @@ def lab(folder: Path, offer_timeout: float = 5, step_timeout: float = 5) -> Iter
         made.conductor.stop(10)
         log.close()
         engine.dispose()
+
+
+LOGGED = [
+    *["job.decided"] * 3,
+    *["envelope.relayed"] * 2,
+    "sum.added",
+    *["envelope.relayed"] * 3,
+    *["job.receipt"] * 3,
+    "job.finished",
+]
+"""What the coordinator logs of a statistics job of three banks, each exactly once."""

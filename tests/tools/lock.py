@@ -14,6 +14,8 @@ LOCKS = {
     "requirements/dev.txt": [
         "--extra",
         "examples",
+        "--extra",
+        "timestamps",
         "--group",
         "dev",
         "--constraint",

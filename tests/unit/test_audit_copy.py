@@ -1,5 +1,6 @@
 """Copies: whole, verifiable, and never half made."""
 
+import shutil
 from datetime import UTC, datetime
 
 import pytest
@@ -42,14 +43,14 @@ def test_only_what_the_head_counts_is_copied(log, tmp_path):
 
 
 def test_a_damaged_log_is_not_copied(log, tmp_path):
-    folder = LogFolder(tmp_path / "home" / "log")
+    folder = LogFolder(shutil.copytree(tmp_path / "home" / "log", tmp_path / "damaged"))
     folder.segment(folder.firsts()[-1]).unlink()
     with pytest.raises(LogStorageError, match="its head counts 10"):
         audit_copy.export(folder.path, tmp_path / "copy")
     folder.head.write_bytes(b"{}")
     with pytest.raises(LogStorageError, match="head"):
         audit_copy.export(folder.path, tmp_path / "copy")
-    assert {path.name for path in tmp_path.iterdir()} == {"home"}
+    assert {path.name for path in tmp_path.iterdir()} == {"home", "damaged"}
 
 
 def test_what_is_there_already_is_not_overwritten(log, tmp_path):

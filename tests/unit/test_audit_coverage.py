@@ -52,8 +52,14 @@ class Story:
         return self
 
     def change(self, decision, purpose="credit-risk"):
-        subject, at = "5" * 64, "2026-06-01T12:00:00.000Z"
-        self.log.append("consent.changed", subject=subject, purpose=purpose, decision=decision, effective_at=at)
+        self.log.append(
+            "consent.changed", subject="5" * 64, purpose=purpose, decision=decision, payload_commit="6" * 64
+        )
+        return self
+
+    def erase(self, *purposes):
+        counts = {"jobs": 0, "models": 0, "payloads": 0}
+        self.log.append("erasure.done", subject="5" * 64, payload_commit="6" * 64, purposes=purposes, **counts)
         return self
 
     def write(self, event, **fields):
@@ -158,6 +164,16 @@ def test_rows_after_an_uncovered_grant_are_uncovered_too(story):
 
 def test_more_rows_than_consents_are_uncovered(story):
     assert_uncovered(ready(story).grant().cohort(rows=8).report(), "8 rows were used, but only 7 consents")
+
+
+def test_an_erasure_takes_the_rows_of_its_purposes_away(story):
+    ready(story, given=7).grant().cohort(rows=7).erase("credit-risk", "research").cohort(rows=6).erase()
+    assert story.cohort(rows=6).report().summary == "verified"
+
+
+def test_a_row_used_after_its_erasure_is_uncovered(story):
+    report = ready(story, given=7).grant().erase("credit-risk").cohort(rows=7).report()
+    assert_uncovered(report, "only 6 consents")
 
 
 def test_a_withdrawal_takes_a_row_away_and_a_new_consent_gives_it_back(story):

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from consortia_common import audit_log
 from consortia_common.audit_log import AuditLog
 from consortia_common.audit_segments import LogFolder
 from consortia_common.audit_verify import verify_folder
@@ -164,7 +163,7 @@ def test_another_last_entry_than_the_heads_is_refused(tmp_path):
 def test_a_log_without_its_head_or_identity_is_refused(tmp_path):
     folder = filled(tmp_path)
     head = folder.head.read_bytes()
-    for damaged in (b"", head[:-1], head.replace(b'"size":5', b'"size":4')):
+    for damaged in (b"x", head[:-1], head.replace(b'"size":5', b'"size":4')):
         folder.head.write_bytes(damaged)
         with pytest.raises(LogStorageError, match="head"):
             opened(tmp_path)
@@ -183,7 +182,7 @@ def test_another_identity_is_refused(tmp_path):
 def test_after_a_write_that_fails_nothing_more_is_written(tmp_path, monkeypatch):
     with opened(tmp_path) as log:
         with monkeypatch.context() as patch:
-            patch.setattr(audit_log.os, "fdatasync", lambda _: (_ for _ in ()).throw(OSError(28, "no space")))
+            patch.setattr(os, "fdatasync", lambda _: (_ for _ in ()).throw(OSError(28, "no space")))
             with pytest.raises(LogStorageError, match="can't be stored"):
                 log.append("peer.connected", peer="bank-b")
         with pytest.raises(LogStorageError, match="closed"):
@@ -211,8 +210,6 @@ def test_an_entry_is_on_disk_before_append_returns(tmp_path, monkeypatch):
     calls = []
     fdatasync = os.fdatasync
     with opened(tmp_path) as log:
-        monkeypatch.setattr(
-            audit_log.os, "fdatasync", lambda fd: (fdatasync(fd), calls.append(os.fstat(fd).st_size))
-        )
+        monkeypatch.setattr(os, "fdatasync", lambda fd: (fdatasync(fd), calls.append(os.fstat(fd).st_size)))
         log.append("peer.connected", peer="bank-b")
-    assert calls == [last_segment(LogFolder(tmp_path)).stat().st_size]
+        assert calls == [last_segment(LogFolder(tmp_path)).stat().st_size]

@@ -37,6 +37,51 @@ def test_a_leaf_outside_the_tree_has_no_proof():
         assert not tree.includes(tree.root(hashes), 8, index, hashes[0], [])
 
 
+HASHES = [tree.leaf_hash(leaf) for leaf in LEAVES]
+SHORT, LONG = HASHES[1][:-1], HASHES[1] + b"\0"
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 7, 8])
+def test_a_proof_stands_for_no_size_that_makes_paths_of_another_length(size):
+    """Whoever signs a root can sign it with any size; a path that ends early or late must not pass."""
+    root, proof = tree.root(HASHES[:size]), tree.inclusion_proof(HASHES[:size], 0)
+    assert tree.proved_root(size, 0, HASHES[0], proof) == root
+    for other in (2 * size, 4 * size, (size + 1) // 2 if size > 1 else 2**62):
+        assert tree.proved_root(other, 0, HASHES[0], proof) is None
+        assert not tree.includes(root, other, 0, HASHES[0], proof)
+
+
+def test_a_root_made_up_for_a_proof_of_another_length_is_not_consistent():
+    old, sibling = tree.root(HASHES[:2]), HASHES[2]
+    made_up = tree.node_hash(old, sibling)
+    assert tree.is_consistent(2, old, 3, made_up, [sibling])
+    for size in (5, 6, 8, 9, 2**62):
+        assert not tree.is_consistent(2, old, size, made_up, [sibling])
+    twice = tree.node_hash(made_up, sibling)
+    assert not tree.is_consistent(2, old, 3, twice, [sibling, sibling])
+
+
+def test_a_proof_that_starts_too_deep_in_the_old_tree_is_not_consistent():
+    """It reaches the old root, only one step too late, and a new root that no tree of 7 leaves has."""
+    old, left, junk = tree.root(HASHES[:6]), tree.root(HASHES[:4]), HASHES[7]
+    deep = [HASHES[5], junk, HASHES[4], left]
+    made_up = tree.node_hash(left, tree.node_hash(HASHES[4], tree.node_hash(HASHES[5], junk)))
+    assert tree.node_hash(left, tree.node_hash(HASHES[4], HASHES[5])) == old
+    assert not tree.is_consistent(6, old, 7, made_up, deep)
+
+
+@pytest.mark.parametrize("odd", [b"", SHORT, LONG])
+def test_a_root_made_up_over_something_that_is_no_hash_proves_nothing(odd):
+    leaf = HASHES[0]
+    assert not tree.includes(odd, 1, 0, odd, [])
+    assert tree.proved_root(1, 0, odd, []) is None
+    assert not tree.includes(tree.node_hash(leaf, odd), 2, 0, leaf, [odd])
+    assert not tree.includes(tree.node_hash(odd, leaf), 2, 0, odd, [leaf])
+    assert not tree.is_consistent(1, leaf, 2, tree.node_hash(leaf, odd), [odd])
+    assert not tree.is_consistent(1, odd, 2, tree.node_hash(odd, leaf), [leaf])
+    assert not tree.is_consistent(1, odd, 1, odd, [])
+
+
 def test_a_leaf_does_not_pass_for_a_node():
     left, right = (tree.leaf_hash(leaf) for leaf in LEAVES[:2])
     assert tree.leaf_hash(left + right) != tree.node_hash(left, right)

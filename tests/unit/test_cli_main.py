@@ -60,7 +60,8 @@ def test_every_command_and_option_has_help(noun: str):
         for parameter in command.params:
             assert isinstance(parameter, click.Argument) or parameter.help, f"{command.name} {parameter.name}"
             if isinstance(parameter, click.Argument):
-                assert (parameter.metavar or parameter.name or "?").upper().rstrip("…") in command.help
+                names = (parameter.metavar or parameter.name or "?").upper().strip("[]…").split("|")
+                assert all(name in command.help for name in names)
 
 
 def test_an_unknown_noun_is_a_usage_error():

@@ -14,6 +14,7 @@ from consortia_node.sources.consent_file import ConsentRow
 from consortia_node.store.consents import ConsentStore, Imported
 from consortia_node.store.database import open_database
 from consortia_node.store.tables import subjects
+from tests.support.subjects import ring_in
 
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
 NOW_MS = 1_748_736_000_000
@@ -25,6 +26,11 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     engine = open_database(tmp_path / "node.db")
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def store(engine: Engine, tmp_path: Path) -> ConsentStore:
+    return ConsentStore(engine, ring_in(tmp_path))
 
 
 def no_log(*_: object) -> None:
@@ -46,8 +52,7 @@ def allowed(store: ConsentStore, purpose: str = "risk") -> set[str]:
     return set(store.allowed(purpose, NOW)["subject"].to_pylist())
 
 
-def test_only_consent_that_stands_now_allows(engine: Engine) -> None:
-    store = ConsentStore(engine)
+def test_only_consent_that_stands_now_allows(store: ConsentStore) -> None:
     rows = [
         row("1"),
         row("2", "renewed", until_days=None),
@@ -65,32 +70,28 @@ def test_only_consent_that_stands_now_allows(engine: Engine) -> None:
     assert allowed(store, "marketing") == {"7"}
 
 
-def test_what_is_allowed_proves_which_record_was_relied_on(engine: Engine) -> None:
-    store = ConsentStore(engine)
+def test_what_is_allowed_proves_which_record_was_relied_on(store: ConsentStore) -> None:
     report = store.import_rows([[row("1"), row("2")]], no_log)
     table = store.allowed("risk", NOW)
     record = store.records("1")[0]
     where = table["subject"].to_pylist().index("1")
     assert table["pseudonym"][where].as_py() == record.pseudonym
-    assert table["record_hash"][where].as_py() == record.hash()
+    assert table["record_hash"][where].as_py() == store.find("1").held(record).commitment
     assert (
         consent_root(zip(table["pseudonym"].to_pylist(), table["record_hash"].to_pylist(), strict=True))
         == report.root
     )
 
 
-def test_each_subject_has_one_key_of_its_own(engine: Engine) -> None:
-    store = ConsentStore(engine)
+def test_each_subject_has_one_key_of_its_own(store: ConsentStore) -> None:
     store.import_rows([[row("1"), row("1", purpose="marketing"), row("2")]], no_log)
     store.import_rows([[row("1", "withdrawn", days=0)]], no_log)
-    with engine.begin() as connection:
-        keys = connection.execute(select(subjects.c.key).order_by(subjects.c.subject)).scalars().all()
-    assert len({bytes(key) for key in keys}) == 2
-    assert {record.pseudonym for record in store.records("1")} == {pseudonym(keys[0])}
+    first, second = store.find("1"), store.find("2")
+    assert first.key != second.key
+    assert {record.pseudonym for record in store.records("1")} == {pseudonym(first.key)}
 
 
-def test_an_older_or_equal_table_does_not_bring_consent_back(engine: Engine) -> None:
-    store = ConsentStore(engine)
+def test_an_older_or_equal_table_does_not_bring_consent_back(store: ConsentStore) -> None:
     given = row("1")
     store.import_rows([[given]], no_log)
     store.change("1", "risk", Change("withdrawn", NOW_MS), no_log)
@@ -100,16 +101,14 @@ def test_an_older_or_equal_table_does_not_bring_consent_back(engine: Engine) -> 
     assert store.import_rows([[row("1", days=1)]], no_log).changed == 1
 
 
-def test_at_the_same_moment_the_stricter_record_wins(engine: Engine) -> None:
-    store = ConsentStore(engine)
+def test_at_the_same_moment_the_stricter_record_wins(store: ConsentStore) -> None:
     store.import_rows([[row("1")]], no_log)
     assert store.import_rows([[row("1", "refused")]], no_log).changed == 1
     assert store.import_rows([[row("1")]], no_log).changed == 0
     assert store.import_rows([[row("1", "refused")]], no_log).changed == 0
 
 
-def test_a_withdrawal_dated_before_a_consent_to_come_still_stands(engine: Engine) -> None:
-    store = ConsentStore(engine)
+def test_a_withdrawal_dated_before_a_consent_to_come_still_stands(store: ConsentStore) -> None:
     later = row("1", days=1, until_days=9)
     store.import_rows([[later]], no_log)
     store.change("1", "risk", Change("withdrawn", NOW_MS), no_log)
@@ -117,8 +116,7 @@ def test_a_withdrawal_dated_before_a_consent_to_come_still_stands(engine: Engine
     assert [record.state for record in store.records("1")] == ["withdrawn"]
 
 
-def test_nothing_changes_unless_it_is_logged(engine: Engine) -> None:
-    store = ConsentStore(engine)
+def test_nothing_changes_unless_it_is_logged(store: ConsentStore) -> None:
     store.import_rows([[row("1")]], no_log)
     version = store.version()
     with pytest.raises(OSError, match="log"):
@@ -130,8 +128,7 @@ def test_nothing_changes_unless_it_is_logged(engine: Engine) -> None:
         store.records("2")
 
 
-def test_a_mistake_in_a_late_batch_takes_nothing_over(engine: Engine) -> None:
-    store = ConsentStore(engine)
+def test_a_mistake_in_a_late_batch_takes_nothing_over(store: ConsentStore) -> None:
 
     def batches() -> Iterator[list[ConsentRow]]:
         yield [row("1")]
@@ -142,14 +139,13 @@ def test_a_mistake_in_a_late_batch_takes_nothing_over(engine: Engine) -> None:
     assert allowed(store) == set()
 
 
-def test_every_change_is_counted_and_reported_by_pseudonym(engine: Engine) -> None:
-    store = ConsentStore(engine)
+def test_every_change_is_counted_and_reported_by_pseudonym(store: ConsentStore) -> None:
     reports: list[Imported] = []
     records: list[ConsentRecord] = []
     assert store.version() == 0
     store.import_rows([[row("1")]], reports.append)
-    store.change("1", "risk", Change("withdrawn", NOW_MS), records.append)
-    store.change("9", "risk", Change("given", NOW_MS, "desk"), records.append)
+    store.change("1", "risk", Change("withdrawn", NOW_MS), lambda record, _: records.append(record))
+    store.change("9", "risk", Change("given", NOW_MS, "desk"), lambda record, _: records.append(record))
     assert store.version() == 3
     assert reports[0].counts == {"given": 1}
     assert [(record.state, record.effective_ms) for record in records] == [("withdrawn", NOW_MS), ("given", NOW_MS)]
@@ -157,15 +153,13 @@ def test_every_change_is_counted_and_reported_by_pseudonym(engine: Engine) -> No
     assert allowed(store) == {"9"}
 
 
-def test_a_refused_change_leaves_no_key_behind(engine: Engine) -> None:
-    store = ConsentStore(engine)
+def test_a_refused_change_leaves_no_key_behind(store: ConsentStore, engine: Engine) -> None:
     with pytest.raises(ConsentError):
         store.change("1", "risk", Change("withdrawn", NOW_MS), no_log)
     with engine.begin() as connection:
         assert connection.execute(select(func.count()).select_from(subjects)).scalar() == 0
 
 
-def test_an_empty_table_is_taken_over_as_such(engine: Engine) -> None:
-    store = ConsentStore(engine)
+def test_an_empty_table_is_taken_over_as_such(store: ConsentStore) -> None:
     assert store.import_rows([], no_log).counts == {}
     assert store.allowed("risk", NOW).num_rows == 0

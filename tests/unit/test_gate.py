@@ -10,7 +10,7 @@ import pytest
 
 from consortia_common.documents.agreement import Agreement
 from consortia_common.documents.jobspec import Submission
-from consortia_node.gate import RULES, Decision, GateRequest, decide, decide_rows
+from consortia_common.gate import RULES, Decision, GateRequest, decide, decide_rows
 
 ANALYST, STRANGER = "a" * 64, "b" * 64
 BANKS = ("bank-a", "bank-b", "bank-c")

@@ -12,7 +12,7 @@ from consortia_crypto.errors import ConsortiaError
 from consortia_proto.v1 import exchange_pb2 as pb
 from consortia_proto.v1 import network_pb2
 from tests.support.consortium import BANKS, spec
-from tests.support.parties import ANALYST, NOW_MS, Lab, lab
+from tests.support.parties import ANALYST, LOGGED, NOW_MS, Lab, lab
 
 STATISTICS = spec("statistics")
 REFUSED = pb.Failure(code="refused", what="No such column.", blame="the job", remedy="change it", clause="datasets")
@@ -44,7 +44,7 @@ def test_a_job_that_works_is_finished(coordinator: Lab) -> None:
     assert {item.institution: item.document for item in result.receipts} == {
         bank: f"receipt of {bank}".encode() for bank in BANKS
     }
-    assert [body["type"] for body in coordinator.events()][1:] == ["sum.added", "job.finished"]
+    assert [body["type"] for body in coordinator.events()][1:] == LOGGED
     assert coordinator.events("sum.added")[0]["detail"]["institutions"] == list(BANKS)
     assert told(coordinator, job_id) == {}
 

@@ -73,12 +73,12 @@ def test_a_new_record_begins_with_a_notice_and_not_with_a_withdrawal() -> None:
         begin(WHO, "risk", Change("withdrawn", 1000, "n1"))
 
 
-def test_the_hash_covers_every_field_and_names_no_customer() -> None:
+def test_what_is_committed_to_has_every_field_and_names_no_customer() -> None:
     text = (
         '{"effective_ms":1000,"notice":"n1","purpose":"risk","state":"given","subject":"' + WHO + '",'
         '"v":1,"valid_until_ms":9000}'
     )
-    assert GIVEN.hash() == hashlib.sha256(text.encode()).digest()
+    assert GIVEN.canonical() == text.encode()
 
 
 def test_the_pseudonym_is_a_keyed_hash() -> None:

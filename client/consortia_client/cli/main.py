@@ -14,13 +14,14 @@ from consortia_common import terminal
 GROUP = "consortia.commands"
 NOUNS = {
     "agreement": "Propose, sign and look at data-sharing agreements.",
-    "audit": "Verify, export and fetch audit logs.",
+    "audit": "Verify, question, follow and export audit logs.",
     "consent": "Import, change and look up customers' consent.",
     "coordinator": "Run a network's coordinator.",
     "job": "Submit jobs, follow them and read their results.",
     "model": "Keep the models that a node owns.",
     "network": "Make a network and invite members.",
     "node": "Set up and run an institution's node.",
+    "subject": "Show what is kept about a customer, and erase customers.",
     "user": "Make a person's profile and enrol it.",
 }
 """What each noun is for, so that help needs none of them loaded."""

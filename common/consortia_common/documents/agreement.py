@@ -10,6 +10,9 @@ from pydantic import Field, model_validator
 
 from consortia_common.documents.base import ColumnName, Count, Document, Fingerprint, MistakesError, Moment, Name
 
+PROPOSED, ACTIVE = "proposed", "active"
+"""The two states that whoever judges a job must tell apart: not yet signed by all, and in force."""
+
 LawfulBasis = Literal[
     "consent", "contract", "legal_obligation", "legitimate_interests", "vital_interests", "public_task"
 ]

@@ -1,1 +1,1 @@
-"""The audit log's pure half: which events there are, how an entry is made and checked, the Merkle tree."""
+"""The audit log without its disk: events, entries, tree and tiles, checkpoints, witnesses, policies, proofs."""

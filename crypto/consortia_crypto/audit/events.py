@@ -12,36 +12,36 @@ from typing import Any, NoReturn
 
 from consortia_crypto.errors import AuditError
 
-_HASH = re.compile(r"[0-9a-f]{64}")
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
-_AGREEMENT = re.compile(r"[a-z][a-z0-9_-]{0,62}@[1-9][0-9]{0,5}(#[0-9a-f]{64})?")
-_WORD = re.compile(r"[!-~]{1,200}")
-_TEXT = re.compile(r"[^\x00-\x1f\x7f]{1,4000}")
+HASH = re.compile(r"[0-9a-f]{64}")
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
+AGREEMENT = re.compile(r"[a-z][a-z0-9_-]{0,62}@[1-9][0-9]{0,5}(#[0-9a-f]{64})?")
+WORD = re.compile(r"[!-~]{1,200}")
+TEXT = re.compile(r"[^\x00-\x1f\x7f]{1,4000}")
 
 COMMON: Mapping[str, re.Pattern[str] | type] = {
-    "type": _WORD,
-    "ts": _TIME,
-    "org": _WORD,
-    "retention_class": _WORD,
-    "actor": _WORD,
-    "subject": _HASH,
-    "purpose": _WORD,
-    "agreement": _AGREEMENT,
-    "job": _WORD,
-    "dataset": _WORD,
+    "type": WORD,
+    "ts": TIME,
+    "org": WORD,
+    "retention_class": WORD,
+    "actor": WORD,
+    "subject": HASH,
+    "purpose": WORD,
+    "agreement": AGREEMENT,
+    "job": WORD,
+    "dataset": WORD,
     "columns": list,
     "rows_used": int,
     "rows_left_out": int,
-    "decision": _WORD,
-    "reason": _TEXT,
-    "policy_hash": _HASH,
-    "consent_ref": _HASH,
-    "payload_commit": _HASH,
+    "decision": WORD,
+    "reason": TEXT,
+    "policy_hash": HASH,
+    "consent_ref": HASH,
+    "payload_commit": HASH,
     "detail": dict,
 }
 """The fields that any event's body may have: text of a given shape, a list of words, or a whole number ≥ 0."""
 
-_ALWAYS = frozenset({"type", "ts", "org", "retention_class"})
+ALWAYS = frozenset({"type", "ts", "org", "retention_class"})
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,10 @@ EVENTS: Mapping[str, EventType] = dict(
     [
         _event("log.opened", "The log was opened for writing; bytes of a half-written last entry were cut off.",
                "network", "software cut_bytes", software=str, cut_bytes=int),
+        _event("log.continued", "A new year's log begins where the one before ended, at this checkpoint.",
+               "handling", "previous size root", previous=str, size=int, root=str),
+        _event("log.rekeyed", "A new pair of keys signs the log's checkpoints from so many entries on.", "network",
+               "since ed25519 mldsa44", since=int, ed25519=str, mldsa44=str),
         _event("invitation.created", "Somebody was invited to enrol.", "network", "institution role name",
                invitation=str, institution=str, role=str, name=str, expires_at=str),
         _event("member.enrolled", "The coordinator admitted a member.", "network",
@@ -82,7 +86,8 @@ EVENTS: Mapping[str, EventType] = dict(
                invitation=str, institution=str, role=str, name=str, fingerprint=str),
         _event("node.enrolled", "This node joined a network.", "network", "",
                network=str, fingerprint=str, coordinator=str),
-        _event("agreement.proposed", "An agreement was put forward.", "handling", "agreement", institution=str),
+        _event("agreement.proposed", "An agreement was put forward.", "handling", "agreement",
+               institution=str, fingerprint=str),
         _event("agreement.signed", "A party signed an agreement.", "handling", "agreement institution",
                institution=str, fingerprint=str),
         _event("agreement.activated", "Every party has signed; jobs may cite it. The document is attached.",
@@ -97,8 +102,18 @@ EVENTS: Mapping[str, EventType] = dict(
         _event("consent.imported",
                "A consent table was imported: for one purpose, the number of records in each state afterwards.",
                "handling", "purpose root", **_CONSENT_COUNTS, root=str),
-        _event("consent.changed", "One subject's consent for one purpose took a new state (`decision`).",
-               "handling", "subject purpose decision effective_at", effective_at=str, record=str, notice=str),
+        _event("consent.changed",
+               "One subject's consent for one purpose took a new state (`decision`); the record is off the log.",
+               "handling", "subject purpose decision payload_commit"),
+        _event("erasure.done",
+               "A subject was erased: key, consents, payloads, customer number. `purposes`: where consent stood; "
+               "`running`: jobs that drop their working copy at their next step. All jobs and models are attached.",
+               "handling", "subject payload_commit jobs models payloads",
+               purposes=list, running=list, jobs=int, models=int, payloads=int),
+        _event("keys.rolled", "Every subject's key is under a new key-encryption key; the old one is destroyed.",
+               "handling", "key subjects", key=str, subjects=int),
+        _event("subjects.lost", "The keys of all subjects were lost; what was kept of them is removed.",
+               "handling", "count", count=int),
         _event("job.submitted", "A job was submitted, or offered to this node.", "handling", "job kind",
                kind=str, name=str, institution=str, fingerprint=str, parties=list),
         _event("job.decided", "The gate accepted or refused a job (`decision`), citing a clause.", "handling",
@@ -113,16 +128,21 @@ EVENTS: Mapping[str, EventType] = dict(
                step=str, peer=str, digest=str, sequence=int, bytes=int),
         _event("envelope.opened", "Something sealed for this institution was opened.", "handling", "job step peer",
                step=str, peer=str, digest=str, sequence=int, bytes=int),
+        _event("envelope.relayed", "The coordinator took an envelope to carry it to another party.", "handling",
+               "job step sender recipient digest",
+               step=str, sender=str, recipient=str, digest=str, bytes=int),
         _event("update.sealed", "This institution's part of a sum was sealed.", "handling", "job round",
                step=str, round=int, digest=str, bytes=int, length=int),
         _event("sum.added", "The coordinator added sealed parts that it can't read.", "handling", "job round",
-               step=str, round=int, institutions=list, digest=str, bytes=int),
+               step=str, round=int, institutions=list, parts=list, digest=str, bytes=int),
         _event("sum.opened", "An institution opened the sum of all parts.", "handling", "job round",
                step=str, round=int, institutions=list, digest=str, length=int),
         _event("scores.returned", "Encrypted scores were returned or opened.", "handling", "job",
                peer=str, rows=int, model=str, digest=str, bytes=int),
         _event("result.sealed", "A result was sealed for its recipient.", "handling", "job",
                recipient=str, institution=str, digest=str, bytes=int),
+        _event("result.fetched", "The analyst fetched a sealed result.", "handling", "job digest",
+               institution=str, fingerprint=str, digest=str),
         _event("job.receipt", "A signed receipt was given for a job.", "handling", "job",
                digest=str, institution=str),
         _event("job.finished", "A job came to its end.", "handling", "job", kind=str, rounds=int, seconds=int),
@@ -156,7 +176,7 @@ def check(body: Mapping[str, Any]) -> EventType:
     for key, value in detail.items():
         if key not in event.detail or not _fits(value, event.detail[key]):
             _refuse(f"{event.name} can't have this detail {key[:60]!r}")
-    missing = [key for key in _ALWAYS | event.required if key not in body and key not in detail]
+    missing = [key for key in ALWAYS | event.required if key not in body and key not in detail]
     if missing:
         _refuse(f"{event.name} lacks {', '.join(sorted(missing))}")
     return event
@@ -170,7 +190,7 @@ def _fits(value: Any, shape: re.Pattern[str] | type) -> bool:
 
 
 def _are_words(items: list[Any]) -> bool:
-    return all(isinstance(item, str) and _WORD.fullmatch(item) for item in items)
+    return all(isinstance(item, str) and WORD.fullmatch(item) for item in items)
 
 
 _IN_RANGE: Mapping[type, Callable[[Any], bool]] = {
@@ -178,7 +198,7 @@ _IN_RANGE: Mapping[type, Callable[[Any], bool]] = {
     dict: lambda _: True,
     int: lambda number: number >= 0,
     list: _are_words,
-    str: lambda text: _TEXT.fullmatch(text) is not None,
+    str: lambda text: TEXT.fullmatch(text) is not None,
 }
 
 

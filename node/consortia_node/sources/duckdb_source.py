@@ -39,7 +39,7 @@ class Description:
 
 @dataclass(frozen=True)
 class Cohort:
-    """A written cohort. ``members``: subject, pseudonym and record hash of whose rows it holds, by subject."""
+    """A written cohort. ``members``: the rows of ``allowed`` whose customers it holds, by subject."""
 
     rows_used: int
     rows_left_out: int

@@ -1,37 +1,46 @@
-"""The consent record in force for each subject and purpose, and each subject's key.
+"""The consent record in force for each customer and purpose.
 
 Every change is one transaction that also counts up ``version``, so that a running job notices, and that is
 committed only after its audit entry is durable. A record never gives way to one that took effect before it:
 importing an old table can't bring back a consent that was withdrawn since.
 """
 
-import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import Connection, Engine, and_, func, or_, select
-from sqlalchemy.dialects.sqlite import Insert, insert
+from sqlalchemy import Connection, Engine, select
+from sqlalchemy.dialects.sqlite import insert
 
 from consortia_common.database import reading
+from consortia_crypto import canonical
+from consortia_crypto.subject import seal_payload
 from consortia_node.consent import (
-    PERMITTING,
     Change,
     ConsentRecord,
     begin,
     change_of,
     consent_root,
     milliseconds,
-    pseudonym,
+    permits,
+    takes_over,
 )
 from consortia_node.errors import StoreError
+from consortia_node.keyring import Keyring
 from consortia_node.sources.consent_file import ConsentRow
-from consortia_node.store.tables import consents, counters, subjects
+from consortia_node.store.subjects import Subject, SubjectStore
+from consortia_node.store.tables import counters
 
-ALLOWED = pa.schema([("subject", pa.string()), ("pseudonym", pa.string()), ("record_hash", pa.binary(32))])
+ALLOWED = pa.schema(
+    [
+        ("subject", pa.string()),
+        ("pseudonym", pa.string()),
+        ("record_hash", pa.binary(32)),
+        ("subject_id", pa.int64()),
+    ]
+)
 """What ``allowed`` returns."""
 _COUNTER = "consent"
 
@@ -51,13 +60,14 @@ class Imported:
 class ConsentStore:
     """Reads and writes of consent. Subjects go in as customer numbers; only pseudonyms may go to a log."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, ring: Keyring) -> None:
         self._engine = engine
+        self._ring = ring
 
     def version(self) -> int:
         """A number that every change of consent makes larger. The passing of time does not."""
         with reading(self._engine) as connection:
-            return _version(connection)
+            return connection.scalar(select(counters.c.value).where(counters.c.name == _COUNTER)) or 0
 
     def import_rows(self, batches: Iterable[Sequence[ConsentRow]], log: Callable[[Imported], object]) -> Imported:
         """Take over all rows or none; ``log`` is called before they come into force."""
@@ -65,133 +75,103 @@ class ConsentStore:
         pairs: list[tuple[str, bytes]] = []
         changed = 0
         purposes: set[str] = set()
-        with self._engine.begin() as connection:
+        with self._ring.lock, self._engine.begin() as connection:
+            store = SubjectStore(connection, self._ring)
             for rows in batches:
-                keys = _keys(connection, [row.subject for row in rows])
-                records = [_record_of(row, keys[row.subject]) for row in rows]
-                values = [_columns(row.subject, record) for row, record in zip(rows, records, strict=True)]
-                changed += connection.execute(_IMPORT, values).rowcount
+                changed += _take_over(store, rows, pairs)
                 counts.update(row.state for row in rows)
                 purposes.update(row.purpose for row in rows)
-                pairs += [
-                    (record.pseudonym, value["record_hash"]) for record, value in zip(records, values, strict=True)
-                ]
-            _count_up(connection)
-            in_force = {purpose: _in_force(connection, purpose) for purpose in sorted(purposes)}
-            report = Imported(dict(counts), changed, consent_root(pairs), in_force)
+            count_up(connection)
+            report = Imported(dict(counts), changed, consent_root(pairs), _in_force(store, purposes))
             log(report)
         return report
 
     def change(
-        self, subject: str, purpose: str, change: Change, log: Callable[[ConsentRecord], object]
+        self, number: str, purpose: str, change: Change, log: Callable[[ConsentRecord, str], object]
     ) -> ConsentRecord:
-        """Change one consent by the state table, or begin one. Raises StateError or ConsentError."""
-        with self._engine.begin() as connection:
-            key = _keys(connection, [subject])[subject]
-            now = _record(connection, subject, purpose, pseudonym(key))
-            record = change_of(now, change) if now else begin(pseudonym(key), purpose, change)
-            connection.execute(_REPLACE, _columns(subject, record))
-            _count_up(connection)
-            log(record)
+        """Change one consent by the state table, or begin one. Raises StateError or ConsentError.
+
+        ``log`` is given the record and the commitment to it, before it comes into force.
+        """
+        with self._ring.lock, self._engine.begin() as connection:
+            store = SubjectStore(connection, self._ring)
+            subject = store.find([number]).get(number) or Subject.new(number)
+            now = subject.consents.get(purpose)
+            record = change_of(now.record, change) if now else begin(subject.pseudonym, purpose, change)
+            payload = seal_payload(subject.key, _evidence(number, record))
+            store.keep(payload)
+            store.save([subject.holding(subject.held(record), payload.commitment)])
+            count_up(connection)
+            log(record, payload.commitment)
         return record
 
-    def records(self, subject: str) -> list[ConsentRecord]:
-        """The records in force of one subject, by purpose. Raises StoreError for an unknown subject."""
+    def find(self, number: str) -> Subject:
+        """The customer with that number. Raises StoreError for an unknown one."""
         with reading(self._engine) as connection:
-            key = connection.execute(select(subjects.c.key).where(subjects.c.subject == subject)).scalar()
-            if key is None:
-                raise StoreError(
-                    "no consent of this customer is on record",
-                    blame="whoever asked for it",
-                    remedy="check the customer number",
-                )
-            query = select(consents.c.purpose).where(consents.c.subject == subject).order_by(consents.c.purpose)
-            purposes = connection.execute(query).scalars().all()
-            found = [_record(connection, subject, purpose, pseudonym(key)) for purpose in purposes]
-        return [record for record in found if record]
+            return require(SubjectStore(connection, self._ring), number)
+
+    def records(self, number: str) -> list[ConsentRecord]:
+        """The records in force of one subject, by purpose. Raises StoreError for an unknown subject."""
+        return self.find(number).records
 
     def allowed(self, purpose: str, now: datetime) -> pa.Table:
         """Whose rows may be processed for ``purpose`` now, and by which record; see ALLOWED for the columns."""
         at = milliseconds(now)
-        query = (
-            select(consents.c.subject, subjects.c.key, consents.c.record_hash)
-            .join(subjects, subjects.c.subject == consents.c.subject)
-            .where(
-                consents.c.purpose == purpose,
-                consents.c.state.in_(sorted(PERMITTING)),
-                consents.c.effective_ms <= at,
-                or_(consents.c.valid_until_ms.is_(None), consents.c.valid_until_ms > at),
-            )
-        )
+        rows: list[tuple[str, str, bytes, int]] = []
         with reading(self._engine) as connection:
-            rows = connection.execute(query).all()
-        columns = [
-            [row[0] for row in rows],
-            [pseudonym(row[1]) for row in rows],
-            [row[2] for row in rows],
-        ]
+            for subject in SubjectStore(connection, self._ring).all():
+                held = subject.consents.get(purpose)
+                if held and permits(held.record, purpose, at):
+                    rows.append((subject.number, held.record.pseudonym, held.commitment, subject.id))
+        columns = [[row[i] for row in rows] for i in range(len(ALLOWED))]
         return pa.table(columns, schema=ALLOWED)
 
 
-def _version(connection: Connection) -> int:
-    return connection.execute(select(counters.c.value).where(counters.c.name == _COUNTER)).scalar() or 0
+def require(store: SubjectStore, number: str) -> Subject:
+    """The customer with that number. Raises StoreError for an unknown one."""
+    subject = store.find([number]).get(number)
+    if subject is None:
+        raise StoreError(
+            "no consent of this customer is on record",
+            blame="whoever asked for it",
+            remedy="check the customer number",
+        )
+    return subject
 
 
-def _in_force(connection: Connection, purpose: str) -> dict[str, int]:
-    """How many records of ``purpose`` are in each state."""
-    query = select(consents.c.state, func.count()).where(consents.c.purpose == purpose)
-    return {str(state): int(count) for state, count in connection.execute(query.group_by(consents.c.state))}
-
-
-def _count_up(connection: Connection) -> None:
+def count_up(connection: Connection) -> None:
+    """Let running jobs notice that consent has changed."""
     first = insert(counters).values(name=_COUNTER, value=1)
     more = first.on_conflict_do_update(index_elements=["name"], set_={"value": counters.c.value + 1})
     connection.execute(more)
 
 
-def _keys(connection: Connection, names: Sequence[str]) -> dict[str, bytes]:
-    """K_subject of each, made now for those who have none."""
-    fresh = [{"subject": name, "key": secrets.token_bytes(32)} for name in dict.fromkeys(names)]
-    connection.execute(insert(subjects).on_conflict_do_nothing(), fresh)
-    query = select(subjects.c.subject, subjects.c.key).where(subjects.c.subject.in_(names))
-    return {subject: bytes(key) for subject, key in connection.execute(query)}
+def _take_over(store: SubjectStore, rows: Sequence[ConsentRow], pairs: list[tuple[str, bytes]]) -> int:
+    """Take over rows; how many came into force. What each amounts to is added to ``pairs``."""
+    known = store.find([row.subject for row in rows])
+    changed: list[str] = []
+    for row in rows:
+        subject = known.get(row.subject) or Subject.new(row.subject)
+        new = subject.held(ConsentRecord(subject.pseudonym, *row[1:]))
+        pairs.append((subject.pseudonym, new.commitment))
+        old = subject.consents.get(row.purpose)
+        if takes_over(new.record, old.record if old else None):
+            subject = subject.holding(new)
+            changed.append(row.subject)
+        known[row.subject] = subject
+    store.save(known[number] for number in dict.fromkeys(changed))
+    return len(changed)
 
 
-def _record_of(row: ConsentRow, key: bytes) -> ConsentRecord:
-    return ConsentRecord(pseudonym(key), row.purpose, row.state, row.effective_ms, row.valid_until_ms, row.notice)
+def _in_force(store: SubjectStore, purposes: Iterable[str]) -> dict[str, dict[str, int]]:
+    """For each purpose, how many records are in each state."""
+    counts: dict[str, Counter[str]] = {purpose: Counter() for purpose in sorted(purposes)}
+    for subject in store.all():
+        for purpose in counts.keys() & subject.consents.keys():
+            counts[purpose][subject.consents[purpose].record.state] += 1
+    return {purpose: dict(states) for purpose, states in counts.items()}
 
 
-def _columns(subject: str, record: ConsentRecord) -> dict[str, Any]:
-    return {
-        "subject": subject,
-        "purpose": record.purpose,
-        "state": record.state,
-        "effective_ms": record.effective_ms,
-        "valid_until_ms": record.valid_until_ms,
-        "notice": record.notice,
-        "record_hash": record.hash(),
-    }
-
-
-def _record(connection: Connection, subject: str, purpose: str, name: str) -> ConsentRecord | None:
-    """The record in force, under the subject's pseudonym ``name``."""
-    table = consents.c
-    query = select(table.purpose, table.state, table.effective_ms, table.valid_until_ms, table.notice)
-    row = connection.execute(query.where(table.subject == subject, table.purpose == purpose)).one_or_none()
-    return ConsentRecord(name, *row) if row else None
-
-
-def _upsert(*, only_newer: bool) -> Insert:
-    """Insert, or replace what is in force; if ``only_newer``, unless it took effect later or is stricter."""
-    statement = insert(consents)
-    new, old = statement.excluded, consents.c
-    stricter = and_(new.effective_ms == old.effective_ms, *(new.state != state for state in sorted(PERMITTING)))
-    newer = and_(new.record_hash != old.record_hash, or_(new.effective_ms > old.effective_ms, stricter))
-    replaced = {column.name: new[column.name] for column in consents.columns if not column.primary_key}
-    return statement.on_conflict_do_update(
-        index_elements=["subject", "purpose"], set_=replaced, where=newer if only_newer else None
-    )
-
-
-_IMPORT = _upsert(only_newer=True)
-_REPLACE = _upsert(only_newer=False)
+def _evidence(number: str, record: ConsentRecord) -> bytes:
+    """What is kept off the log of a change of consent: the whole record, and whose it is by customer number."""
+    return canonical.encode({"v": 1, "customer": number, "record": record.document()})

@@ -7,12 +7,12 @@ remember are one transaction. A job's values (keys, models in the making) are er
 from dataclasses import dataclass
 
 import pyarrow as pa
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, literal, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from consortia_node import jobs as rules
 from consortia_node.errors import StateError, StoreError
-from consortia_node.store.tables import cohort_members, job_values, jobs
+from consortia_node.store.tables import cohort_members, job_values, jobs, subjects
 
 BATCH_ROWS = 50_000
 
@@ -122,17 +122,18 @@ class JobStore:
         self._require(job_id)
         self._connection.execute(update(jobs).where(jobs.c.job_id == job_id).values(scored_rows=rows))
 
-    def add_members(self, job_id: str, dataset: str, subjects: pa.ChunkedArray) -> None:
-        """Note whose rows the job uses; noting them again changes nothing."""
-        statement = insert(cohort_members).on_conflict_do_nothing()
-        for start in range(0, len(subjects), BATCH_ROWS):
-            names = subjects.slice(start, BATCH_ROWS).to_pylist()
-            rows = [{"job_id": job_id, "dataset": dataset, "subject": name} for name in names]
-            self._connection.execute(statement, rows)
+    def add_members(self, job_id: str, dataset: str, subject_ids: pa.ChunkedArray) -> None:
+        """Note whose rows the job uses; noting them again changes nothing, nor does one erased meanwhile."""
+        rows = select(literal(job_id), literal(dataset), subjects.c.id).where(subjects.c.id == bindparam("member"))
+        names = ["job_id", "dataset", "subject_id"]
+        statement = insert(cohort_members).from_select(names, rows).on_conflict_do_nothing()
+        for start in range(0, len(subject_ids), BATCH_ROWS):
+            members = subject_ids.slice(start, BATCH_ROWS).to_pylist()
+            self._connection.execute(statement, [{"member": member} for member in members])
 
-    def reached_by(self, subject: str) -> list[str]:
-        """The jobs that used a row of this subject: what a withdrawal reaches."""
-        query = select(cohort_members.c.job_id).where(cohort_members.c.subject == subject).distinct()
+    def reached_by(self, subject_id: int) -> list[str]:
+        """The jobs that used a row of this customer: what a withdrawal reaches."""
+        query = select(cohort_members.c.job_id).where(cohort_members.c.subject_id == subject_id).distinct()
         return list(self._connection.execute(query.order_by(cohort_members.c.job_id)).scalars())
 
     def _require(self, job_id: str) -> StoredJob:

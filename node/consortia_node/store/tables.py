@@ -3,7 +3,7 @@
 Nothing here leaves the institution. ``migrations/`` brings a database of any age to this shape.
 """
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Column, ForeignKey, Integer, LargeBinary, MetaData, String, Table, Text
 
 metadata = MetaData(
     naming_convention={
@@ -72,22 +72,32 @@ agreement_signatures = Table(
 subjects = Table(
     "subjects",
     metadata,
-    Column("subject", String(128), primary_key=True),  # the bank's own customer number
-    Column("key", LargeBinary, nullable=False),  # K_subject, 32 random bytes
+    Column("id", BigInteger, primary_key=True, autoincrement=False),  # random
+    Column("tag", LargeBinary(16), nullable=False, unique=True),  # keyed hash of the bank's own customer number
+    Column("wrapped_by", String(16), nullable=False, index=True),  # which key-encryption key
+    Column("wrapped", LargeBinary, nullable=False),  # K_subject under that key
+    Column("sealed", LargeBinary, nullable=False),  # under K_subject: number, consents in force, payloads
+    sqlite_with_rowid=False,  # rows lie by random id, so their order tells nothing either
 )
+"""Customers. Without the keys, which lie in a file of their own, nothing here says who a row is about."""
 
-consents = Table(
-    "consents",
+payloads = Table(
+    "payloads",
     metadata,
-    Column("subject", String(128), ForeignKey("subjects.subject"), primary_key=True),
-    Column("purpose", String(64), primary_key=True),
-    Column("state", String(16), nullable=False),
-    Column("effective_ms", BigInteger, nullable=False),
-    Column("valid_until_ms", BigInteger),  # null: no end
-    Column("notice", String(128), nullable=False),
-    Column("record_hash", LargeBinary, nullable=False),
+    Column("commitment", String(64), primary_key=True),  # as in the log's entry
+    Column("wrapped", LargeBinary, nullable=False),  # the payload's key, under K_subject
+    Column("sealed", LargeBinary, nullable=False),  # salt and payload
+    sqlite_with_rowid=False,
 )
-"""The consent record in force for each subject and purpose."""
+"""What entries of the log commit to. Whose a payload is stands in the sealed part of the customer's row."""
+
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("subject_id", BigInteger, ForeignKey("subjects.id", ondelete="CASCADE"), primary_key=True),
+    Column("log_size", BigInteger, nullable=False),  # when it was begun: the entry that says so is not before it
+)
+"""Erasures that are under way, to be finished after a crash."""
 
 counters = Table(
     "counters",
@@ -102,10 +112,10 @@ cohort_members = Table(
     metadata,
     Column("job_id", String(80), ForeignKey("jobs.job_id"), primary_key=True),
     Column("dataset", String(64), primary_key=True),
-    Column("subject", String(128), primary_key=True),
+    Column("subject_id", BigInteger, ForeignKey("subjects.id", ondelete="CASCADE"), primary_key=True, index=True),
+    sqlite_with_rowid=False,
 )
 """Whose rows a job used: what a withdrawal reaches."""
-Index("ix_cohort_members_subject", cohort_members.c.subject)
 
 models = Table(
     "models",

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n consortia_proto/v1/control.proto\x12\x0c\x63onsortia.v1\"\x0f\n\rStatusRequest\"\x97\x01\n\nNodeStatus\x12\x0f\n\x07network\x18\x01 \x01(\t\x12\x13\n\x0binstitution\x18\x02 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\t\x12\x11\n\tconnected\x18\x04 \x01(\x08\x12\x10\n\x08\x64\x61tasets\x18\x05 \x03(\t\x12\x13\n\x0blog_entries\x18\x06 \x01(\x04\x12\x14\n\x0crunning_jobs\x18\x07 \x03(\t\"$\n\x14ImportConsentRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\"\x9a\x01\n\x15ImportConsentResponse\x12?\n\x06\x63ounts\x18\x01 \x03(\x0b\x32/.consortia.v1.ImportConsentResponse.CountsEntry\x12\x11\n\tlog_entry\x18\x02 \x01(\x04\x1a-\n\x0b\x43ountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"T\n\x11SetConsentRequest\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0f\n\x07purpose\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0e\n\x06notice\x18\x04 \x01(\t\"%\n\x12ShowConsentRequest\x12\x0f\n\x07subject\x18\x01 \x01(\t\"c\n\x0b\x43onsentView\x12\x11\n\tpseudonym\x18\x01 \x01(\t\x12+\n\x07records\x18\x02 \x03(\x0b\x32\x1a.consortia.v1.ConsentState\x12\x14\n\x0creached_jobs\x18\x03 \x03(\t\"i\n\x0c\x43onsentState\x12\x0f\n\x07purpose\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x14\n\x0c\x65\x66\x66\x65\x63tive_at\x18\x03 \x01(\t\x12\x13\n\x0bvalid_until\x18\x04 \x01(\t\x12\x0e\n\x06notice\x18\x05 \x01(\t\"+\n\x17ProposeAgreementRequest\x12\x10\n\x08\x64ocument\x18\x01 \x01(\x0c\")\n\x14SignAgreementRequest\x12\x11\n\treference\x18\x01 \x01(\t\"\x17\n\x15ListAgreementsRequest\"@\n\rAgreementList\x12/\n\nagreements\x18\x01 \x03(\x0b\x32\x1b.consortia.v1.AgreementView\"g\n\rAgreementView\x12\x11\n\treference\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x11\n\tsigned_by\x18\x03 \x03(\t\x12\x0f\n\x07missing\x18\x04 \x03(\t\x12\x10\n\x08\x64ocument\x18\x05 \x01(\x0c\"1\n\x0f\x41\x64\x64ModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\x0c\"\x13\n\x11ListModelsRequest\"K\n\tModelView\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x0e\n\x06origin\x18\x03 \x01(\t\x12\x10\n\x08\x66\x65\x61tures\x18\x04 \x03(\t\"4\n\tModelList\x12\'\n\x06models\x18\x01 \x03(\x0b\x32\x17.consortia.v1.ModelView2\xc4\x05\n\x07\x43ontrol\x12?\n\x06Status\x12\x1b.consortia.v1.StatusRequest\x1a\x18.consortia.v1.NodeStatus\x12X\n\rImportConsent\x12\".consortia.v1.ImportConsentRequest\x1a#.consortia.v1.ImportConsentResponse\x12H\n\nSetConsent\x12\x1f.consortia.v1.SetConsentRequest\x1a\x19.consortia.v1.ConsentView\x12J\n\x0bShowConsent\x12 .consortia.v1.ShowConsentRequest\x1a\x19.consortia.v1.ConsentView\x12V\n\x10ProposeAgreement\x12%.consortia.v1.ProposeAgreementRequest\x1a\x1b.consortia.v1.AgreementView\x12P\n\rSignAgreement\x12\".consortia.v1.SignAgreementRequest\x1a\x1b.consortia.v1.AgreementView\x12R\n\x0eListAgreements\x12#.consortia.v1.ListAgreementsRequest\x1a\x1b.consortia.v1.AgreementList\x12\x42\n\x08\x41\x64\x64Model\x12\x1d.consortia.v1.AddModelRequest\x1a\x17.consortia.v1.ModelView\x12\x46\n\nListModels\x12\x1f.consortia.v1.ListModelsRequest\x1a\x17.consortia.v1.ModelListb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n consortia_proto/v1/control.proto\x12\x0c\x63onsortia.v1\"\x0f\n\rStatusRequest\"\x97\x01\n\nNodeStatus\x12\x0f\n\x07network\x18\x01 \x01(\t\x12\x13\n\x0binstitution\x18\x02 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\t\x12\x11\n\tconnected\x18\x04 \x01(\x08\x12\x10\n\x08\x64\x61tasets\x18\x05 \x03(\t\x12\x13\n\x0blog_entries\x18\x06 \x01(\x04\x12\x14\n\x0crunning_jobs\x18\x07 \x03(\t\"$\n\x14ImportConsentRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\"\x9a\x01\n\x15ImportConsentResponse\x12?\n\x06\x63ounts\x18\x01 \x03(\x0b\x32/.consortia.v1.ImportConsentResponse.CountsEntry\x12\x11\n\tlog_entry\x18\x02 \x01(\x04\x1a-\n\x0b\x43ountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"T\n\x11SetConsentRequest\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0f\n\x07purpose\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0e\n\x06notice\x18\x04 \x01(\t\"%\n\x12ShowConsentRequest\x12\x0f\n\x07subject\x18\x01 \x01(\t\"c\n\x0b\x43onsentView\x12\x11\n\tpseudonym\x18\x01 \x01(\t\x12+\n\x07records\x18\x02 \x03(\x0b\x32\x1a.consortia.v1.ConsentState\x12\x14\n\x0creached_jobs\x18\x03 \x03(\t\"i\n\x0c\x43onsentState\x12\x0f\n\x07purpose\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x14\n\x0c\x65\x66\x66\x65\x63tive_at\x18\x03 \x01(\t\x12\x13\n\x0bvalid_until\x18\x04 \x01(\t\x12\x0e\n\x06notice\x18\x05 \x01(\t\"%\n\x12ShowSubjectRequest\x12\x0f\n\x07subject\x18\x01 \x01(\t\"g\n\x0bSubjectView\x12\x11\n\tpseudonym\x18\x01 \x01(\t\x12\x0c\n\x04jobs\x18\x02 \x03(\t\x12\x0e\n\x06models\x18\x03 \x03(\t\x12\'\n\x08openings\x18\x04 \x03(\x0b\x32\x15.consortia.v1.Opening\"<\n\x07Opening\x12\x12\n\ncommitment\x18\x01 \x01(\t\x12\x0c\n\x04salt\x18\x02 \x01(\x0c\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\x0c\"(\n\x14\x45raseSubjectsRequest\x12\x10\n\x08subjects\x18\x01 \x03(\t\"F\n\x15\x45raseSubjectsResponse\x12-\n\x08subjects\x18\x01 \x03(\x0b\x32\x1b.consortia.v1.ErasedSubject\"d\n\rErasedSubject\x12\x11\n\tpseudonym\x18\x01 \x01(\t\x12\x11\n\tlog_entry\x18\x02 \x01(\x04\x12\x0c\n\x04jobs\x18\x03 \x03(\t\x12\x0f\n\x07running\x18\x04 \x03(\t\x12\x0e\n\x06models\x18\x05 \x03(\t\"+\n\x17ProposeAgreementRequest\x12\x10\n\x08\x64ocument\x18\x01 \x01(\x0c\")\n\x14SignAgreementRequest\x12\x11\n\treference\x18\x01 \x01(\t\"\x17\n\x15ListAgreementsRequest\"@\n\rAgreementList\x12/\n\nagreements\x18\x01 \x03(\x0b\x32\x1b.consortia.v1.AgreementView\"g\n\rAgreementView\x12\x11\n\treference\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x11\n\tsigned_by\x18\x03 \x03(\t\x12\x0f\n\x07missing\x18\x04 \x03(\t\x12\x10\n\x08\x64ocument\x18\x05 \x01(\x0c\"1\n\x0f\x41\x64\x64ModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\x0c\"\x13\n\x11ListModelsRequest\"K\n\tModelView\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x0e\n\x06origin\x18\x03 \x01(\t\x12\x10\n\x08\x66\x65\x61tures\x18\x04 \x03(\t\"4\n\tModelList\x12\'\n\x06models\x18\x01 \x03(\x0b\x32\x17.consortia.v1.ModelView2\xea\x06\n\x07\x43ontrol\x12?\n\x06Status\x12\x1b.consortia.v1.StatusRequest\x1a\x18.consortia.v1.NodeStatus\x12X\n\rImportConsent\x12\".consortia.v1.ImportConsentRequest\x1a#.consortia.v1.ImportConsentResponse\x12H\n\nSetConsent\x12\x1f.consortia.v1.SetConsentRequest\x1a\x19.consortia.v1.ConsentView\x12J\n\x0bShowConsent\x12 .consortia.v1.ShowConsentRequest\x1a\x19.consortia.v1.ConsentView\x12J\n\x0bShowSubject\x12 .consortia.v1.ShowSubjectRequest\x1a\x19.consortia.v1.SubjectView\x12X\n\rEraseSubjects\x12\".consortia.v1.EraseSubjectsRequest\x1a#.consortia.v1.EraseSubjectsResponse\x12V\n\x10ProposeAgreement\x12%.consortia.v1.ProposeAgreementRequest\x1a\x1b.consortia.v1.AgreementView\x12P\n\rSignAgreement\x12\".consortia.v1.SignAgreementRequest\x1a\x1b.consortia.v1.AgreementView\x12R\n\x0eListAgreements\x12#.consortia.v1.ListAgreementsRequest\x1a\x1b.consortia.v1.AgreementList\x12\x42\n\x08\x41\x64\x64Model\x12\x1d.consortia.v1.AddModelRequest\x1a\x17.consortia.v1.ModelView\x12\x46\n\nListModels\x12\x1f.consortia.v1.ListModelsRequest\x1a\x17.consortia.v1.ModelListb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -51,24 +51,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONSENTVIEW']._serialized_end=640
   _globals['_CONSENTSTATE']._serialized_start=642
   _globals['_CONSENTSTATE']._serialized_end=747
-  _globals['_PROPOSEAGREEMENTREQUEST']._serialized_start=749
-  _globals['_PROPOSEAGREEMENTREQUEST']._serialized_end=792
-  _globals['_SIGNAGREEMENTREQUEST']._serialized_start=794
-  _globals['_SIGNAGREEMENTREQUEST']._serialized_end=835
-  _globals['_LISTAGREEMENTSREQUEST']._serialized_start=837
-  _globals['_LISTAGREEMENTSREQUEST']._serialized_end=860
-  _globals['_AGREEMENTLIST']._serialized_start=862
-  _globals['_AGREEMENTLIST']._serialized_end=926
-  _globals['_AGREEMENTVIEW']._serialized_start=928
-  _globals['_AGREEMENTVIEW']._serialized_end=1031
-  _globals['_ADDMODELREQUEST']._serialized_start=1033
-  _globals['_ADDMODELREQUEST']._serialized_end=1082
-  _globals['_LISTMODELSREQUEST']._serialized_start=1084
-  _globals['_LISTMODELSREQUEST']._serialized_end=1103
-  _globals['_MODELVIEW']._serialized_start=1105
-  _globals['_MODELVIEW']._serialized_end=1180
-  _globals['_MODELLIST']._serialized_start=1182
-  _globals['_MODELLIST']._serialized_end=1234
-  _globals['_CONTROL']._serialized_start=1237
-  _globals['_CONTROL']._serialized_end=1945
+  _globals['_SHOWSUBJECTREQUEST']._serialized_start=749
+  _globals['_SHOWSUBJECTREQUEST']._serialized_end=786
+  _globals['_SUBJECTVIEW']._serialized_start=788
+  _globals['_SUBJECTVIEW']._serialized_end=891
+  _globals['_OPENING']._serialized_start=893
+  _globals['_OPENING']._serialized_end=953
+  _globals['_ERASESUBJECTSREQUEST']._serialized_start=955
+  _globals['_ERASESUBJECTSREQUEST']._serialized_end=995
+  _globals['_ERASESUBJECTSRESPONSE']._serialized_start=997
+  _globals['_ERASESUBJECTSRESPONSE']._serialized_end=1067
+  _globals['_ERASEDSUBJECT']._serialized_start=1069
+  _globals['_ERASEDSUBJECT']._serialized_end=1169
+  _globals['_PROPOSEAGREEMENTREQUEST']._serialized_start=1171
+  _globals['_PROPOSEAGREEMENTREQUEST']._serialized_end=1214
+  _globals['_SIGNAGREEMENTREQUEST']._serialized_start=1216
+  _globals['_SIGNAGREEMENTREQUEST']._serialized_end=1257
+  _globals['_LISTAGREEMENTSREQUEST']._serialized_start=1259
+  _globals['_LISTAGREEMENTSREQUEST']._serialized_end=1282
+  _globals['_AGREEMENTLIST']._serialized_start=1284
+  _globals['_AGREEMENTLIST']._serialized_end=1348
+  _globals['_AGREEMENTVIEW']._serialized_start=1350
+  _globals['_AGREEMENTVIEW']._serialized_end=1453
+  _globals['_ADDMODELREQUEST']._serialized_start=1455
+  _globals['_ADDMODELREQUEST']._serialized_end=1504
+  _globals['_LISTMODELSREQUEST']._serialized_start=1506
+  _globals['_LISTMODELSREQUEST']._serialized_end=1525
+  _globals['_MODELVIEW']._serialized_start=1527
+  _globals['_MODELVIEW']._serialized_end=1602
+  _globals['_MODELLIST']._serialized_start=1604
+  _globals['_MODELLIST']._serialized_end=1656
+  _globals['_CONTROL']._serialized_start=1659
+  _globals['_CONTROL']._serialized_end=2533
 # @@protoc_insertion_point(module_scope)

@@ -54,6 +54,16 @@ class ControlStub:
                 request_serializer=consortia__proto_dot_v1_dot_control__pb2.ShowConsentRequest.SerializeToString,
                 response_deserializer=consortia__proto_dot_v1_dot_control__pb2.ConsentView.FromString,
                 _registered_method=True)
+        self.ShowSubject = channel.unary_unary(
+                '/consortia.v1.Control/ShowSubject',
+                request_serializer=consortia__proto_dot_v1_dot_control__pb2.ShowSubjectRequest.SerializeToString,
+                response_deserializer=consortia__proto_dot_v1_dot_control__pb2.SubjectView.FromString,
+                _registered_method=True)
+        self.EraseSubjects = channel.unary_unary(
+                '/consortia.v1.Control/EraseSubjects',
+                request_serializer=consortia__proto_dot_v1_dot_control__pb2.EraseSubjectsRequest.SerializeToString,
+                response_deserializer=consortia__proto_dot_v1_dot_control__pb2.EraseSubjectsResponse.FromString,
+                _registered_method=True)
         self.ProposeAgreement = channel.unary_unary(
                 '/consortia.v1.Control/ProposeAgreement',
                 request_serializer=consortia__proto_dot_v1_dot_control__pb2.ProposeAgreementRequest.SerializeToString,
@@ -103,6 +113,18 @@ class ControlServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ShowConsent(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ShowSubject(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EraseSubjects(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -160,6 +182,16 @@ def add_ControlServicer_to_server(servicer, server):
                     servicer.ShowConsent,
                     request_deserializer=consortia__proto_dot_v1_dot_control__pb2.ShowConsentRequest.FromString,
                     response_serializer=consortia__proto_dot_v1_dot_control__pb2.ConsentView.SerializeToString,
+            ),
+            'ShowSubject': grpc.unary_unary_rpc_method_handler(
+                    servicer.ShowSubject,
+                    request_deserializer=consortia__proto_dot_v1_dot_control__pb2.ShowSubjectRequest.FromString,
+                    response_serializer=consortia__proto_dot_v1_dot_control__pb2.SubjectView.SerializeToString,
+            ),
+            'EraseSubjects': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseSubjects,
+                    request_deserializer=consortia__proto_dot_v1_dot_control__pb2.EraseSubjectsRequest.FromString,
+                    response_serializer=consortia__proto_dot_v1_dot_control__pb2.EraseSubjectsResponse.SerializeToString,
             ),
             'ProposeAgreement': grpc.unary_unary_rpc_method_handler(
                     servicer.ProposeAgreement,
@@ -295,6 +327,60 @@ class Control:
             '/consortia.v1.Control/ShowConsent',
             consortia__proto_dot_v1_dot_control__pb2.ShowConsentRequest.SerializeToString,
             consortia__proto_dot_v1_dot_control__pb2.ConsentView.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ShowSubject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/consortia.v1.Control/ShowSubject',
+            consortia__proto_dot_v1_dot_control__pb2.ShowSubjectRequest.SerializeToString,
+            consortia__proto_dot_v1_dot_control__pb2.SubjectView.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseSubjects(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/consortia.v1.Control/EraseSubjects',
+            consortia__proto_dot_v1_dot_control__pb2.EraseSubjectsRequest.SerializeToString,
+            consortia__proto_dot_v1_dot_control__pb2.EraseSubjectsResponse.FromString,
             options,
             channel_credentials,
             insecure,

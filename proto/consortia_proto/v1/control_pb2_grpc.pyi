@@ -37,6 +37,8 @@ class ControlStub:
     ImportConsent: _grpc.UnaryUnaryMultiCallable[_control_pb2.ImportConsentRequest, _control_pb2.ImportConsentResponse]
     SetConsent: _grpc.UnaryUnaryMultiCallable[_control_pb2.SetConsentRequest, _control_pb2.ConsentView]
     ShowConsent: _grpc.UnaryUnaryMultiCallable[_control_pb2.ShowConsentRequest, _control_pb2.ConsentView]
+    ShowSubject: _grpc.UnaryUnaryMultiCallable[_control_pb2.ShowSubjectRequest, _control_pb2.SubjectView]
+    EraseSubjects: _grpc.UnaryUnaryMultiCallable[_control_pb2.EraseSubjectsRequest, _control_pb2.EraseSubjectsResponse]
     ProposeAgreement: _grpc.UnaryUnaryMultiCallable[_control_pb2.ProposeAgreementRequest, _control_pb2.AgreementView]
     SignAgreement: _grpc.UnaryUnaryMultiCallable[_control_pb2.SignAgreementRequest, _control_pb2.AgreementView]
     ListAgreements: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListAgreementsRequest, _control_pb2.AgreementList]
@@ -50,6 +52,8 @@ class ControlAsyncStub(ControlStub):
     ImportConsent: _aio.UnaryUnaryMultiCallable[_control_pb2.ImportConsentRequest, _control_pb2.ImportConsentResponse]  # type: ignore[assignment]
     SetConsent: _aio.UnaryUnaryMultiCallable[_control_pb2.SetConsentRequest, _control_pb2.ConsentView]  # type: ignore[assignment]
     ShowConsent: _aio.UnaryUnaryMultiCallable[_control_pb2.ShowConsentRequest, _control_pb2.ConsentView]  # type: ignore[assignment]
+    ShowSubject: _aio.UnaryUnaryMultiCallable[_control_pb2.ShowSubjectRequest, _control_pb2.SubjectView]  # type: ignore[assignment]
+    EraseSubjects: _aio.UnaryUnaryMultiCallable[_control_pb2.EraseSubjectsRequest, _control_pb2.EraseSubjectsResponse]  # type: ignore[assignment]
     ProposeAgreement: _aio.UnaryUnaryMultiCallable[_control_pb2.ProposeAgreementRequest, _control_pb2.AgreementView]  # type: ignore[assignment]
     SignAgreement: _aio.UnaryUnaryMultiCallable[_control_pb2.SignAgreementRequest, _control_pb2.AgreementView]  # type: ignore[assignment]
     ListAgreements: _aio.UnaryUnaryMultiCallable[_control_pb2.ListAgreementsRequest, _control_pb2.AgreementList]  # type: ignore[assignment]
@@ -84,6 +88,20 @@ class ControlServicer(metaclass=_abc_1.ABCMeta):
         request: _control_pb2.ShowConsentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_control_pb2.ConsentView, _abc.Awaitable[_control_pb2.ConsentView]]: ...
+
+    @_abc_1.abstractmethod
+    def ShowSubject(
+        self,
+        request: _control_pb2.ShowSubjectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.SubjectView, _abc.Awaitable[_control_pb2.SubjectView]]: ...
+
+    @_abc_1.abstractmethod
+    def EraseSubjects(
+        self,
+        request: _control_pb2.EraseSubjectsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.EraseSubjectsResponse, _abc.Awaitable[_control_pb2.EraseSubjectsResponse]]: ...
 
     @_abc_1.abstractmethod
     def ProposeAgreement(

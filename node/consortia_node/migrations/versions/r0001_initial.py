@@ -47,11 +47,25 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_models")),
     )
     op.create_table(
-        "subjects",
-        sa.Column("subject", sa.String(length=128), nullable=False),
-        sa.Column("key", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("subject", name=op.f("pk_subjects")),
+        "payloads",
+        sa.Column("commitment", sa.String(length=64), nullable=False),
+        sa.Column("wrapped", sa.LargeBinary(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("commitment", name=op.f("pk_payloads")),
+        sqlite_with_rowid=False,
     )
+    op.create_table(
+        "subjects",
+        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("tag", sa.LargeBinary(length=16), nullable=False),
+        sa.Column("wrapped_by", sa.String(length=16), nullable=False),
+        sa.Column("wrapped", sa.LargeBinary(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_subjects")),
+        sa.UniqueConstraint("tag", name=op.f("uq_subjects_tag")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_subjects_wrapped_by"), "subjects", ["wrapped_by"], unique=False)
     op.create_table(
         "tasks",
         sa.Column("task_id", sa.String(length=80), nullable=False),
@@ -78,22 +92,23 @@ def upgrade() -> None:
         "cohort_members",
         sa.Column("job_id", sa.String(length=80), nullable=False),
         sa.Column("dataset", sa.String(length=64), nullable=False),
-        sa.Column("subject", sa.String(length=128), nullable=False),
+        sa.Column("subject_id", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.job_id"], name=op.f("fk_cohort_members_job_id")),
-        sa.PrimaryKeyConstraint("job_id", "dataset", "subject", name=op.f("pk_cohort_members")),
+        sa.ForeignKeyConstraint(
+            ["subject_id"], ["subjects.id"], name=op.f("fk_cohort_members_subject_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("job_id", "dataset", "subject_id", name=op.f("pk_cohort_members")),
+        sqlite_with_rowid=False,
     )
-    op.create_index("ix_cohort_members_subject", "cohort_members", ["subject"], unique=False)
+    op.create_index(op.f("ix_cohort_members_subject_id"), "cohort_members", ["subject_id"], unique=False)
     op.create_table(
-        "consents",
-        sa.Column("subject", sa.String(length=128), nullable=False),
-        sa.Column("purpose", sa.String(length=64), nullable=False),
-        sa.Column("state", sa.String(length=16), nullable=False),
-        sa.Column("effective_ms", sa.BigInteger(), nullable=False),
-        sa.Column("valid_until_ms", sa.BigInteger(), nullable=True),
-        sa.Column("notice", sa.String(length=128), nullable=False),
-        sa.Column("record_hash", sa.LargeBinary(), nullable=False),
-        sa.ForeignKeyConstraint(["subject"], ["subjects.subject"], name=op.f("fk_consents_subject")),
-        sa.PrimaryKeyConstraint("subject", "purpose", name=op.f("pk_consents")),
+        "erasures",
+        sa.Column("subject_id", sa.BigInteger(), nullable=False),
+        sa.Column("log_size", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["subject_id"], ["subjects.id"], name=op.f("fk_erasures_subject_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("subject_id", name=op.f("pk_erasures")),
     )
     op.create_table(
         "job_values",

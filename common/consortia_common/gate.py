@@ -1,18 +1,18 @@
-"""PURE: whether this node takes part in a job. It decides alone, from its own copy of the signed agreement.
+"""PURE: whether an institution takes part in a job. Its node decides alone, from its own copy of the agreement.
 
 Nothing that the coordinator says is an input. A job is accepted only if no rule objects; each rule allows only
 what the agreement names, so that taking anything out of an agreement can never make an unacceptable job
 acceptable. A refusal cites the clause and says, for a person, what was asked and what the agreement says.
+Nodes decide with it; `consortia audit why` runs the same rules again over what a log says that the node knew.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from consortia_common.documents.agreement import Agreement
+from consortia_common.documents.agreement import ACTIVE, PROPOSED, Agreement
 from consortia_common.documents.base import utc
 from consortia_common.documents.jobspec import Submission
-from consortia_node.agreement import ACTIVE, PROPOSED
 
 DECIDED_BEFORE = "submission"
 """The clause of a submission that comes a second time."""
@@ -60,8 +60,13 @@ def decide(request: GateRequest) -> Decision:
     if request.agreement is None:
         cited = request.submission.spec.agreement
         return _refuse("agreement", f"The job cites agreement {cited}; this institution has none of that name.")
-    refusals = (rule(request, request.agreement) for rule in RULES)
-    return next((refusal for refusal in refusals if refusal), ACCEPT)
+    return next((refusal for _, refusal in judge(request, request.agreement) if refusal), ACCEPT)
+
+
+def judge(request: GateRequest, agreement: Agreement) -> Iterator[tuple[str, Decision | None]]:
+    """What each rule says in the order of RULES: its name, and its refusal if it objects."""
+    for rule in RULES:
+        yield rule.__name__.strip("_").replace("_", " "), rule(request, agreement)
 
 
 def decide_rows(agreement: Agreement, rows: int) -> Decision:

@@ -1,0 +1,399 @@
+#!/usr/bin/env python3
+"""Verify audit logs that were exported from Consortia. Needs Python 3.11 or later, and nothing else.
+
+    python verify.py [EXPORT] [--members FILE] [--policy FILE] [--json]
+
+EXPORT is the zip file, or the folder that it was unpacked to; if left out, the folder of this file. Take the two
+FILEs from elsewhere than the export: members has lines `INSTITUTION FINGERPRINT`, without it each log's key is
+taken from the export itself, which shows only that nobody without that key altered the log; policy says whose
+cosignatures you ask for, without it the export's own policy is used.
+
+For each log it is checked that
+  1. each record has its checksum; each entry is canonical JSON, numbered in order, and cites the one before it;
+  2. each entry is signed by the log's owner, itself or by the last entry of its batch;
+  3. the log reaches as far as its signed head says, and attached documents have the hashes that are their names;
+  4. the Merkle tree over the entries has the root that the signed checkpoint names, and the tiles are its parts;
+  5. a key that the owner endorsed signed the checkpoint, and witnesses cosigned it as the policy asks;
+  6. each proof leads from its entry to the root of that checkpoint.
+Not checked here: ML-DSA signatures (each stands beside an Ed25519 one), and whether each access was allowed by an
+agreement and covered by consent, which `consortia audit verify` says. docs/audit-log.md describes the formats.
+
+Exit status: 0 verified, 1 tampered with, 2 unverifiable (something needed is missing), 64 called wrongly.
+"""
+
+import argparse
+import base64
+import hashlib
+import json
+import struct
+import sys
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+class TamperedError(Exception):
+    """Something is not as its owner wrote it."""
+
+
+class UnverifiableError(Exception):
+    """Nothing is proved wrong, but something needed is missing or not understood."""
+
+
+# ---- Ed25519 signatures: RFC 8032 §5.1. Points are (X, Y, Z, T) with x = X/Z, y = Y/Z, xy = T/Z. ----
+
+P = 2**255 - 19
+ORDER = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, -1, P) % P
+Point = tuple[int, int, int, int]
+
+
+def add(a: Point, b: Point) -> Point:
+    """The sum of two points."""
+    e = (a[1] - a[0]) * (b[1] - b[0]) % P
+    f = (a[1] + a[0]) * (b[1] + b[0]) % P
+    g = 2 * D * a[3] * b[3] % P
+    h = 2 * a[2] * b[2] % P
+    e, f, g, h = f - e, h - g, h + g, f + e
+    return e * f % P, g * h % P, f * g % P, e * h % P
+
+
+def decode_point(data: bytes) -> Point | None:
+    """The point that 32 bytes stand for, if they do."""
+    sign, y = data[31] >> 7, int.from_bytes(data, "little") & (2**255 - 1)
+    u, v = (y * y - 1) % P, (D * y * y + 1) % P
+    x = u * pow(v, 3, P) * pow(u * pow(v, 7, P), (P - 5) // 8, P) % P
+    if v * x * x % P != u:
+        x = x * pow(2, (P - 1) // 4, P) % P
+    if y >= P or v * x * x % P != u or (x == 0 and sign):
+        return None
+    x = x if x & 1 == sign else P - x
+    return x, y, 1, x * y % P
+
+
+BASE = decode_point((4 * pow(5, -1, P) % P).to_bytes(32, "little"))
+
+
+def ed25519(public: bytes, message: bytes, signature: bytes) -> bool:
+    """Whether ``signature`` is that of the key ``public`` over ``message``: R = [s]B − [k]A."""
+    a, s = decode_point(public) if len(public) == 32 else None, int.from_bytes(signature[32:], "little")
+    if a is None or BASE is None or len(signature) != 64 or s >= ORDER:
+        return False
+    eight = add(a, a)
+    eight = add(add(eight, eight), add(eight, eight))
+    if eight[0] == 0:  # a key of small order, under which anybody can sign
+        return False
+    k = int.from_bytes(hashlib.sha512(signature[:32] + public + message).digest(), "little") % ORDER
+    minus_a: Point = (P - a[0], a[1], 1, P - a[3])
+    summands = (BASE, minus_a, add(BASE, minus_a))
+    total: Point = (0, 1, 1, 0)
+    for bit in range(252, -1, -1):
+        total = add(total, total)
+        if chosen := (s >> bit & 1) + 2 * (k >> bit & 1):
+            total = add(total, summands[chosen - 1])
+    inverse = pow(total[2], -1, P)
+    x, y = total[0] * inverse % P, total[1] * inverse % P
+    return (y | (x & 1) << 255).to_bytes(32, "little") == signature[:32]
+
+
+# ---- The Merkle tree (RFC 9162 §2.1), its tiles (C2SP tlog-tiles) and proofs ----
+
+
+def sha256(data: bytes) -> bytes:
+    """SHA-256. A leaf is hashed behind a byte 0, two nodes behind a byte 1."""
+    return hashlib.sha256(data).digest()
+
+
+def root_of(level: list[bytes]) -> bytes:
+    """The root over leaf hashes; at each level, a node without a sibling moves up as it is."""
+    while len(level) > 1:
+        pairs = [sha256(b"\1" + level[i] + level[i + 1]) for i in range(0, len(level) - 1, 2)]
+        level = pairs + level[len(level) & ~1 :]
+    return level[0] if level else sha256(b"")
+
+
+def proved_root(index: int, size: int, leaf: bytes, proof: list[bytes]) -> bytes | None:
+    """The root to which an inclusion proof leads (RFC 9162 §2.1.3.2)."""
+    node, last = index, size - 1
+    for sibling in proof:
+        if last == 0:
+            return None
+        if node & 1 or node == last:
+            leaf = sha256(b"\1" + sibling + leaf)
+            while node and not node & 1:
+                node, last = node >> 1, last >> 1
+        else:
+            leaf = sha256(b"\1" + leaf + sibling)
+        node, last = node >> 1, last >> 1
+    return leaf if last == 0 and 0 <= index < size else None
+
+
+def tiles(leaves: list[bytes], entries: list[bytes]) -> Iterator[tuple[str, bytes]]:
+    """Path and content of every tile and entry bundle of the tree, 256 items in each."""
+    for first in range(0, len(entries), 256):
+        part = entries[first : first + 256]
+        bundle = b"".join(struct.pack(">H", len(raw)) + raw for raw in part)
+        yield tile_path("entries", first // 256, len(part)), bundle
+    level = 0
+    while leaves:
+        parts = [leaves[first : first + 256] for first in range(0, len(leaves), 256)]
+        for number, part in enumerate(parts):
+            yield tile_path(str(level), number, len(part)), b"".join(part)
+        leaves, level = [root_of(part) for part in parts if len(part) == 256], level + 1
+
+
+def tile_path(level: str, number: int, width: int) -> str:
+    """Such as tile/0/x001/234, or tile/0/x001/234.p/17 if it has 17 items only."""
+    text = f"{number % 1000:03d}"
+    while number := number // 1000:
+        text = f"x{number % 1000:03d}/{text}"
+    return f"tile/{level}/{text}" + (f".p/{width}" if width < 256 else "")
+
+
+# ---- Checkpoints and policies: C2SP signed-note, tlog-checkpoint, tlog-cosignature, tlog-policy ----
+
+
+def signers(note: bytes, vkeys: list[str]) -> tuple[set[str], set[str]]:
+    """Which of ``vkeys`` signed the note: those whose signature holds, and those of a kind not checked here."""
+    text, _, lines = note.decode().rpartition("\n\n")
+    signed = [
+        (name, base64.b64decode(value)) for _, name, value in (line.split(" ") for line in lines.splitlines())
+    ]
+    checked, unchecked = set(), set()
+    for vkey in vkeys:
+        name, _, encoded = vkey.split("+", 2)
+        key = base64.b64decode(encoded)
+        key_id = sha256(name.encode() + b"\n" + key)[:4]
+        for value in [value for signer, value in signed if (signer, value[:4]) == (name, key_id)]:
+            time = int.from_bytes(value[4:12], "big")
+            message = {1: f"{text}\n", 4: f"cosignature/v1\ntime {time}\n{text}\n"}.get(key[0])
+            if message is None:
+                unchecked.add(vkey)
+            elif not ed25519(key[1:], message.encode(), value[-64:]):
+                raise TamperedError(f"the signature of {name} under the checkpoint is false")
+            else:
+                checked.add(vkey)
+    return checked, unchecked
+
+
+def judge(policy: str, note: bytes) -> str:
+    """Why the checkpoint does not satisfy the policy; empty if it does."""
+    lines = [line.split() for line in policy.splitlines() if line.strip() and not line.strip().startswith("#")]
+    witnesses = {words[1]: words[2] for words in lines if words[0] == "witness"}
+    logs = [words[1] for words in lines if words[0] == "log" and words[1].split("+")[0] == origin_of(note)]
+    (quorum,) = [words[1] for words in lines if words[0] == "quorum"]
+    checked, unchecked = signers(note, [*logs, *witnesses.values()])
+    if not checked & set(logs):
+        return "no key that the policy names for this log signed its checkpoint"
+    for trusted, why in (
+        (checked, ""),
+        (checked | unchecked, "the quorum rests on ML-DSA-44 signatures, which are not checked here"),
+    ):
+        reached = {"none"} | {name for name, vkey in witnesses.items() if vkey in trusted}
+        for _, name, count, *members in (words for words in lines if words[0] == "group"):
+            needed = {"any": 1, "all": len(members)}.get(count) or int(count)
+            reached |= {name} if len(reached & set(members)) >= needed else set()
+        if quorum in reached:
+            return why
+    return f"the cosignatures do not make up the quorum {quorum}"
+
+
+def origin_of(note: bytes) -> str:
+    """The log that a checkpoint is of."""
+    return note.decode().split("\n", 1)[0]
+
+
+# ---- One log ----
+
+
+def canonical(value: Any) -> bytes:
+    """The one way to write a value as JSON."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+def parse(raw: bytes) -> Any:
+    """The value whose canonical JSON is exactly ``raw``; numbers are whole."""
+    value = json.loads(raw.decode(), parse_float=lambda _: None, parse_constant=lambda _: None)
+    if canonical(value) != raw:
+        raise TamperedError("it is not canonical JSON")
+    return value
+
+
+def is_signed(public: bytes, domain: str, raw: bytes, val: str) -> bool:
+    """Whether ``val``, a part of ``raw``, begins with the owner's Ed25519 signature over ``raw`` without it."""
+    before, _, after = raw.rpartition(f',"val":"{val}"'.encode())
+    message = b"consortia/v1/" + domain.encode() + b"\0" + sha256(before + after)
+    return ed25519(public, message, bytes.fromhex(val)[:64])
+
+
+def records(log: Any) -> Iterator[bytes]:
+    """Every entry in the log's segments: length, CRC-32 (both u32le), entry."""
+    number = 0
+    for segment in sorted((log / "segments").iterdir(), key=lambda path: str(path.name)):
+        data, offset = segment.read_bytes(), 0
+        if segment.name != f"{number:012d}.log":
+            raise TamperedError(f"entry {number}: it is missing, the next segment begins with another")
+        while offset < len(data):
+            length, checksum = struct.unpack("<II", data[offset : offset + 8].ljust(8, b"\0"))
+            raw = data[offset + 8 : offset + 8 + length]
+            if not raw or len(raw) != length or zlib.crc32(raw) != checksum:
+                raise TamperedError(f"entry {number}: the record's checksum or length is wrong")
+            yield raw
+            number, offset = number + 1, offset + 8 + length
+
+
+def check_entry(raw: bytes, number: int, prev: str, due: int | None, owner: tuple[bytes, str]) -> int | None:
+    """Check one entry in its place; returns the entry that must sign it, if that is a later one (of its batch)."""
+    value = parse(raw)
+    sig = value["sig"]
+    if value["v"] != 1 or sig["alg"] not in ("ed25519", "ed25519-batch"):
+        raise UnverifiableError("it is in a later version of the format")
+    if (value["i"], value["prev"]) != (number, prev):
+        raise TamperedError("it does not follow from the entry before it")
+    if sig["kid"] != owner[1]:
+        raise TamperedError("it is signed by another key than the owner's")
+    end = sig["end"] if sig["alg"] == "ed25519-batch" else number
+    if due not in (None, end) or end < number or (end == number) != ("val" in sig):
+        raise TamperedError("it does not end its batch where the batch ends")
+    if end == number and not (len(sig["val"]) == 128 and is_signed(owner[0], "audit-entry", raw, sig["val"])):
+        raise TamperedError("it, or an entry of its batch, was altered after it was signed")
+    return None if end == number else int(end)
+
+
+def read_entries(log: Any, owner: tuple[bytes, str]) -> list[bytes]:
+    """All entries, each in its place and signed, and as many as the signed head says."""
+    entries: list[bytes] = []
+    prev, due = "0" * 64, None
+    for number, raw in enumerate(records(log)):
+        try:
+            due = check_entry(raw, number, prev, due, owner)
+        except (TamperedError, UnverifiableError) as error:
+            raise type(error)(f"entry {number}: {error}") from None
+        except (KeyError, TypeError, ValueError):
+            raise TamperedError(f"entry {number}: it does not have the form of an entry") from None
+        prev = sha256(b"\0" + raw).hex()
+        entries.append(raw)
+    raw = (log / "head").read_bytes()
+    head = parse(raw)
+    if head["sig"]["kid"] != owner[1] or not is_signed(owner[0], "audit-head", raw, head["sig"]["val"]):
+        raise TamperedError("the signed head was altered")
+    if due is not None or len(entries) < head["size"]:
+        raise TamperedError(f"entry {len(entries)}: it is missing from the end")
+    if head["size"] and sha256(b"\0" + entries[head["size"] - 1]).hex() != head["leaf"]:
+        raise TamperedError(f"entry {head['size'] - 1}: the signed head tells of another one")
+    return entries
+
+
+def leaves_of(note: bytes, entries: list[bytes]) -> list[bytes]:
+    """The leaf hashes of the entries that a checkpoint counts; they must have the root that it names."""
+    _, size, root, *_ = note.decode().split("\n")
+    leaves = [sha256(b"\0" + raw) for raw in entries[: int(size)]]
+    if len(leaves) < int(size) or base64.b64encode(root_of(leaves)).decode() != root:
+        raise TamperedError(f"a signed checkpoint of {size} entries has another root than they have")
+    return leaves
+
+
+def check_tree(log: Any, entries: list[bytes], owner: tuple[bytes, str]) -> bytes:
+    """Check checkpoint, keys and tiles against the entries; returns the checkpoint."""
+    note: bytes = (log / "checkpoint").read_bytes()
+    leaves, keys = leaves_of(note, entries), []
+    for pair in parse((log / "vkeys.json").read_bytes()):
+        if not is_signed(owner[0], "log-key", canonical(pair), pair["val"]):
+            raise TamperedError("the log's owner did not endorse a key in vkeys.json")
+        until = len(leaves) if pair["until"] is None else pair["until"]
+        if pair["name"] == origin_of(note) and pair["since"] <= len(leaves) <= until:
+            keys += [pair["ed25519"], pair["mldsa44"]]
+    if not all(signers(note, keys)):
+        raise TamperedError("the checkpoint is not signed with both kinds of key that the owner endorsed for it")
+    for path, data in tiles(leaves, entries[: len(leaves)]):
+        if not (log / path).is_file():
+            raise UnverifiableError(f"{path} is missing")
+        if (log / path).read_bytes() != data:
+            raise TamperedError(f"{path} is not what the entries give")
+    return note
+
+
+def verify_log(log: Any, root: Any, members: dict[str, str] | None, policy: str) -> str:
+    """Check one log; what was found, in words. Raises both errors above."""
+    raw = (log / "identity.json").read_bytes()
+    identity, fingerprint = parse(raw), sha256(raw).hex()
+    if members is not None and members.get(identity["institution"]) != fingerprint:
+        raise UnverifiableError(f"it is the log of another identity, {fingerprint}")
+    owner = (base64.b64decode(identity["ed25519"]), fingerprint)
+    entries = read_entries(log, owner)
+    documents = list((log / "documents").iterdir()) if (log / "documents").is_dir() else []
+    for path in documents:
+        if f"{sha256(path.read_bytes()).hex()}.json" != path.name:
+            raise TamperedError(f"the attached document {path.name} is not the one that was cited")
+    note = check_tree(log, entries, owner)
+    cosigned = [path.read_bytes() for path in (log / "cosigned").iterdir()] if (log / "cosigned").is_dir() else []
+    notes = [note, *(one for one in cosigned if origin_of(one) == origin_of(note) and leaves_of(one, entries))]
+    reasons = [judge(policy, one) for one in notes]
+    if all(reasons) and log.parent.name != "years":
+        raise UnverifiableError(f"the policy is not satisfied: {reasons[-1]}")
+    count = check_proofs(root / "proofs" / log.name, entries, note)
+    return f"{len(entries)} entries, {len(documents)} documents, {count} proofs; owner's key {fingerprint}"
+
+
+def check_proofs(folder: Any, entries: list[bytes], note: bytes) -> int:
+    """Check every proof (C2SP tlog-proof) in the folder; how many there are."""
+    proofs = list(folder.iterdir()) if folder.is_dir() else []
+    for path in proofs:
+        head, _, signed = path.read_bytes().partition(b"\n\n")
+        lines = head.decode().split("\n")
+        index, size = int(lines[1].removeprefix("index ")), int(signed.split(b"\n")[1])
+        root = proved_root(index, size, sha256(b"\0" + entries[index]), [base64.b64decode(h) for h in lines[2:]])
+        if signed != note or root is None or base64.b64encode(root) != signed.split(b"\n")[2]:
+            raise TamperedError(f"entry {index}: its proof does not lead to the signed root")
+    return len(proofs)
+
+
+# ---- The command ----
+
+
+def verdict_on(log: Any, root: Any, members: dict[str, str] | None, policy: str) -> tuple[str, str]:
+    """The verdict on one log, and why."""
+    try:
+        return "verified", verify_log(log, root, members, policy)
+    except TamperedError as error:
+        return "tampered", str(error)
+    except (UnverifiableError, OSError) as error:
+        return "unverifiable", str(error)
+    except (KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
+        return "tampered", f"a file does not have its form ({type(error).__name__})"
+
+
+def main() -> int:
+    """Verify every log of an export; the exit status."""
+    parser = argparse.ArgumentParser(description="Verify audit logs that were exported from Consortia.")
+    parser.add_argument("export", nargs="?", default=Path(__file__).parent, type=Path)
+    parser.add_argument("--members", type=Path, help="a file of lines: INSTITUTION FINGERPRINT")
+    parser.add_argument("--policy", type=Path, help="a witness policy (C2SP tlog-policy)")
+    parser.add_argument("--json", action="store_true")
+    parser.exit_on_error = False
+    try:
+        asked, unknown = parser.parse_known_args()
+        if unknown:
+            raise OSError(f"it does not take {unknown[0]}")
+        root: Any = zipfile.Path(asked.export) if asked.export.is_file() else asked.export
+        words = [line.split() for line in asked.members.read_text().splitlines()] if asked.members else []
+        members = {line[0]: line[1] for line in words if len(line) == 2} if asked.members else None
+        policy = (asked.policy or root / "policy.txt").read_text()
+        logs = sorted((root / "logs").iterdir(), key=lambda path: str(path.name))
+        logs += [year for log in logs if (log / "years").is_dir() for year in (log / "years").iterdir()]
+    except (argparse.ArgumentError, OSError, KeyError, zipfile.BadZipFile) as error:
+        sys.stderr.write(f"verify.py: {error}\n")
+        return 64
+    found = [(str(log).rstrip("/"), *verdict_on(log, root, members, policy)) for log in logs]
+    if asked.json:
+        sys.stdout.write(json.dumps([{"log": n, "verdict": v, "why": w} for n, v, w in found], indent=2) + "\n")
+    else:
+        sys.stdout.write("".join(f"{name}: {verdict}: {why}\n" for name, verdict, why in found))
+    verdicts = {verdict for _, verdict, _ in found}
+    return 1 if "tampered" in verdicts else 2 if "unverifiable" in verdicts or not found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
