@@ -16,7 +16,7 @@ SECONDS = 60.0
 
 
 class Heartbeat:
-    """A thread that checkpoints ``log`` every ``seconds`` until the block ends.
+    """A thread that checkpoints ``log`` at once and then every ``seconds`` until the block ends.
 
     ``failed`` is told of the error that ended the log; the time in the signatures is that of the log's own clock.
     """
@@ -44,9 +44,11 @@ class Heartbeat:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stop.wait(self._seconds):
+        stopped = False
+        while not stopped:
             try:
                 self._log.checkpoint()
             except ConsortiaError as error:
                 self._failed(error)
                 return
+            stopped = self._stop.wait(self._seconds)

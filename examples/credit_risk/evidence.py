@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import subprocess
+import sys
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -47,6 +49,23 @@ def verify(folder: Path, fingerprint: str) -> Verdict:
     outcome = commands.attempt("audit", "verify", folder, "--fingerprint", fingerprint, "--json")
     (report,) = outcome.document()["logs"]
     return Verdict(report["verdict"], report)
+
+
+def compare(folders: dict[str, Path]) -> tuple[int, list[str]]:
+    """How often two logs tell of the same thing, and what one of them leaves out, in words."""
+    outcome = commands.attempt("audit", "reconcile", *folders.values(), "--json").document()
+    return sum(outcome["matched"].values()), [str(item) for item in outcome["lacks"]]
+
+
+def verify_alone(places: Places) -> bool:
+    """Whether an export of the four logs verifies with the program in it, on a Python without any library."""
+    archive, folder = places.root / "evidence.zip", places.root / "evidence" / "export"
+    homes = [places.node(bank).parent for bank in BANKS] + [places.coordinator.parent]
+    sources = [word for home in homes for word in ("--from", home)]
+    commands.run("audit", "export", *sources, "--out", archive)
+    shutil.unpack_archive(archive, folder)
+    done = subprocess.run([sys.executable, "-I", "-S", "verify.py"], cwd=folder, capture_output=True, check=False)
+    return done.returncode == 0
 
 
 def entries(folder: Path) -> Iterator[Entry]:

@@ -27,5 +27,7 @@ def _expected(summary: Summary) -> dict[str, bool]:
         "the job that asks for too much was not refused": bool(summary["refused"]),
         "the withdrawal did not take one row away": summary["withdrawn_rows"] == 1,
         "a log is not verified": set(summary["audit"].values()) == {"verified"},
+        "a log leaves out what another one tells": summary["left_out_of_a_log"] == 0,
+        "the export does not verify by itself": summary["standalone_verifier"],
         "the forgery was not found": summary["tampered_copy"].startswith("tampered at entry"),
     }

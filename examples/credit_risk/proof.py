@@ -7,6 +7,11 @@ from examples.credit_risk.evidence import OWNERS, Verdict
 from examples.credit_risk.processes import Processes
 from examples.credit_risk.scene import Scene, Summary
 
+_ALONE = {
+    True: "verifies with the verify.py inside it, on a Python without any library",
+    False: "does not verify with the verify.py inside it",
+}
+
 
 def run(scene: Scene, processes: Processes, summary: Summary) -> None:
     """Collect, stop every process, verify, forge, verify; puts the verdicts into ``summary``."""
@@ -21,6 +26,16 @@ def run(scene: Scene, processes: Processes, summary: Summary) -> None:
         verdicts = {owner: evidence.verify(folders[owner], scene.fingerprints[owner]) for owner in OWNERS}
     for owner, verdict in verdicts.items():
         story.remark("proved", f"{owner}: {verdict.sentence}; {_extent(verdict)}")
+    with story.working("comparing the four logs, and verifying them with Python alone"):
+        agreed, lacking = evidence.compare(folders)
+        alone = evidence.verify_alone(places)
+    if lacking:
+        story.remark("noted", f"the logs differ: {'; '.join(lacking[:3])}")
+    else:
+        story.remark("proved", f"{agreed} messages stand in the logs at both of their ends; no log leaves one out")
+    story.remark("proved" if alone else "noted", "an export of the four " + _ALONE[alone])
+    summary["left_out_of_a_log"] = len(lacking)
+    summary["standalone_verifier"] = alone
     used, left_out = evidence.cohorts(folders, summary.pop("train_job"))
     story.remark(
         "noted", f"by the banks' logs the model used {used:,} rows, and left out {left_out:,} without consent"

@@ -23,6 +23,8 @@ GOOD: dict[str, Any] = {
     "score_max_abs_error": 5e-5,
     "refused": [{"job": "statistics-by-marriage", "clause": "datasets.columns"}],
     "withdrawn_rows": 1,
+    "left_out_of_a_log": 0,
+    "standalone_verifier": True,
     "audit": {"bank-a": "verified", "coordinator": "verified"},
     "tampered_copy": "tampered at entry 9",
 }
@@ -51,6 +53,8 @@ def test_a_good_summary_meets_the_expectations() -> None:
         (("score_max_abs_error",), 0.01, "scores"),
         (("refused",), [], "refused"),
         (("withdrawn_rows",), 0, "withdrawal"),
+        (("left_out_of_a_log",), 1, "leaves out"),
+        (("standalone_verifier",), False, "by itself"),
         (("audit", "bank-a"), "unverifiable", "log"),
         (("tampered_copy",), "verified", "forgery"),
     ],

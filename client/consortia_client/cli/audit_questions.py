@@ -177,7 +177,7 @@ def _show_comparison(reports: list[Any], found: Any) -> None:
 
     _show_reports(reports)
     rows = [(EXCHANGES[name].summary, count) for name, count in sorted(found.matched.items())]
-    terminal.table(("both sides tell that", "messages"), rows)
+    terminal.table(("both sides tell that", "times"), rows)
     for item in found.of(Lack.OMITTED, Lack.DIFFERS):
         line(f"✗ {item.sentence}", "red")
     for item in found.of(Lack.ENDS_BEFORE):
