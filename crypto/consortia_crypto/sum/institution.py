@@ -85,7 +85,7 @@ class LatticeInstitution:
             raise _refused("the values are not a numpy array of int64", "this institution's job code")
         if values.shape != (self._policy.length,):
             raise _refused(f"the values are not one vector of {self._policy.length}", "this institution's job code")
-        if values.min() < -self._policy.limit or values.max() > self._policy.limit:
+        if np.any((values < -self._policy.limit) | (values > self._policy.limit)):
             raise _refused("a value is beyond the policy's limit", "this institution's job code")
         if not 0 <= index < len(self._policy.roster):
             raise _refused("this institution is not at that place of the roster", "this institution's job code")

@@ -56,7 +56,7 @@ def unpack(policy: SumPolicy, slots: NDArray[np.int64]) -> NDArray[np.int64]:
     else:
         sums = _words(policy, slots) - len(policy.roster) * policy.limit
     bound = len(policy.roster) * policy.limit
-    if sums.min() < -bound or sums.max() > bound or sums[policy.length :].any():
+    if np.any((sums < -bound) | (sums > bound)) or sums[policy.length :].any():
         raise SumError(
             "a sealed sum holds a value that summands within the policy can't give",
             blame="an institution that sealed values beyond its limit, or the coordinator",
