@@ -87,19 +87,11 @@ class JobRun:
 
     def collect(self, task_ids: Iterable[str], timeout: float | None = None) -> dict[str, Content]:
         """All answers by task id. Raises PartiesRefusedError as soon as one is a failure, or if one is late."""
-        wanted = list(task_ids)
         wait = self._tools.step_timeout if timeout is None else timeout
-        replies = self._tools.mailbox.replies(wanted, wait)
-        failures = {
-            party_of(task_id): failure_of(reply, task_id)
-            for task_id, reply in replies.items()
-            if reply.WhichOneof("outcome") != "content"
-        }
-        if not failures:
-            failures = {party_of(task_id): late(task_id, wait) for task_id in wanted if task_id not in replies}
+        contents, failures = self._gather(list(task_ids), wait, every=False)
         if failures:
             raise PartiesRefusedError(failures)
-        return {task_id: Content.from_proto(reply.content, party_of(task_id)) for task_id, reply in replies.items()}
+        return contents
 
     def log_once(self, memo: str, event: str, **fields: Any) -> None:
         """Log what this job met at the point ``memo``, unless a run before a restart has logged it."""
@@ -108,15 +100,11 @@ class JobRun:
             self._tools.store.keep(self.job_id, memo, b"logged")
 
     def offer(self, offer: Content) -> None:
-        """Ask every party's gate; waits for each, so that a refused job shows every refusal."""
+        """Ask every party's gate; waits for all of them together, so that a refused job shows every refusal."""
         ids = [self.post(institution, "offer", 0, offer) for institution in self.spec.parties]
-        failures: dict[str, exchange_pb2.Failure] = {}
-        for task_id in ids:
-            try:
-                self.collect([task_id], self._tools.offer_timeout)
-            except PartiesRefusedError as error:
-                failures |= error.failures
-            self._log_decision(party_of(task_id), failures.get(party_of(task_id)))
+        _, failures = self._gather(ids, self._tools.offer_timeout, every=True)
+        for institution in self.spec.parties:
+            self._log_decision(institution, failures.get(institution))
         if failures:
             raise PartiesRefusedError(failures)
 
@@ -188,6 +176,21 @@ class JobRun:
     def grid(self) -> ExchangeGrid:
         """The exchange as Flower sees it."""
         return ExchangeGrid(self.spec.parties, self.post, self.collect)
+
+    def _gather(
+        self, wanted: list[str], seconds: float, *, every: bool
+    ) -> tuple[dict[str, Content], dict[str, exchange_pb2.Failure]]:
+        """Answers by task id, and failures by party; who is late is one where nobody failed, or if ``every``."""
+        replies = self._tools.mailbox.replies(wanted, seconds, every=every)
+        contents, failures = {}, {}
+        for task_id, reply in replies.items():
+            if reply.WhichOneof("outcome") == "content":
+                contents[task_id] = Content.from_proto(reply.content, party_of(task_id))
+            else:
+                failures[party_of(task_id)] = failure_of(reply, task_id)
+        if every or not failures:
+            failures |= {party_of(task_id): late(task_id, seconds) for task_id in wanted if task_id not in replies}
+        return contents, failures
 
     def _log_decision(self, institution: str, failure: exchange_pb2.Failure | None) -> None:
         """What a party's gate said; a party that did not answer, or could not, has decided nothing."""

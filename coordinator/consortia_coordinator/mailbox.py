@@ -51,15 +51,22 @@ class Mailbox:
                 wake()
 
     def replies(
-        self, task_ids: Iterable[str], timeout: float | None, stop: Callable[[], bool] = lambda: False
+        self,
+        task_ids: Iterable[str],
+        timeout: float | None,
+        stop: Callable[[], bool] = lambda: False,
+        *,
+        every: bool = False,
     ) -> dict[str, pb.Reply]:
-        """The replies to these tasks; waits until all are there, one is a failure, or ``timeout`` seconds are over.
+        """The replies to these tasks; waits until all are there or ``timeout`` seconds are over.
+
+        One failure ends the wait too, unless ``every`` reply is wanted.
 
         ``stop`` is asked whenever something has changed or ``wake`` was called: if it says true, or if the mailbox
         is closed, the wait ends with StoppingError.
         """
         wanted = tuple(dict.fromkeys(task_ids))
-        there = self._await(wanted, None if timeout is None else self._clock() + timeout, stop)
+        there = self._await(wanted, None if timeout is None else self._clock() + timeout, stop, every)
         return {task_id: pb.Reply.FromString(self._journal.reply(task_id)) for task_id in there}
 
     def traffic(self, job_id: str) -> tuple[int, int]:
@@ -117,14 +124,16 @@ class Mailbox:
         if self._journal.answer(task_id, reply, size, outcome):
             self.wake()
 
-    def _await(self, wanted: tuple[str, ...], deadline: float | None, stop: Callable[[], bool]) -> Collection[str]:
+    def _await(
+        self, wanted: tuple[str, ...], deadline: float | None, stop: Callable[[], bool], every: bool
+    ) -> Collection[str]:
         with self._changed:
             while True:
                 if self._closed or stop():
                     raise _stopped()
                 there = self._journal.answered(wanted)
                 left = None if deadline is None else deadline - self._clock()
-                over = len(there) == len(wanted) or FAILED in there.values()
+                over = len(there) == len(wanted) or (FAILED in there.values() and not every)
                 if over or (left is not None and left <= 0):
                     return there.keys()
                 self._changed.wait(left)

@@ -145,6 +145,17 @@ def test_a_wait_ends_when_one_reply_is_a_failure(mailbox: Mailbox) -> None:
     assert results == [["job/2"]]
 
 
+def test_a_wait_for_every_reply_goes_on_after_a_failure(mailbox: Mailbox) -> None:
+    for task_id in ("job/1", "job/2"):
+        mailbox.post(task(task_id), "bank-a")
+    thread, results = in_thread(lambda: sorted(mailbox.replies(["job/1", "job/2"], 10, every=True)))
+    mailbox.receive("bank-a", "job/2", reply("job/2"))
+    assert results == []
+    mailbox.receive("bank-a", "job/1", answer("job/1"))
+    thread.join(5)
+    assert results == [["job/1", "job/2"]]
+
+
 def test_a_timeout_returns_what_is_there(engine: Engine) -> None:
     seconds = iter([0.0, 0.5, 1.5])
     mailbox = Mailbox(engine, clock=lambda: next(seconds))
