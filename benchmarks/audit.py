@@ -1,23 +1,22 @@
 """The audit log against the disk and the hash function under it: ``make bench-audit``.
 
-Every ratio is of two figures of one run on one machine. The bare loop writes and syncs the very bytes that the log
+The bare loop writes and syncs the very bytes that the log
 would; the bare pass hashes them. Nothing is left out of the log's side: checking, encoding, chaining, signing, the
 head. Results go to benchmarks/results/audit.json.
 """
 
 import hashlib
-import json
 import os
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from benchmarks.figures import Figure, figure, show, store, timed
 from consortia_common.audit_log import AuditLog
 from consortia_common.audit_segments import LogFolder, frame, records
 from consortia_crypto.audit import batch
@@ -25,7 +24,6 @@ from consortia_crypto.audit.entry import Head
 from consortia_crypto.audit.verify import ChainReader
 from consortia_crypto.keys import PrivateIdentity
 
-RESULTS = Path(__file__).parent / "results" / "audit.json"
 OWNER = PrivateIdentity.generate("bench", "bank-a", "node", "n1")
 BATCH = 256
 HAPPENING = (
@@ -35,27 +33,13 @@ HAPPENING = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One line of the table: what was measured, against what, and whether that is as good as it should be."""
-
-    what: str
-    value: float
-    unit: str
-    against: float | None = None
-    ratio: float | None = None
-    goal: str = ""
-    met: bool | None = None
-
-
 def main(arguments: Sequence[str]) -> None:
     """Measure, print, store. ``--quick`` measures a tenth, to see that it works."""
     scale = 0.1 if "--quick" in arguments else 1.0
     with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_FOLDER")) as folder:
         figures = measure(Path(folder), scale)
-    show(figures)
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps([asdict(figure) for figure in figures], indent=1) + "\n")
+    show(figures, "log", "bare")
+    store(figures, "audit")
 
 
 def measure(folder: Path, scale: float) -> list[Figure]:
@@ -172,36 +156,9 @@ def bare_writes(path: Path, data: bytes, count: int) -> float:
         os.close(descriptor)
 
 
-def timed(act: Callable[[], object], count: int, clock: Callable[[], float] = time.perf_counter) -> float:
-    """The seconds that ``act`` takes on average, ``count`` times."""
-    began = clock()
-    for _ in range(count):
-        act()
-    return (clock() - began) / count
-
-
 def rate_of(act: Callable[[], object], items: int) -> float:
     """Items per second of one core's time, the best of three runs; what else the machine does counts little."""
     return items / min(timed(act, 1, time.process_time) for _ in range(3))
-
-
-def figure(
-    what: str, value: float, unit: str, against: float | None = None, goal: str = "", met: bool | None = None
-) -> Figure:
-    """A line of the table."""
-    ratio = value / against if against else None
-    limit = round(against) if against else None
-    return Figure(what, round(value, 3), unit, limit, ratio, goal, met if goal else None)
-
-
-def show(figures: Sequence[Figure]) -> None:
-    """The table, for a person."""
-    print(f"{'':58} {'log':>12} {'':4} {'bare':>12} {'ratio':>8}  goal")
-    for item in figures:
-        bare = "" if item.against is None else f"{item.against:,.0f}"
-        ratio = "" if item.ratio is None else f"{item.ratio:.1%}"
-        mark = {True: "met", False: "NOT MET", None: ""}[item.met]
-        print(f"{item.what:58} {item.value:12,.1f} {item.unit:4} {bare:>12} {ratio:>8}  {item.goal} {mark}")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from consortia_common.documents.receipt import SALT, SIGNATURE_DOMAIN, Receipt
 from consortia_crypto import canonical
 from consortia_crypto.envelope import unseal
 from consortia_crypto.keys import PublicIdentity
+from consortia_crypto.sum.terms import threshold
 from consortia_proto.v1 import network_pb2 as pb
 from consortia_proto.v1 import network_pb2_grpc
 
@@ -90,13 +91,19 @@ class Session:
                 yield _about(job_id, status)
 
     def result(self, job_id: str) -> JobResult:
-        """The opened result. Raises ResultError if any party's receipt is missing, wrong or about another one."""
+        """The opened result. Raises ResultError if a party's receipt is missing, wrong or about another one.
+
+        Missing may only be that of a party of which the others signed that it dropped out of a sum.
+        """
         submission = self._keepsakes.submission(job_id)
         with rpc.calling(COORDINATOR):
             sealed = self._jobs.Result(pb.JobRequest(job_id=job_id), timeout=CALL_SECONDS)
         parties = self._parties(submission)
         signed = {item.institution: item for item in sealed.receipts}
-        receipts = {name: _checked(signed.get(name), party, submission) for name, party in parties.items()}
+        receipts = {
+            name: _checked(signed[name], party, submission) for name, party in parties.items() if name in signed
+        }
+        _check_present(receipts, submission)
         _check_together(receipts, submission)
         document = self._open(sealed, receipts, parties, submission) if sealed.envelope else None
         return JobResult(job_id, document, tuple(receipts.values()))
@@ -122,7 +129,11 @@ class Session:
         parties: dict[str, PublicIdentity],
         submission: Submission,
     ) -> Any:
-        reporter = submission.spec.parameters.reporter(submission.spec.parties)
+        reporter = sealed.sealed_by
+        if reporter not in receipts or reporter not in submission.spec.parameters.reporters(
+            submission.spec.parties
+        ):
+            raise _distrust(submission.job_id, "it was sealed by somebody who may not seal it")
         plaintext = unseal(
             sealed.envelope,
             sender=parties[reporter],
@@ -139,9 +150,7 @@ class Session:
         return _read(plaintext, submission.job_id)
 
 
-def _checked(signed: pb.SignedReceipt | None, party: PublicIdentity, submission: Submission) -> Receipt:
-    if signed is None:
-        raise _distrust(submission.job_id, f"{party.institution} gave no receipt")
+def _checked(signed: pb.SignedReceipt, party: PublicIdentity, submission: Submission) -> Receipt:
     party.verify(SIGNATURE_DOMAIN, signed.document, signed.signature)
     receipt = Receipt.from_canonical(signed.document, f"the receipt of {party.institution}")
     spec = submission.spec
@@ -173,9 +182,26 @@ def _read(plaintext: bytes, job_id: str) -> Any:
     return result
 
 
+def _check_present(receipts: dict[str, Receipt], submission: Submission) -> None:
+    """Whoever gave no receipt dropped out of a sum, as all the others signed, and enough others are left."""
+    spec = submission.spec
+    for name in spec.parties:
+        if name not in receipts and not all(_knows_missing(receipt, name) for receipt in receipts.values()):
+            raise _distrust(submission.job_id, f"{name} gave no receipt")
+    needed = threshold(len(spec.parties), spec.colluders) if spec.parameters.sums() else len(spec.parties)
+    if len(receipts) < needed:
+        raise _distrust(submission.job_id, f"{len(receipts)} parties gave receipts, and {needed} are needed")
+
+
+def _knows_missing(receipt: Receipt, institution: str) -> bool:
+    missing = receipt.sums.missing if receipt.sums else ()
+    return any(institution in item.institutions for item in missing)
+
+
 def _check_together(receipts: dict[str, Receipt], submission: Submission) -> None:
     """One agreement for all, and a result that everybody who should have seen it saw."""
-    blind = [name for name in submission.spec.witnesses() if receipts[name].result is None]
+    witnesses = submission.spec.witnesses()
+    blind = [name for name, receipt in receipts.items() if name in witnesses and receipt.result is None]
     if blind:
         raise _distrust(submission.job_id, f"{', '.join(blind)} did not see a result")
     if len({receipt.agreement for receipt in receipts.values()}) != 1:

@@ -128,8 +128,10 @@ ROWS: tuple[Row, ...] = (
     Row("letter", "envelope.sealed", _S, ("job", "step"), ("digest",), receiver="peer", retry=_STEP),
     Row("letter", "envelope.relayed", _C, ("job", "step"), ("digest",), "sender", "recipient"),
     Row("letter", "envelope.opened", _R, ("job", "step"), ("digest",), "peer"),
-    Row("part", "update.sealed", _S, ("job", "round"), ("digest",), receiver=_FROM_COORDINATOR, retry=_STEP),
-    Row("part", "sum.added", _C, ("job", "round"), ("parts",), "institutions"),
+    Row(
+        "part", "update.sealed", _S, ("job", "step", "round"), ("digest",), receiver=_FROM_COORDINATOR, retry=_STEP
+    ),
+    Row("part", "sum.added", _C, ("job", "step", "round"), ("parts",), "institutions"),
     Row("total", "sum.added", _C, ("job",), ("digest",), _FROM_COORDINATOR, "institutions", retry=_STEP),
     Row("total", "sum.opened", _R, ("job",), ("digest",), _FROM_COORDINATOR),
     Row("scores", "scores.returned", _S, ("job",), ("rows", "model"), receiver="peer"),

@@ -117,6 +117,8 @@ class Ledger:
     activated: set[str] = field(default_factory=set)
     receipts: dict[str, set[str]] = field(default_factory=dict)
     blamed: dict[str, str] = field(default_factory=dict)
+    dropped: set[tuple[str, ...]] = field(default_factory=set)
+    """Job, sum, round and party of each summand that the coordinator says is missing from its sum."""
     seen_until: str = ""
     """The log held no more than these entries at this time; from a checkpoint that others cosigned, if known."""
 
@@ -129,6 +131,9 @@ class Ledger:
         if entry.type in _ENDS:
             self.ends[entry.body["job"]] = _ENDS[entry.type]
             self.blamed[entry.body["job"]] = detail.get("institution", "")
+        elif entry.type == "sum.dropped":
+            told = (entry.body["job"], detail["step"], str(detail["round"]), detail["institution"])
+            self.dropped.add(told)
         elif entry.type == "job.receipt":
             self.receipts.setdefault(entry.body["job"], set()).add(detail.get("institution", self.owner))
         elif entry.type == "job.submitted":
@@ -250,6 +255,8 @@ def _omission(
 def _lack(message: _Message, place: Place, ledger: Ledger, by_owner: Mapping[str, Ledger]) -> Lack:
     if ledger.last_time < min(mention.time for mention in message.found.values()):
         return Lack.ENDS_BEFORE
+    if message.sample.exchange == "part" and (*message.sample.key, message.sample.sender) in ledger.dropped:
+        return Lack.GIVEN_UP
     closes = EXCHANGES[message.sample.exchange].closes
     if place < max(message.found) or not closes:
         return Lack.OMITTED

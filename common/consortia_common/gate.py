@@ -171,6 +171,17 @@ def _min_parties(request: GateRequest, agreement: Agreement) -> Decision | None:
     )
 
 
+def _min_colluding(request: GateRequest, agreement: Agreement) -> Decision | None:
+    spec = request.submission.spec
+    if not spec.parameters.sums() or spec.colluders >= agreement.min_colluding:
+        return None
+    return _refuse(
+        "min_colluding",
+        f"The job's sums withstand {spec.colluders} institutions that conspire with the coordinator; "
+        f"the agreement asks for {agreement.min_colluding}.",
+    )
+
+
 def _datasets(request: GateRequest, agreement: Agreement) -> Decision | None:
     for reads in request.submission.spec.parameters.reads(request.institution):
         named = [dataset for dataset in agreement.datasets if dataset.name == reads.dataset]
@@ -240,6 +251,7 @@ RULES: tuple[Rule, ...] = (
     _kind,
     _purpose,
     _min_parties,
+    _min_colluding,
     _datasets,
     _own_data,
     _job_budget,

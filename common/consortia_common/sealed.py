@@ -1,15 +1,17 @@
-"""PURE: how sealed sums ride in Content, and which policy a spec implies; both sides derive it, none sends it."""
+"""PURE: which sealed sums a job spec implies; every side derives them from the signed spec, none sends them."""
 
 import hashlib
 
-import numpy as np
-
-from consortia_common.content import Content
 from consortia_common.documents.jobspec import JobSpec
 from consortia_common.errors import ExchangeError
-from consortia_crypto.sum.policy import Sealed, SumPolicy
+from consortia_crypto.sum.terms import Scale, SumPolicy
 
-_PREFIX = "sealed."
+STEPS = ("sum.share", "sum.upload", "sum.frame", "sum.sign", "sum.reveal", "sum.total")
+"""The steps of the sealed-sum protocol, beside those of a job's course (docs/sealed-sum.md)."""
+
+
+BATCH = 8
+"""Frames of a sealed vector, each of at most 1 MiB, that one task or answer carries."""
 
 
 def policy_of(job_id: str, spec: JobSpec, name: str, turn: int) -> SumPolicy:
@@ -20,44 +22,35 @@ def policy_of(job_id: str, spec: JobSpec, name: str, turn: int) -> SumPolicy:
     """
     shape = spec.parameters.sums()[name]
     return SumPolicy(
-        engine="lattice",
         session=f"{job_id}/{spec.hash()}/{name}/{turn}",
         roster=spec.parties,
+        colluding=spec.colluders,
         word_bits=shape.word_bits,
         length=shape.length,
+        engine=spec.engine,
+        scales=tuple(Scale(tensor.length, float(tensor.clip)) for tensor in shape.tensors),
     )
 
 
-def to_content(sealed: Sealed) -> Content:
-    """Sealed blocks as the arrays of a task or a reply."""
-    return Content(
-        arrays={f"{_PREFIX}{index}": np.frombuffer(block, np.uint8) for index, block in enumerate(sealed.blocks)}
-    )
+def epoch_session(job_id: str, spec: JobSpec) -> str:
+    """What a job's epoch is bound to."""
+    return f"{job_id}/{spec.hash()}"
 
 
-def holds_sealed(content: Content) -> bool:
-    """Whether there is a sealed vector in ``content``."""
-    return f"{_PREFIX}0" in content.arrays
-
-
-def digest(content: Content) -> str:
-    """SHA-256 of the sealed blocks in ``content``, each behind its length: what every log calls this vector."""
-    hasher = hashlib.sha256()
-    for name, array in content.arrays.items():
-        if name.startswith(_PREFIX):
-            hasher.update(array.nbytes.to_bytes(8, "big"))
-            hasher.update(array.tobytes())
-    return hasher.hexdigest()
-
-
-def from_content(content: Content, sender: str) -> Sealed:
-    """The sealed blocks in ``content``. Raises ExchangeError if they are not there in order and alone, as bytes."""
-    names = [f"{_PREFIX}{index}" for index in range(len(content.arrays))]
-    are_bytes = all(array.dtype == np.uint8 and array.ndim == 1 for array in content.arrays.values())
-    if not names or list(content.arrays) != names or not are_bytes:
+def require_sum(spec: JobSpec, name: str, turn: int, asker: str) -> None:
+    """Return if the job has this sum. Raises ExchangeError, which blames ``asker``, if not."""
+    if (name, turn) not in spec.summed():
         raise ExchangeError(
-            "a sealed vector was expected and something else came",
-            blame=sender,
-            remedy="both ends must run compatible versions of Consortia",
+            f"the job has no sum {name[:40]!r} of round {turn}",
+            blame=asker,
+            remedy="coordinator and nodes must run compatible versions of Consortia",
         )
-    return Sealed(tuple(content.arrays[name].tobytes() for name in names))
+
+
+NOTHING_BEFORE = "0" * 64
+"""What stands for the totals before a job's first."""
+
+
+def chained(before: str, digest: str) -> str:
+    """What stands for all totals of a job up to the one with this SHA-256; goes into the keys of the next."""
+    return hashlib.sha256(bytes.fromhex(before) + bytes.fromhex(digest)).hexdigest()

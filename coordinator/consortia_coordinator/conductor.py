@@ -5,6 +5,7 @@ stage and the cause on record, and leaves the other jobs alone.
 """
 
 import hashlib
+import shutil
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,8 +13,8 @@ from dataclasses import dataclass
 from consortia_common import logs
 from consortia_common.content import Content
 from consortia_common.documents.jobspec import Submission
-from consortia_coordinator.errors import CoordinatorError, StoppingError
-from consortia_coordinator.jobrun import JobRun, PartiesRefusedError, Tools
+from consortia_coordinator.errors import CoordinatorError, PartiesRefusedError, StoppingError
+from consortia_coordinator.jobrun import JobRun, Tools
 from consortia_coordinator.jobs import JobState
 from consortia_coordinator.kinds import conduct_of
 from consortia_coordinator.replies import blob
@@ -112,8 +113,8 @@ class Conductor:
             self._tools.store.move(run.job_id, JobState.RUNNING)
 
     def _finish(self, run: JobRun) -> None:
-        """Gather the receipts and publish the sealed result. Every party must have seen the same result."""
-        closing = run.ask_all("close", Content(config={"outcome": "finished", "reason": ""}))
+        """Gather the receipts and publish the sealed result. Every party that is there must have seen the same."""
+        closing = run.tell_all("close", Content(config={"outcome": "finished", "reason": ""}), turn=0)
         receipts = [
             network_pb2.SignedReceipt(
                 institution=party,
@@ -161,6 +162,7 @@ class Conductor:
 
     def _forget(self, job_id: str, state: JobState) -> None:
         """Erase what the job left in transit."""
+        shutil.rmtree(self._tools.sums / job_id, ignore_errors=True)
         self._tools.store.forget(job_id)
         self._tools.mailbox.erase(job_id)
         logs.event("job.ended", job_id=job_id, state=str(state))

@@ -32,6 +32,9 @@ class CoordinatorSettings(Settings):
     step_seconds: Annotated[int, Field(ge=1, le=7 * 86_400)] = 3600
     """How long nodes may take for one step of a job, time to reconnect included."""
 
+    dropout_seconds: Annotated[int, Field(ge=1, le=7 * 86_400)] = 300
+    """How long a sum waits for parties that it can do without, once as many as it needs are there."""
+
     @property
     def public_address(self) -> str:
         """Where members dial."""
@@ -51,6 +54,11 @@ class CoordinatorSettings(Settings):
     def audit_folder(self) -> Path:
         """The coordinator's audit log."""
         return self.folder / "log"
+
+    @property
+    def sums_folder(self) -> Path:
+        """Sealed totals in the making; each job's go when it ends."""
+        return self.folder / "sums"
 
     @property
     def database_file(self) -> Path:

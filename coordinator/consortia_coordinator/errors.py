@@ -1,6 +1,9 @@
 """The family that the coordinator raises."""
 
+from collections.abc import Mapping
+
 from consortia_crypto.errors import ConsortiaError
+from consortia_proto.v1 import exchange_pb2
 
 
 class CoordinatorError(ConsortiaError):
@@ -17,3 +20,21 @@ class EnrolmentError(CoordinatorError):
 
 class StoppingError(CoordinatorError):
     """The coordinator is shutting down; whoever waits must let go, and the work is resumed at the next start."""
+
+
+class PartiesRefusedError(CoordinatorError):
+    """At least one party refused or failed; ``failures`` says which and why."""
+
+    def __init__(self, failures: Mapping[str, exchange_pb2.Failure]) -> None:
+        institution, first = next(iter(failures.items()))
+        super().__init__(f"{institution}: {first.what}", blame=first.blame, remedy=first.remedy)
+        self.failures = failures
+
+    @property
+    def refused(self) -> bool:
+        """Whether a gate said no, as against something breaking."""
+        return any(failure.code == "refused" for failure in self.failures.values())
+
+
+class TooFewError(PartiesRefusedError):
+    """So many parties were lost from an attempt at a sum that it can't go on; another one may."""

@@ -7,9 +7,9 @@ wire come from the exchange, never from a message.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
-from consortia_common.flower_compat import array_record, content_of, empty_run, records_of
+from consortia_common.flower_compat import content_of, empty_run, records_of
 
 # What is above switches telemetry off before Flower is first imported.
 # isort: split
@@ -25,8 +25,19 @@ Post = Callable[[str, str, int, Content], str]
 """(institution, step, turn, content) → task id; journalled before it returns."""
 Collect = Callable[[Iterable[str], float | None], Mapping[str, Content]]
 """(task ids, timeout in seconds) → contents of those that were answered in time."""
-Aggregate = Callable[[Mapping[str, Content], int], Content]
-"""(each party's sealed upload, round) → their sealed sum."""
+
+
+class Round(Protocol):
+    """The sealed sum behind a round of training; what it adds never passes through Flower."""
+
+    def prepare(self, turn: int) -> None:
+        """Have the parties get ready for round ``turn`` and the one after it; before its messages are posted."""
+
+    def follow(self, turn: int) -> None:
+        """Ask for the uploads of round ``turn``; once its messages are posted."""
+
+    def aggregate(self, turn: int) -> None:
+        """Add the uploads and give every party the sealed total."""
 
 
 class ExchangeGrid(Grid):
@@ -90,40 +101,37 @@ class ExchangeGrid(Grid):
 class _SealedAggregation:
     """Mixed in before one of Flower's strategies: updates are added sealed, never read."""
 
-    aggregate: Aggregate
-    party: Callable[[int], str]
+    sums: Round
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """The sealed sum of the round's updates, in the place of their mean."""
-        uploads = {self.party(reply.metadata.src_node_id): content_of(reply.content) for reply in replies}
-        return array_record(self.aggregate(uploads, server_round).arrays), MetricRecord()
+        """The sealed sum of the round's updates, in the place of their mean; the parties have it, not Flower.
+
+        ``replies`` say only who has trained: the updates themselves are in the uploads.
+        """
+        del replies
+        self.sums.aggregate(server_round)
+        return ArrayRecord(), MetricRecord()
 
 
-def run_strategy(
-    strategy: Strategy,
-    grid: ExchangeGrid,
-    aggregate: Aggregate,
-    rounds: int,
-    first: Content,
-    on_round: Callable[[int], None],
-) -> Content:
-    """Run ``rounds`` rounds of the named Flower strategy over ``grid``; the last round's sealed sum.
+def run_strategy(strategy: Strategy, grid: ExchangeGrid, sums: Round, rounds: int) -> None:
+    """Run ``rounds`` rounds of the named Flower strategy over ``grid``.
 
-    ``first`` is what round 1 carries to the parties. The loop is ours and not ``strategy.start()`` so that a
-    restarted coordinator can go through it again and find each round's answers in the journal.
+    The loop is ours and not ``strategy.start()`` so that a restarted coordinator can go through it again and find
+    each round's answers in the journal. A party whose training fails or is late is missing from the round's sum,
+    which decides whether enough are left.
     """
-    sealed = _sealed(strategy, grid, aggregate)
-    arrays: ArrayRecord = array_record(first.arrays)
+    sealed = _sealed(strategy, grid, sums)
     for server_round in range(1, rounds + 1):
-        on_round(server_round)
-        messages = sealed.configure_train(server_round, arrays, ConfigRecord(), grid)
-        arrays, _ = sealed.aggregate_train(server_round, grid.send_and_receive(messages))
-    return Content(arrays={name: array.numpy() for name, array in arrays.items()})
+        sums.prepare(server_round)
+        messages = sealed.configure_train(server_round, ArrayRecord(), ConfigRecord(), grid)
+        sent = grid.push_messages(messages)
+        sums.follow(server_round)
+        sealed.aggregate_train(server_round, grid.pull_messages(sent))
 
 
-def _sealed(strategy: Strategy, grid: ExchangeGrid, aggregate: Aggregate) -> Any:
+def _sealed(strategy: Strategy, grid: ExchangeGrid, sums: Round) -> Any:
     everyone = len(grid.get_node_ids())
     base = getattr(flower_strategies, strategy.name)
     kind = type(f"Sealed{strategy.name}", (_SealedAggregation, base), {})
@@ -132,5 +140,5 @@ def _sealed(strategy: Strategy, grid: ExchangeGrid, aggregate: Aggregate) -> Any
         min_available_nodes=everyone,
         **{name: float(value) for name, value in strategy.settings.items()},
     )
-    made.aggregate, made.party = aggregate, grid.party
+    made.sums = sums
     return made

@@ -9,40 +9,29 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, cast
 
-from consortia_common import sealed
 from consortia_common.audit_log import AuditLog
 from consortia_common.content import Content
-from consortia_common.documents.jobspec import JobSpec
+from consortia_common.documents.jobspec import CONCLUDE, JobSpec
 from consortia_common.documents.kinds.train import Parameters as TrainParameters
 from consortia_common.errors import ExchangeError
-from consortia_coordinator.errors import CoordinatorError
+from consortia_coordinator.epochs import open_epoch
+from consortia_coordinator.errors import PartiesRefusedError
 from consortia_coordinator.federated import ExchangeGrid, run_strategy
 from consortia_coordinator.mailbox import Mailbox
 from consortia_coordinator.replies import blob, failure_of, late, party_of
 from consortia_coordinator.store.jobs import JobStore
+from consortia_coordinator.sums import SumRuns
 from consortia_crypto.errors import CryptoError
-from consortia_crypto.sum.coordinator import LatticeCoordinator
 from consortia_proto.v1 import exchange_pb2
 
 _LETTER = "envelope."
 """Prefix of the names under which an answer carries letters, one for each recipient."""
 _ANALYST = "analyst"
-
-
-class PartiesRefusedError(CoordinatorError):
-    """At least one party refused or failed; ``failures`` says which and why."""
-
-    def __init__(self, failures: Mapping[str, exchange_pb2.Failure]) -> None:
-        institution, first = next(iter(failures.items()))
-        super().__init__(f"{institution}: {first.what}", blame=first.blame, remedy=first.remedy)
-        self.failures = failures
-
-    @property
-    def refused(self) -> bool:
-        """Whether a gate said no, as against something breaking."""
-        return any(failure.code == "refused" for failure in self.failures.values())
+TRAIN = "train"
+"""Flower's message type for a round of training."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +45,19 @@ class Tools:
     """Seconds that a party may take to accept or refuse."""
     step_timeout: float
     """Seconds that a party may take for one step."""
+    dropout_timeout: float
+    """Seconds after which a sum goes on without a party, if enough others are there."""
+    sums: Path
+    """The folder of totals in the making."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What came of some tasks: contents by task id; by party, why it failed or that it is late."""
+
+    contents: dict[str, Content]
+    failures: dict[str, exchange_pb2.Failure]
+    late: dict[str, exchange_pb2.Failure]
 
 
 class JobRun:
@@ -65,7 +67,12 @@ class JobRun:
         self.job_id = job_id
         self._spec = spec
         self._tools = tools
-        self._public_context = b""
+        self._sums = SumRuns(self)
+
+    @property
+    def tools(self) -> Tools:
+        """What every job shares."""
+        return self._tools
 
     @property
     def spec(self) -> JobSpec:
@@ -76,22 +83,41 @@ class JobRun:
         """See Job."""
         self._tools.store.progress(self.job_id, stage, done, total)
 
-    def post(self, institution: str, step: str, turn: int, content: Content) -> str:
-        """Journal one task; returns its id, which is the same whenever the same step is asked again."""
-        task_id = f"{self.job_id}/{step}/{turn}/{institution}"
+    def post(self, institution: str, step: str, turn: int, content: Content, mark: str = "") -> str:
+        """Journal one task; returns its id, which is the same whenever the same step is asked again.
+
+        ``mark`` tells apart tasks of one step and turn.
+        """
+        task_id = self.task_id(institution, step, turn, mark)
         task = exchange_pb2.Task(
             task_id=task_id, job_id=self.job_id, step=step, round=turn, content=content.to_proto()
         )
         self._tools.mailbox.post(task, institution)
         return task_id
 
+    def task_id(self, institution: str, step: str, turn: int, mark: str = "") -> str:
+        """The id under which a task is journalled."""
+        return f"{self.job_id}/{step}{mark}/{turn}/{institution}"
+
     def collect(self, task_ids: Iterable[str], timeout: float | None = None) -> dict[str, Content]:
         """All answers by task id. Raises PartiesRefusedError as soon as one is a failure, or if one is late."""
         wait = self._tools.step_timeout if timeout is None else timeout
-        contents, failures = self._gather(list(task_ids), wait, every=False)
-        if failures:
-            raise PartiesRefusedError(failures)
-        return contents
+        answers = self.gather(list(task_ids), wait, every=False)
+        if failures := answers.failures or answers.late:
+            raise PartiesRefusedError(self.causes(failures))
+        return answers.contents
+
+    def causes(self, failures: Mapping[str, exchange_pb2.Failure]) -> dict[str, exchange_pb2.Failure]:
+        """``failures``; where a party had given up the job before, in a step that nobody waited for, why."""
+        first = {party: self._tools.mailbox.first_failure(self.job_id, party) for party in failures}
+        return {
+            party: failure_of(reply, reply.task_id) if (reply := first[party]) else failure
+            for party, failure in failures.items()
+        }
+
+    def answered(self, task_ids: Iterable[str], timeout: float | None = None) -> dict[str, Content]:
+        """The answers that come in time, by task id; failures are left out."""
+        return self.gather(list(task_ids), timeout or 0.0, every=True).contents
 
     def log_once(self, memo: str, event: str, **fields: Any) -> None:
         """Log what this job met at the point ``memo``, unless a run before a restart has logged it."""
@@ -102,7 +128,8 @@ class JobRun:
     def offer(self, offer: Content) -> None:
         """Ask every party's gate; waits for all of them together, so that a refused job shows every refusal."""
         ids = [self.post(institution, "offer", 0, offer) for institution in self.spec.parties]
-        _, failures = self._gather(ids, self._tools.offer_timeout, every=True)
+        answers = self.gather(ids, self._tools.offer_timeout, every=True)
+        failures = answers.failures | answers.late
         for institution in self.spec.parties:
             self._log_decision(institution, failures.get(institution))
         if failures:
@@ -111,62 +138,45 @@ class JobRun:
     def ask(self, step: str, requests: Mapping[str, Content], turn: int = 0) -> dict[str, Content]:
         """See Job."""
         ids = [self.post(institution, step, turn, content) for institution, content in requests.items()]
-        answers = {party_of(task_id): content for task_id, content in self.collect(ids).items()}
-        for institution, content in answers.items():
-            self._log_letters(institution, step, turn, content)
-        return answers
+        return self._answers(step, turn, ids)
 
     def ask_all(self, step: str, request: Content, turn: int = 0) -> dict[str, Content]:
         """See Job."""
         return self.ask(step, dict.fromkeys(self.spec.parties, request), turn)
 
+    def tell_all(self, step: str, request: Content, turn: int = 0) -> dict[str, Content]:
+        """As ``ask_all``; only the answers of those who have not dropped out are waited for."""
+        ids = {party: self.post(party, step, turn, request) for party in self.spec.parties}
+        return self._answers(step, turn, [ids[party] for party in self._sums.present])
+
     def open_epoch(self) -> None:
-        """The first party makes the key and seals it to the others; only its public part stays here."""
-        leader, *others = self.spec.parties
-        made = self.ask("epoch.make", {leader: Content()})[leader]
-        self._public_context = blob(made, "public", leader)
-        self._adder(next(iter(self.spec.parameters.sums())), 0)
-        self.ask(
-            "epoch.join",
-            {other: Content(config={"envelope": blob(made, f"envelope.{other}", leader)}) for other in others},
-        )
-
-    def add(self, name: str, uploads: Mapping[str, Content], turn: int = 0) -> Content:
-        """See Job. The sum is kept, so that a rerun neither computes nor logs it again."""
-        memo = f"sum/{name}/{turn}"
-        kept = self._tools.store.memo(self.job_id, memo)
-        if kept is None:
-            total = self._add(name, uploads, turn)
-            kept = total.to_bytes()
-            self._tools.log.append(
-                "sum.added",
-                job=self.job_id,
-                round=turn,
-                step=name,
-                institutions=self.spec.parties,
-                parts=[sealed.digest(uploads[party]) for party in self.spec.parties],
-                digest=sealed.digest(total),
-                bytes=len(kept),
-            )
-            self._tools.store.keep(self.job_id, memo, kept)
-        return Content.from_bytes(kept, "this coordinator")
-
-    def fit(self, rounds: int, first: Content) -> Content:
         """See Job."""
-        return run_strategy(
-            cast("TrainParameters", self.spec.parameters).strategy,
-            self.grid,
-            lambda uploads, turn: self.add("update", uploads, turn),
-            rounds,
-            first,
-            lambda turn: self.progress(f"round {turn} of {rounds}", turn + 1, rounds + 3),
-        )
+        self._sums.begin(open_epoch(self))
 
-    def conclude(self, requests: Mapping[str, Content]) -> None:
+    def sum(self, name: str, step: str) -> None:
+        """See Job."""
+        self._sums.share(name, 0)
+        for party in self.spec.parties:
+            self.post(party, step, 0, Content())
+        self._sums.follow(name, 0, step)
+        self._sums.aggregate(name, 0, step)
+
+    def fit(self, rounds: int) -> None:
+        """See Job."""
+        strategy = cast("TrainParameters", self.spec.parameters).strategy
+        run_strategy(strategy, self.grid, _Training(self, self._sums, rounds), rounds)
+
+    def conclude(self, requests: Mapping[str, Content] | None = None) -> None:
         """See Job. The sealed result is kept until the receipts are in."""
-        replies = self.ask("query.conclude", requests)
-        reporter = self.spec.parameters.reporter(self.spec.parties)
-        if reporter in replies and "envelope.analyst" in replies[reporter].config:
+        step, present = CONCLUDE.step, self._sums.present
+        reporter = next(party for party in self.spec.parameters.reporters(self.spec.parties) if party in present)
+        asked = requests or dict.fromkeys(self.spec.parties, Content())
+        ids = {
+            party: self.post(party, step, 0, Content(config={**content.config, "report": party == reporter}))
+            for party, content in asked.items()
+        }
+        replies = self._answers(step, 0, [task_id for party, task_id in ids.items() if party in present])
+        if "envelope.analyst" in replies[reporter].config:
             self.result = (reporter, blob(replies[reporter], "envelope.analyst", reporter))
 
     result: tuple[str, bytes] = ("", b"")
@@ -175,22 +185,25 @@ class JobRun:
     @cached_property
     def grid(self) -> ExchangeGrid:
         """The exchange as Flower sees it."""
-        return ExchangeGrid(self.spec.parties, self.post, self.collect)
+        return ExchangeGrid(self.spec.parties, self.post, self.answered)
 
-    def _gather(
-        self, wanted: list[str], seconds: float, *, every: bool
-    ) -> tuple[dict[str, Content], dict[str, exchange_pb2.Failure]]:
-        """Answers by task id, and failures by party; who is late is one where nobody failed, or if ``every``."""
+    def gather(self, wanted: list[str], seconds: float, *, every: bool) -> Answers:
+        """What comes of these tasks in time; unless ``every`` answer is wanted, a failure ends the wait."""
         replies = self._tools.mailbox.replies(wanted, seconds, every=every)
-        contents, failures = {}, {}
+        answers = Answers({}, {}, {party_of(each): late(each, seconds) for each in wanted if each not in replies})
         for task_id, reply in replies.items():
             if reply.WhichOneof("outcome") == "content":
-                contents[task_id] = Content.from_proto(reply.content, party_of(task_id))
+                answers.contents[task_id] = Content.from_proto(reply.content, party_of(task_id))
             else:
-                failures[party_of(task_id)] = failure_of(reply, task_id)
-        if every or not failures:
-            failures |= {party_of(task_id): late(task_id, seconds) for task_id in wanted if task_id not in replies}
-        return contents, failures
+                answers.failures[party_of(task_id)] = failure_of(reply, task_id)
+        return answers
+
+    def _answers(self, step: str, turn: int, ids: Iterable[str]) -> dict[str, Content]:
+        """The answers by party; the letters in them are logged."""
+        answers = {party_of(task_id): content for task_id, content in self.collect(ids).items()}
+        for institution, content in answers.items():
+            self._log_letters(institution, step, turn, content)
+        return answers
 
     def _log_decision(self, institution: str, failure: exchange_pb2.Failure | None) -> None:
         """What a party's gate said; a party that did not answer, or could not, has decided nothing."""
@@ -222,20 +235,8 @@ class JobRun:
                     bytes=len(envelope),
                 )
 
-    def _add(self, name: str, uploads: Mapping[str, Content], turn: int) -> Content:
-        adder = self._adder(name, turn)
-        with self._refusals_logged(name):
-            parts = {party: sealed.from_content(content, party) for party, content in uploads.items()}
-            return sealed.to_content(adder.add(parts))
-
-    def _adder(self, name: str, turn: int) -> LatticeCoordinator:
-        """What adds the sum ``name``. A context that holds a secret key is refused here."""
-        policy = sealed.policy_of(self.job_id, self.spec, name, turn)
-        with self._refusals_logged("epoch.make"):
-            return LatticeCoordinator(policy, self._public_context, self.spec.parties[0])
-
     @contextmanager
-    def _refusals_logged(self, step: str) -> Iterator[None]:
+    def refusals_logged(self, step: str) -> Iterator[None]:
         """Put on the log, with its sender's name, what a party sent and this coordinator refused."""
         try:
             yield
@@ -244,3 +245,25 @@ class JobRun:
                 "ciphertext.refused", job=self.job_id, reason=error.what, peer=error.blame, step=step
             )
             raise
+
+
+@dataclass(frozen=True)
+class _Training:
+    """Implements consortia_coordinator.federated.Round: the sum "update" of each round."""
+
+    run: JobRun
+    sums: SumRuns
+    rounds: int
+
+    def prepare(self, turn: int) -> None:
+        """The shares of the next round are asked for before this one's training, so that nobody waits for them."""
+        self.run.progress(f"round {turn} of {self.rounds}", turn + 1, self.rounds + 3)
+        self.sums.share("update", turn)
+        if turn < self.rounds:
+            self.sums.share("update", turn + 1)
+
+    def follow(self, turn: int) -> None:
+        self.sums.follow("update", turn, TRAIN)
+
+    def aggregate(self, turn: int) -> None:
+        self.sums.aggregate("update", turn, TRAIN)

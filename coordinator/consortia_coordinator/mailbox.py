@@ -69,6 +69,11 @@ class Mailbox:
         there = self._await(wanted, None if timeout is None else self._clock() + timeout, stop, every)
         return {task_id: pb.Reply.FromString(self._journal.reply(task_id)) for task_id in there}
 
+    def first_failure(self, job_id: str, institution: str) -> pb.Reply | None:
+        """With what ``institution`` gave up the job; None if it has not."""
+        found = self._journal.first_failure(job_id, institution)
+        return pb.Reply.FromString(found[1]) if found else None
+
     def traffic(self, job_id: str) -> tuple[int, int]:
         """Bytes that the job's messages took through the exchange so far: (up, down)."""
         return self._journal.traffic(job_id)
@@ -76,6 +81,10 @@ class Mailbox:
     def erase(self, job_id: str) -> None:
         """Erase what the messages of a job that has ended held."""
         self._journal.erase(job_id)
+
+    def drop(self, task_ids: Iterable[str]) -> None:
+        """Erase what these answered tasks and their replies held, because nobody will ask for it again."""
+        self._journal.empty(tuple(task_ids))
 
     def wake(self) -> None:
         """Have everybody who waits ask again whether to stop."""

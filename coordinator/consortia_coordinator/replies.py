@@ -1,8 +1,14 @@
 """PURE: what parties answer, read with care: a node may say anything, and a log and people read it."""
 
+from typing import TypeVar
+
 from consortia_common.content import Content
 from consortia_coordinator.errors import CoordinatorError
+from consortia_crypto.errors import SumError
+from consortia_crypto.sum.messages import Message
 from consortia_proto.v1 import exchange_pb2
+
+_M = TypeVar("_M", bound=Message)
 
 MAX_SAID = 500
 """Characters of each of a node's sentences that are kept."""
@@ -43,12 +49,40 @@ def blob(content: Content, name: str, sender: str) -> bytes:
     """The bytes that an answer must hold under ``name``. Raises CoordinatorError."""
     value = content.config.get(name)
     if not isinstance(value, bytes):
-        raise CoordinatorError(
-            f"an answer lacks its {name}",
-            blame=sender,
-            remedy=f"{sender} must run a version of Consortia that is compatible with this coordinator's",
-        )
+        raise _lacks(name, sender)
     return value
+
+
+def said(content: Content, name: str, sender: str, kind: type[_M]) -> _M:
+    """The message of a sealed sum that an answer must hold. Raises CoordinatorError, SumError, naming ``sender``."""
+    try:
+        found = kind.from_bytes(blob(content, name, sender))
+    except SumError as error:
+        raise SumError(error.what, blame=sender, remedy=error.remedy) from error
+    named = getattr(found, "sender", getattr(found, "institution", sender))
+    if named != sender:
+        raise CoordinatorError(
+            f"{sender} answered with a message that names another sender",
+            blame=sender,
+            remedy=f"compare {sender}'s log of the job with the coordinator's",
+        )
+    return found
+
+
+def blobs(content: Content, name: str, sender: str) -> list[bytes]:
+    """The list of bytes that an answer must hold under ``name``. Raises CoordinatorError."""
+    value = content.config.get(name)
+    if not isinstance(value, list) or not all(isinstance(item, bytes) for item in value):
+        raise _lacks(name, sender)
+    return value
+
+
+def _lacks(name: str, sender: str) -> CoordinatorError:
+    return CoordinatorError(
+        f"an answer lacks its {name}",
+        blame=sender,
+        remedy=f"{sender} must run a version of Consortia that is compatible with this coordinator's",
+    )
 
 
 def _printable(text: str) -> str:

@@ -34,4 +34,7 @@ listen = "{listen}"
 
 # How long, in seconds, nodes may take for one step of a job; includes the time to reconnect.
 #step_seconds = 3600
+
+# How long, in seconds, a sum waits for parties that it can do without, once as many as it needs are there.
+#dropout_seconds = 300
 """

@@ -122,7 +122,15 @@ async def _server(
     log_invitations(parts.members.store, parts.log, parts.members.clock)
     store = JobStore(parts.engine)
     conductor = Conductor(
-        Tools(parts.mailbox, store, parts.log, settings.offer_seconds, settings.step_seconds),
+        Tools(
+            parts.mailbox,
+            store,
+            parts.log,
+            offer_timeout=settings.offer_seconds,
+            step_timeout=settings.step_seconds,
+            dropout_timeout=settings.dropout_seconds,
+            sums=settings.sums_folder,
+        ),
         parts.members.identities,
         parts.now_ms,
     )

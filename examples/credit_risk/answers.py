@@ -117,7 +117,7 @@ def _compare(scene: Scene, job: Job) -> dict[str, Any]:
     story.remark("kept", "every bank: its rows, and what it learned from them in each round")
     story.remark(
         "travelled",
-        f"{size(job.travelled)} in {training.rounds} rounds: encrypted updates, which the coordinator added unread",
+        f"{size(job.travelled)} in {training.rounds} rounds: masked updates, which the coordinator added unread",
     )
     story.remark(
         "proved", f"the joint model is within {abs(pooled - federated):.4f} of the one from pooled records"

@@ -55,8 +55,7 @@ def next_step(tools: Tools, task: pb.Task) -> AcceptedJob:
 
     So a step is taken once, and nothing is asked that the signed spec does not ask.
     """
-    job = load(tools, task.job_id)
-    require_in_force(tools, job)
+    job = in_force(tools, task.job_id)
     left = job.spec.course(tools.institution)[job.steps_taken :]
     if left[:1] != (Turn(task.step, task.round),):
         raise StateError(
@@ -64,6 +63,13 @@ def next_step(tools: Tools, task: pb.Task) -> AcceptedJob:
             blame="the coordinator, which asked for it",
             remedy="compare the institutions' logs of the job; they show what each was asked",
         )
+    return job
+
+
+def in_force(tools: Tools, job_id: str) -> AcceptedJob:
+    """The job, if it is under way here and its agreement in force. Raises StateError, RefusedError."""
+    job = load(tools, job_id)
+    require_in_force(tools, job)
     return job
 
 

@@ -5,16 +5,15 @@ jobs go on. Every answer is stored with what it changed in one transaction, and 
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 
 from sqlalchemy import Connection
 
 from consortia_common.content import Content
 from consortia_common.database import reading, scrub
-from consortia_common.documents.jobspec import EPOCH_JOIN, EPOCH_MAKE
 from consortia_common.stream import legible
-from consortia_crypto.errors import CiphertextError, ConsortiaError
+from consortia_crypto.errors import CiphertextError, ConsortiaError, SumError
 from consortia_node import accepted, metrics
 from consortia_node import jobs as rules
 from consortia_node.accepted import AcceptedJob
@@ -26,6 +25,7 @@ from consortia_node.errors import BadCiphertextError, RefusedError, StoppingErro
 from consortia_node.notices import Notices
 from consortia_node.offers import Offers
 from consortia_node.store.jobs import JobStore
+from consortia_node.sums import Sums
 from consortia_node.tools import Tools
 from consortia_proto.v1 import exchange_pb2 as pb
 
@@ -47,7 +47,8 @@ class Agent:
             "notice.statement": notices.receive,
         }
         self._compute: StepHandler = compute.step
-        self._keys: dict[str, StepHandler] = {EPOCH_MAKE: epochs.make, EPOCH_JOIN: epochs.join}
+        self._keys: Mapping[str, StepHandler] = epochs.steps
+        self._sums: Mapping[str, StepHandler] = Sums(tools).steps
 
     def handle(self, task: pb.Task) -> pb.Reply:
         """Do the task and store its answer. Raises StoppingError if the node stops before it is done."""
@@ -74,7 +75,10 @@ class Agent:
             return self._give_up(task, error, failed_by(error))
 
     def _take(self, task: pb.Task, content: Content) -> Answer:
-        """The step that a job has next; counted in the transaction that stores its answer."""
+        """A step of a sealed sum, whose order is its own affair, or the step that a job has next: counted in the
+        transaction that stores its answer."""
+        if handler := self._sums.get(task.step):
+            return handler(accepted.in_force(self._tools, task.job_id), task, content)
         job = accepted.next_step(self._tools, task)
         answer = self._keys.get(task.step, self._compute)(job, task, content)
 
@@ -94,7 +98,7 @@ class Agent:
         if job is None or job.state not in rules.UNDER_WAY:
             self._log_refusal("message.refused", task, error, peer="coordinator")
             return Answer(failure)
-        if isinstance(error, CiphertextError | BadCiphertextError | TotalRefusedError):
+        if isinstance(error, CiphertextError | SumError | BadCiphertextError | TotalRefusedError):
             self._log_refusal("ciphertext.refused", task, error, job=job.job_id, peer=error.blame)
         self._log_refusal("job.failed", task, error, job=job.job_id)
         self._tools.workers.end(job.job_id)

@@ -6,12 +6,13 @@ the node dies before that, the step runs again from the state before it.
 
 import hashlib
 import json
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
 from sqlalchemy import Connection
 
-from consortia_common import keyfiles, sealed
+from consortia_common import keyfiles
 from consortia_common.content import Content
 from consortia_common.database import reading
 from consortia_common.documents.model import LinearModel, Range
@@ -22,6 +23,7 @@ from consortia_node.accepted import ANALYST, AcceptedJob
 from consortia_node.answers import Answer
 from consortia_node.cohorts import Cohorts
 from consortia_node.config import ColumnSettings
+from consortia_node.epochs import common_salt
 from consortia_node.errors import RefusedError
 from consortia_node.kinds import Step, step_of
 from consortia_node.letters import open_content, seal_for, seal_letter
@@ -29,11 +31,14 @@ from consortia_node.offers import RESULT
 from consortia_node.step import StepRequest, StepResult
 from consortia_node.store.jobs import JobStore
 from consortia_node.store.models import ModelStore
+from consortia_node.sums import sum_folder
 from consortia_node.tools import Tools
 from consortia_proto.v1 import exchange_pb2 as pb
 
 SCORED = "scores.returned"
 """The event that says how many customers were scored, which the agreement's budget counts."""
+KEPT_FROM_WORKERS = "epoch."
+"""Prefix of the names of values that no kind's step has any use for: the keys of a job's sums."""
 RESULT_STEP = "result"
 """The step named in the envelope of a result."""
 
@@ -49,9 +54,9 @@ class Compute:
         """Take one step of a job that is under way."""
         step = step_of(job.spec.kind, task.step)
         cohorts = self._cohorts.ready(job) if step.reads else {}
-        content = self._prepared(job, step, task, content)
-        result = self._tools.workers.run(self._request(job, task, content, cohorts))
-        said = self._said(job, task, result)
+        asked = self._prepared(job, step, content)
+        result = self._tools.workers.run(self._request(job, task, asked, cohorts))
+        said = self._said(job, task, result, may_report=content.config.get("report") is True)
 
         def store(connection: Connection) -> None:
             jobs = JobStore(connection)
@@ -68,22 +73,12 @@ class Compute:
 
         return Answer(said, store=store)
 
-    def _prepared(self, job: AcceptedJob, step: Step, task: pb.Task, content: Content) -> Content:
-        """The request as the worker gets it: the letter opened; the opening of a sum is logged before it."""
-        if step.letter_from:
-            (sender,) = [party for party in job.spec.parties if party != self._tools.institution]
-            envelope = content.config.get("envelope")
-            return open_content(self._tools, job, step.letter_from, sender, envelope)
-        if sealed.holds_sealed(content):
-            self._tools.log.append(
-                "sum.opened",
-                job=job.job_id,
-                step=task.step,
-                round=task.round,
-                institutions=job.spec.parties,
-                digest=sealed.digest(content),
-            )
-        return content
+    def _prepared(self, job: AcceptedJob, step: Step, content: Content) -> Content:
+        """The request as the worker gets it: the letter opened."""
+        if not step.letter_from:
+            return content
+        (sender,) = [party for party in job.spec.parties if party != self._tools.institution]
+        return open_content(self._tools, job, step.letter_from, sender, content.config.get("envelope"))
 
     def _request(self, job: AcceptedJob, task: pb.Task, content: Content, cohorts: dict[str, Path]) -> StepRequest:
         settings = self._tools.settings
@@ -99,24 +94,17 @@ class Compute:
             turn=task.round,
             min_cell=job.agreement.min_cell,
             content=content.to_bytes(),
+            sums=sum_folder(self._tools, job.job_id),
             cohorts=cohorts,
-            values=values,
+            values={name: value for name, value in values.items() if not name.startswith(KEPT_FROM_WORKERS)},
             models={stored.name: stored.model.canonical() for stored in wanted if stored},
             ranges={dataset.name: _ranges(dataset.columns) for dataset in settings.datasets},
+            salt=common_salt(values, job.job_id) or secrets.token_hex(16),
         )
 
-    def _said(self, job: AcceptedJob, task: pb.Task, result: StepResult) -> Content:
+    def _said(self, job: AcceptedJob, task: pb.Task, result: StepResult, *, may_report: bool) -> Content:
         """What goes to the coordinator, once everything in the outcome is logged and sealed."""
         content = Content.from_bytes(result.content, "this node's worker")
-        if sealed.holds_sealed(content):
-            self._tools.log.append(
-                "update.sealed",
-                job=job.job_id,
-                step=task.step,
-                round=task.round,
-                digest=sealed.digest(content),
-                bytes=len(result.content),
-            )
         for event in result.events:
             self._tools.log.append(event.name, job=job.job_id, purpose=job.spec.purpose, **event.detail)
         self._keep_files(job, result)
@@ -124,22 +112,23 @@ class Compute:
             f"envelope.{party}": seal_letter(self._tools, job, task.step, party, plaintext)
             for party, plaintext in result.letters.items()
         }
-        return Content(content.arrays, {**content.config, **letters, **self._report(job, result)}, content.metrics)
+        report = self._report(job, result.result) if result.result is not None and may_report else {}
+        return Content(content.arrays, {**content.config, **letters, **report}, content.metrics)
 
-    def _report(self, job: AcceptedJob, result: StepResult) -> dict[str, bytes]:
-        """The result sealed to the analyst, by the party that the kind names and if the agreement says so."""
-        reporter = job.spec.parameters.reporter(job.spec.parties)
-        if result.result is None or self._tools.institution != reporter or "analyst" not in job.recipients():
+    def _report(self, job: AcceptedJob, result: bytes) -> dict[str, bytes]:
+        """The result sealed to the analyst, by a party that the kind names and if the agreement says so."""
+        reporters = job.spec.parameters.reporters(job.spec.parties)
+        if self._tools.institution not in reporters or "analyst" not in job.recipients():
             return {}
         self._tools.log.append(
             "result.sealed",
             job=job.job_id,
             purpose=job.spec.purpose,
             recipient=ANALYST,
-            digest=hashlib.sha256(result.result).hexdigest(),
+            digest=hashlib.sha256(result).hexdigest(),
         )
         analyst = accepted.identity(self._tools, job, ANALYST)
-        sealed_result = seal_for(self._tools, job, RESULT_STEP, ANALYST, analyst, result.result)
+        sealed_result = seal_for(self._tools, job, RESULT_STEP, ANALYST, analyst, result)
         return {"envelope.analyst": sealed_result}
 
     def _keep_files(self, job: AcceptedJob, result: StepResult) -> None:

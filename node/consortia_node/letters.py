@@ -32,15 +32,7 @@ def seal_for(
         step=step,
         sequence=0,
     )
-    tools.log.append(
-        "envelope.sealed",
-        job=job.job_id,
-        purpose=job.spec.purpose,
-        step=step,
-        peer=whose,
-        digest=hashlib.sha256(envelope).hexdigest(),
-        bytes=len(envelope),
-    )
+    log_letter(tools, "envelope.sealed", job, step, whose, envelope)
     return envelope
 
 
@@ -52,15 +44,7 @@ def open_letter(tools: Tools, job: AcceptedJob, step: str, sender: str, envelope
             blame=f"the coordinator, or {sender}",
             remedy="submit the job again; if it persists, compare both institutions' logs",
         )
-    tools.log.append(
-        "envelope.opened",
-        job=job.job_id,
-        purpose=job.spec.purpose,
-        step=step,
-        peer=sender,
-        digest=hashlib.sha256(envelope).hexdigest(),
-        bytes=len(envelope),
-    )
+    log_letter(tools, "envelope.opened", job, step, sender, envelope)
     return unseal(
         envelope,
         sender=identity(tools, job, sender),
@@ -69,6 +53,19 @@ def open_letter(tools: Tools, job: AcceptedJob, step: str, sender: str, envelope
         job=job.job_id,
         step=step,
         sequence=0,
+    )
+
+
+def log_letter(tools: Tools, event: str, job: AcceptedJob, step: str, peer: str, letter: bytes) -> None:
+    """Log that a letter to or from ``peer`` was sealed or opened."""
+    tools.log.append(
+        event,
+        job=job.job_id,
+        purpose=job.spec.purpose,
+        step=step,
+        peer=peer,
+        digest=hashlib.sha256(letter).hexdigest(),
+        bytes=len(letter),
     )
 
 

@@ -19,6 +19,8 @@ from consortia_node.cohorts import COHORT, Cohorts
 from consortia_node.errors import RefusedError
 from consortia_node.store.agreements import AgreementStore, StoredAgreement
 from consortia_node.store.jobs import JobStore, Spent, StoredJob
+from consortia_node.store.sums import SumStore
+from consortia_node.sums import sums_used
 from consortia_node.tools import Tools
 from consortia_proto.v1 import exchange_pb2 as pb
 
@@ -160,6 +162,7 @@ class Offers:
             jobs = JobStore(connection)
             result = jobs.value(job.job_id, RESULT)
             cohorts = [jobs.value(job.job_id, COHORT + name) for name in _datasets(job, self._tools.institution)]
+            opened = SumStore(connection).opened(job.job_id)
         receipt = Receipt(
             network=self._tools.settings.network,
             institution=self._tools.institution,
@@ -168,7 +171,7 @@ class Offers:
             spec=job.spec.hash(),
             agreement=job.agreement.reference,
             parties=job.spec.parties,
-            engine="lattice" if job.spec.parameters.sums() else "ckks",
+            sums=sums_used(job, opened),
             cohorts=tuple(CohortUsed(**json.loads(cohort)["used"]) for cohort in cohorts if cohort),
             result=result.decode() if result else None,
             closed_ms=self._tools.now_ms(),

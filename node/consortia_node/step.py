@@ -1,7 +1,7 @@
 """What crosses between the agent and a job's worker process: one step asked, one outcome given.
 
-A request holds all that the step may use and nothing else: the cohorts' files (rows with consent, columns of the
-spec), the values kept from earlier steps, the models that the spec names.
+Plain values only. A request holds all that the step may use and nothing else: the cohorts' files (rows with
+consent, columns of the spec), the values kept from earlier steps, the models that the spec names.
 """
 
 from collections.abc import Mapping
@@ -9,15 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from consortia_common.documents.model import Range
+from consortia_crypto.sum.plans import MaskPlan, OpenPlan
+from consortia_crypto.sum.terms import SumPolicy
+from consortia_crypto.sum.vector import Layout
 from consortia_node.kinds import Event
-
-SUM_KEY = "sum.key"
-"""The name under which a job's values hold the secret of its sealed sums."""
+from consortia_node.sumfiles import SumFiles
 
 
 @dataclass(frozen=True)
 class StepRequest:
-    """One step for a worker; plain values only, because it crosses to another process."""
+    """One step of the job's kind."""
 
     job_id: str
     spec: bytes
@@ -26,15 +27,19 @@ class StepRequest:
     turn: int
     min_cell: int
     content: bytes
+    sums: Path
+    """The job's folder of summands and totals; see sumfiles.py."""
     cohorts: Mapping[str, Path] = field(default_factory=dict)
     values: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     models: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     ranges: Mapping[str, Mapping[str, Range]] = field(default_factory=dict)
+    salt: str = ""
+    """Goes into the result, whose digest receipts show to the coordinator; the same at all parties."""
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step made; plain values only."""
+    """What a step made."""
 
     content: bytes
     letters: Mapping[str, bytes] = field(repr=False)
@@ -42,3 +47,50 @@ class StepResult:
     files: Mapping[str, bytes] = field(repr=False)
     events: tuple[Event, ...]
     values: Mapping[str, bytes] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class KeyRequest:
+    """A fresh key for the sums of a job with the engine "lattice"."""
+
+    job_id: str
+    step: str
+    institution: str
+
+
+@dataclass(frozen=True)
+class MaskRequest:
+    """The summand of one sum to be sealed; ``secret`` is the epoch's, for the engine "lattice"."""
+
+    job_id: str
+    step: str
+    institution: str
+    policy: SumPolicy
+    plan: MaskPlan = field(repr=False)
+    files: SumFiles
+    secret: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Masked:
+    """What came of it: the SHA-256 of the upload, its masked tag, and how it is cut into frames."""
+
+    digest: str
+    tag: int = field(repr=False)
+    wire: Layout
+
+
+@dataclass(frozen=True)
+class OpenRequest:
+    """A total to be opened."""
+
+    job_id: str
+    step: str
+    institution: str
+    policy: SumPolicy
+    plan: OpenPlan = field(repr=False)
+    files: SumFiles
+    secret: bytes | None = field(repr=False)
+
+
+Request = StepRequest | KeyRequest | MaskRequest | OpenRequest

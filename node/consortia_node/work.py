@@ -4,24 +4,31 @@ No identity, no database, no log and no connection is within reach of a worker; 
 """
 
 import json
-import secrets
+import os
 from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from typing import cast
 
+import numpy as np
+
 from consortia_common import sealed
 from consortia_common.content import Content
 from consortia_common.documents.jobspec import JobSpec
+from consortia_common.documents.kinds import Turn
 from consortia_common.documents.kinds.train import Parameters as TrainParameters
 from consortia_common.documents.model import LinearModel, Range
 from consortia_common.documents.receipt import SALT
-from consortia_crypto.errors import ConsortiaError
-from consortia_crypto.sum.institution import LatticeInstitution, common_salt
+from consortia_crypto.sum.quantise import dequantise, quantise
+from consortia_crypto.sum.terms import SumPolicy
 from consortia_node import federated
-from consortia_node.errors import SourceError, StepError, TotalRefusedError
+from consortia_node.errors import SourceError, StepError
 from consortia_node.kinds import Floats, Integers, Outcome, step_of
 from consortia_node.sources.cohort import read_matrix, read_subjects
-from consortia_node.step import SUM_KEY, StepRequest, StepResult
+from consortia_node.step import StepRequest, StepResult
+from consortia_node.sumfiles import SumFiles, read_integers, write_integers
+
+FULL_WIDTH = 32
+"""Bits from which rounding to the nearest is good enough; below, chance rounds, so that errors don't add up."""
 
 
 def run(request: StepRequest) -> StepResult:
@@ -34,7 +41,9 @@ def run(request: StepRequest) -> StepResult:
 
 
 def _result(outcome: Outcome, work: "_Work") -> StepResult:
-    result = None if outcome.result is None else {**outcome.result, SALT: work.salt()}
+    result = None if outcome.result is None else {**outcome.result, SALT: work.salt}
+    if outcome.summand is not None:
+        work.keep_summand(outcome.summand)
     return StepResult(
         content=outcome.content.to_bytes(),
         letters={name: letter.to_bytes() for name, letter in outcome.letters.items()},
@@ -100,39 +109,44 @@ class _Work:
             )
         return LinearModel.from_canonical(document, f"model {name}")
 
-    def seal(self, name: str, values: Integers, turn: int = 0) -> Content:
-        place = self.spec.parties.index(self.institution)
-        return sealed.to_content(self._sum(name, turn).seal(values, place))
+    def total(self, name: str, turn: int = 0) -> Integers:
+        path = self._files(name, turn).total
+        if not path.exists():
+            raise StepError(
+                f"the step needs sum {name} of round {turn}, of which no total has come",
+                blame="the coordinator",
+                remedy="submit the job again; if it persists, compare the institutions' logs of it",
+            )
+        return read_integers(path)
 
-    def limit(self, name: str) -> int:
-        return sealed.policy_of(self._request.job_id, self.spec, name, 0).limit
+    def real_total(self, name: str, turn: int = 0) -> Floats:
+        policy = self._policy(name, turn)
+        return dequantise(self.total(name, turn), policy.scales, policy.limit)
 
-    def open(self, name: str, total: Content, turn: int = 0) -> Integers:
-        institution = self._sum(name, turn)
-        try:
-            return institution.open(sealed.from_content(total, "the coordinator"))
-        except ConsortiaError as error:
-            raise TotalRefusedError(error.what) from error
+    def keep_summand(self, values: Integers | Floats) -> None:
+        """Write what the step made for its sum to the file from which it is masked."""
+        turns = self.spec.parameters.turns(self.institution)
+        name = next(turn.gives for turn in turns if turn == Turn(self._request.step, self.turn))
+        policy = self._policy(name, self.turn)
+        if policy.scales:
+            dither = os.urandom if policy.word_bits < FULL_WIDTH else None
+            values = quantise(np.asarray(values, np.float64), policy.scales, policy.limit, dither)
+        write_integers(self._files(name, self.turn).summand, np.asarray(values, np.int64))
 
     def server_step(self, current: Floats, mean_update: Floats) -> Floats:
         parameters = cast("TrainParameters", self.spec.parameters)
         return federated.server_step(parameters.strategy, self._values, current, mean_update)
 
+    @property
     def salt(self) -> str:
-        """Goes into the result, whose digest receipts show to the coordinator; all parties must make the same."""
-        secret = self._values.get(SUM_KEY)
-        return secrets.token_hex(16) if secret is None else common_salt(secret, self._request.job_id)
+        """See StepRequest."""
+        return self._request.salt
 
-    def _sum(self, name: str, turn: int) -> LatticeInstitution:
-        policy = sealed.policy_of(self._request.job_id, self.spec, name, turn)
-        secret = self._values.get(SUM_KEY)
-        if secret is None:
-            raise StepError(
-                "a sealed sum was asked for before the institutions agreed on a key",
-                blame="the coordinator",
-                remedy="coordinator and nodes must run compatible versions of Consortia",
-            )
-        return LatticeInstitution(policy, secret)
+    def _policy(self, name: str, turn: int) -> SumPolicy:
+        return sealed.policy_of(self._request.job_id, self.spec, name, turn)
+
+    def _files(self, name: str, turn: int) -> SumFiles:
+        return SumFiles(self._request.sums, name, turn)
 
     def _cohort(self, dataset: str) -> Path:
         return self._request.cohorts[dataset]

@@ -8,27 +8,36 @@ Only the agent ends a worker: signals to stop, which a terminal or an init syste
 do not reach it, or an orderly stop would fail every job under way.
 """
 
+import importlib
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures import TimeoutError as StepTimeoutError
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
+from typing import Any, overload
 
 from consortia_common import logs
 from consortia_common.errors import place
 from consortia_crypto.errors import CiphertextError, ConsortiaError
 from consortia_node.errors import BadCiphertextError, StepError, StoppingError, TotalRefusedError
-from consortia_node.step import StepRequest, StepResult
+from consortia_node.step import KeyRequest, Masked, MaskRequest, OpenRequest, Request, StepRequest, StepResult
 
 ATTEMPTS = 2
 """How often a step is taken whose worker dies."""
 _STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
+_DOERS: Mapping[type, tuple[str, str]] = {
+    StepRequest: ("work", "run"),
+    KeyRequest: ("sumwork", "new_key"),
+    MaskRequest: ("sumwork", "mask"),
+    OpenRequest: ("sumwork", "open_total"),
+}
+"""Module and function that do a request; named, because they import Flower and SEAL, which the agent does not."""
 
 
 class Workers:
@@ -41,8 +50,17 @@ class Workers:
         self._lock = threading.Lock()
         self._closed = False
 
-    def run(self, request: StepRequest) -> StepResult:
-        """Take the step in the job's worker.
+    @overload
+    def run(self, request: StepRequest) -> StepResult: ...
+    @overload
+    def run(self, request: KeyRequest) -> tuple[bytes, bytes]: ...
+    @overload
+    def run(self, request: MaskRequest) -> Masked: ...
+    @overload
+    def run(self, request: OpenRequest) -> None: ...
+
+    def run(self, request: Request) -> Any:
+        """Do what the request asks in the job's worker.
 
         Raises what the step raised, StepError if it took too long or its worker died at each attempt, and
         StoppingError when the workers are closed before it is done.
@@ -79,7 +97,7 @@ class Workers:
         for job_id in job_ids:
             self.end(job_id)
 
-    def _submit(self, request: StepRequest) -> "Future[StepResult | _Refusal]":
+    def _submit(self, request: Request) -> "Future[Any]":
         with self._lock, _out_of_reach_of_signals():
             if self._closed:
                 raise StoppingError
@@ -119,11 +137,10 @@ class _Refusal:
         return self._family(self._what, blame=self._blame, remedy=self._remedy)
 
 
-def _run(request: StepRequest) -> StepResult | _Refusal:
-    from consortia_node import work  # noqa: PLC0415  # imports Flower and SEAL, which the agent has no use for
-
+def _run(request: Request) -> Any:
+    module, function = _DOERS[type(request)]
     try:
-        return work.run(request)
+        return getattr(importlib.import_module(f"consortia_node.{module}"), function)(request)
     except ConsortiaError as error:
         return _Refusal(error)
     except Exception as error:  # its text may quote a row, so only its type and place go on
@@ -151,7 +168,7 @@ def _die_with_parent() -> None:
         os._exit(1)
 
 
-def _died(request: StepRequest, why: str) -> StepError:
+def _died(request: Request, why: str) -> StepError:
     return StepError(
         f"the worker for step {request.step!r} {why}",
         blame=f"the node of {request.institution}",

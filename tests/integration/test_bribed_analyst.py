@@ -66,8 +66,8 @@ def refused_everywhere(seat: Hostile, wanted: JobSpec, clause: str) -> None:
 def statistics(seat: Hostile, **parameters: Any) -> dict[str, Any]:
     """What the analyst gets of a whole job."""
     deal = seat.begun(spec("statistics", **parameters))
-    total = seat.add(deal, "table", seat.everyone(deal, "query.tabulate"))
-    answers = seat.everyone(deal, "query.conclude", total)
+    seat.summed(deal, "table", "query.tabulate")
+    answers = seat.concluded(deal)
     seat.everyone(deal, "close", FINISHED)
     return seat.opened(deal, answers)
 
@@ -226,8 +226,8 @@ class TestBudgets:
 
 def test_a_result_is_sealed_to_the_analyst_who_signed_and_to_nobody_else(seat: Hostile) -> None:
     deal = seat.begun(spec("statistics"))
-    total = seat.add(deal, "table", seat.everyone(deal, "query.tabulate"))
-    answers = seat.everyone(deal, "query.conclude", total)
+    seat.summed(deal, "table", "query.tabulate")
+    answers = seat.concluded(deal)
     assert [party for party, answer in answers.items() if answer.config] == ["bank-a"]
     assert seat.opened(deal, answers)["overall"]["count"] > 0
 
@@ -238,4 +238,4 @@ def test_a_digest_does_not_tell_a_result_that_could_be_guessed(seat: Hostile) ->
     salts = first.pop("salt"), second.pop("salt")
     assert first == second
     assert salts[0] != salts[1]
-    assert all(len(salt) == 32 for salt in salts)
+    assert all(len(salt) == 64 for salt in salts)

@@ -102,19 +102,26 @@ def other(seat: Hostile) -> Story:
 
 def finished(seat: Hostile) -> Story:
     deal = seat.begun(spec("statistics"))
-    total = seat.add(deal, "table", seat.everyone(deal, "query.tabulate"))
-    answers = seat.everyone(deal, "query.conclude", total)
+    seat.summed(deal, "table", "query.tabulate")
+    answers = seat.concluded(deal)
     closed = seat.everyone(deal, "close", FINISHED)
     receipts = [
         pb.SignedReceipt(institution=bank, document=said.config["receipt"], signature=said.config["signature"])
         for bank, said in closed.items()
     ]
     envelope = answers["bank-a"].config["envelope.analyst"]
-    return Story(seat, deal, pb.JobResult(job_id=deal.job_id, envelope=envelope, receipts=receipts))
+    return Story(
+        seat, deal, pb.JobResult(job_id=deal.job_id, envelope=envelope, receipts=receipts, sealed_by="bank-a")
+    )
 
 
 def altered(result: pb.JobResult, **changes: Any) -> pb.JobResult:
-    fields = {"job_id": result.job_id, "envelope": result.envelope, "receipts": list(result.receipts)}
+    fields = {
+        "job_id": result.job_id,
+        "envelope": result.envelope,
+        "receipts": list(result.receipts),
+        "sealed_by": result.sealed_by,
+    }
     return pb.JobResult(**fields | changes)
 
 

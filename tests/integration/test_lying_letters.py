@@ -8,10 +8,11 @@ import pytest
 
 from consortia_common.content import Content
 from consortia_crypto.score import data_owner
-from consortia_node import compute, epochs
+from consortia_node import compute
 from consortia_proto.v1 import content_pb2
+from consortia_proto.v1 import exchange_pb2 as pb
 from tests.support.consortium import Consortium, spec
-from tests.support.spoilt import check_explained, check_silent, in_this_process, only_failure, reasons
+from tests.support.spoilt import check_explained, check_silent, in_this_process, lie, only_failure, reasons
 
 LIAR = "bank-b"
 
@@ -31,19 +32,33 @@ def sealing(monkeypatch: pytest.MonkeyPatch, module: Any, change: Callable[[byte
     monkeypatch.setattr(module, "seal_letter", seal_letter)
 
 
-@pytest.mark.parametrize("change", [lambda _: b"\xff\xff", lambda data: data[:-100], lambda _: b""])
-def test_a_key_that_is_none_is_refused_by_those_it_is_sealed_to(
+def to_others(change: Callable[[bytes], bytes]) -> Callable[[pb.Reply], pb.Reply]:
+    """The answer with other letters."""
+
+    def tell(said: pb.Reply) -> pb.Reply:
+        for name, value in said.content.config.items():
+            value.blob = change(value.blob)
+            assert name.startswith("envelope.")
+        return said
+
+    return tell
+
+
+@pytest.mark.parametrize(
+    "change", [lambda _: b"\xff\xff", lambda data: data[:-100], lambda _: b"", lambda data: data[:-1] + b"\0"]
+)
+def test_a_part_of_the_key_that_is_none_is_refused_by_those_it_is_sealed_to(
     change: Callable[[bytes], bytes], spoilt: Consortium, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as lying:
-        sealing(lying, epochs, change)
+        lie(lying, LIAR, "epoch.seed", to_others(change))
         status = spoilt.run(spec("statistics"))
     assert status.state == "failed"
     for refusal in status.refusals:
         check_explained(refusal.failure.what, refusal.failure.blame, refusal.failure.remedy)
-        assert refusal.failure.blame == "bank-a"
+        assert LIAR in refusal.failure.what + refusal.failure.blame
         assert reasons(spoilt, refusal.institution, "ciphertext.refused", status.job_id) == [refusal.failure.what]
-    assert {refusal.institution for refusal in status.refusals} <= {"bank-b", "bank-c"}
+    assert {refusal.institution for refusal in status.refusals} <= {"bank-a", "bank-c"}
 
 
 def letter(**changes: Any) -> Callable[[bytes], bytes]:

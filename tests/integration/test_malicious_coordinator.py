@@ -24,6 +24,7 @@ from tests.support.hostile import (
     Deal,
     Hostile,
     content_of,
+    counted,
     failure_of,
     fresh,
     hostile,
@@ -55,17 +56,14 @@ def offer_refused(bank: Bank, deal: Deal, offer: Content | None = None) -> excha
     return failure
 
 
-def counted(bank: Bank, event: str, deal: Deal) -> int:
-    return sum(entry.get("job") == deal.job_id for entry in bank.entries(event))
-
-
-def test_the_seat_can_also_be_honest(seat: Hostile) -> None:
-    deal = seat.begun(spec("train"))
-    total = seat.add(deal, "moments", seat.everyone(deal, "query.moments"))
+@pytest.mark.parametrize("engine", ["masked", "lattice"])
+def test_the_seat_can_also_be_honest(seat: Hostile, engine: str) -> None:
+    deal = seat.begun(spec("train", engine=engine))
+    seat.summed(deal, "moments", "query.moments")
     for turn in range(1, 5):
-        total = seat.add(deal, "update", seat.everyone(deal, "train", total, turn), turn)
-    total = seat.add(deal, "evaluation", seat.everyone(deal, "evaluate", total))
-    seat.everyone(deal, "query.conclude", total)
+        seat.summed(deal, "update", "train", turn)
+    seat.summed(deal, "evaluation", "evaluate")
+    seat.concluded(deal)
     closed = seat.everyone(deal, "close", FINISHED)
     assert all("receipt" in content.config for content in closed.values())
 

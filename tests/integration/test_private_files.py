@@ -12,9 +12,11 @@ from click.testing import CliRunner
 from consortia_client.cli import consent
 from consortia_common import keyfiles
 from consortia_common.content import Content
+from consortia_crypto.sum.member import Member
+from consortia_node.epochs import secrets_of
 from consortia_node.sources import duckdb_source
-from consortia_node.step import SUM_KEY
 from consortia_node.store.jobs import JobStore
+from consortia_node.store.sums import SumStore
 from tests.support.consortium import BANKS, build, spec
 from tests.support.hostile import Deal, Hostile, hostile
 
@@ -38,7 +40,7 @@ def seat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hostile]:
 def under_way(seat: Hostile) -> Deal:
     """A job of which keys, rows and results are on disk at this moment."""
     deal = seat.begun(spec("train"))
-    seat.everyone(deal, "query.moments")
+    seat.round(deal, "moments", "query.moments").until("upload")
     return deal
 
 
@@ -61,18 +63,24 @@ def test_no_folder_lets_others_in(seat: Hostile, under_way: Deal) -> None:
 
 
 def test_the_work_of_a_job_is_gone_with_it(seat: Hostile) -> None:
-    """Its key opens what the coordinator may have kept, so no file may hold it, nor what is left of a journal."""
+    """Its keys open what the coordinator may have kept, so no file may hold them, nor what is left of a journal."""
     deal = seat.begun(spec("statistics"))
+    made = seat.round(deal, "table", "query.tabulate").until("upload")
     bank = seat.banks["bank-c"]
     with bank.tools.engine.connect() as connection:
-        key = JobStore(connection).value(deal.job_id, SUM_KEY) or b""
-    secret = [key[start : start + 32] for start in range(len(key) - 40_000, len(key) - 64, 1000)]
-    assert found(seat.root / "bank-c", secret)
-    total = seat.add(deal, "table", seat.everyone(deal, "query.tabulate"))
-    seat.everyone(deal, "query.conclude", total)
+        keys = secrets_of(JobStore(connection).values(deal.job_id), deal.job_id)
+        stored = SumStore(connection).get(deal.job_id, "table", 0)
+    secrets = [keys.group_key, keys.round_seed, Member.from_bytes(stored.state, made.policy, keys).record.secret]
+    summand = (bank.tools.settings.folder / "work" / deal.job_id / "sums" / "table.0.summand").read_bytes()
+    assert all(len(secret) == 32 for secret in secrets)
+    for secret in (*secrets, summand):
+        assert found(seat.root / "bank-c", [secret])
+    for step in (made.sign, made.reveal, made.opened):
+        step()
+    seat.concluded(deal)
     seat.everyone(deal, "close", Content(config={"outcome": "finished"}))
     for name in BANKS:
-        assert not found(seat.root / name, secret)
+        assert not found(seat.root / name, [*secrets, summand])
         assert not (seat.root / name / "work" / deal.job_id).exists()
 
 

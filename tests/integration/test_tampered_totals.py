@@ -1,16 +1,16 @@
 """A coordinator that hands out something else than the sealed sum: every bank refuses it, and says no more."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 
 import pytest
 
-from consortia_crypto.sum.coordinator import LatticeCoordinator
-from consortia_crypto.sum.policy import Sealed
+from consortia_coordinator.totals import Totals
 from tests.support.consortium import BANKS, Consortium, spec
 from tests.support.evidence import cohort_files, kept_values
 from tests.support.spoilt import check_explained, check_silent, in_this_process, reasons
 
-Change = Callable[[tuple[bytes, ...]], tuple[bytes, ...]]
+Change = Callable[[bytes], bytes]
 
 
 @pytest.fixture(autouse=True)
@@ -18,53 +18,69 @@ def _without_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     in_this_process(monkeypatch)
 
 
-def bent(data: bytes) -> bytes:
-    """One coefficient changed by one bit, high enough not to drown in the noise, and still in range."""
-    return data[:-3] + bytes([data[-3] ^ 1]) + data[-2:]
+def tampered(change: Change) -> Callable[[Totals], Iterator[bytes]]:
+    """What institutions get, after ``change`` was made to each frame."""
+    honest = Totals.frames
+    return lambda self: (change(frame) for frame in honest(self))
+
+
+def refused(consortium: Consortium, job_id: str, bank: str) -> str:
+    (logged,) = reasons(consortium, bank, "ciphertext.refused", job_id)
+    return logged
 
 
 @pytest.mark.parametrize(
-    ("change", "detail"),
+    ("engine", "change", "detail"),
     [
-        (lambda blocks: tuple(bent(block) for block in blocks), "roll call"),
-        (lambda blocks: tuple(block[:-1] for block in blocks), "a ciphertext is not exactly"),
-        (lambda blocks: tuple(b"\0" * len(block) for block in blocks), "header is not that"),
-        (lambda blocks: (*blocks, blocks[0]), "another number of blocks"),
-        (lambda _: (), "something else came"),
+        ("masked", lambda frame: bytes([frame[0] ^ 1]) + frame[1:], "not the sum of what the institutions sealed"),
+        ("masked", lambda frame: b"\0" * len(frame), "not the sum of what the institutions sealed"),
+        ("lattice", lambda frame: frame[:-3] + bytes([frame[-3] ^ 1]) + frame[-2:], "not the sum"),
+        ("lattice", lambda frame: b"\0" * len(frame), "header is not that"),
     ],
+    ids=["a bit", "nothing", "a bit of a coefficient", "no ciphertext"],
 )
 def test_it_is_refused_in_the_same_words_whatever_was_wrong(
-    change: Change, detail: str, spoilt: Consortium, monkeypatch: pytest.MonkeyPatch
+    engine: str, change: Change, detail: str, spoilt: Consortium, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = LatticeCoordinator.add
     with monkeypatch.context() as tampering:
-        tampering.setattr(LatticeCoordinator, "add", lambda *given: Sealed(change(honest(*given).blocks)))
-        status = spoilt.run(spec("statistics"))
+        tampering.setattr(Totals, "frames", tampered(change))
+        status = spoilt.run(spec("statistics", engine=engine))
     assert status.state == "failed"
     for refusal in status.refusals:
         failure = refusal.failure
         check_explained(failure.what, failure.blame, failure.remedy)
         assert failure.what == "the sealed total was refused"
         assert "the coordinator" in failure.blame
-        (logged,) = reasons(spoilt, refusal.institution, "ciphertext.refused", status.job_id)
-        assert detail in logged
+        assert detail in refused(spoilt, status.job_id, refusal.institution)
     check_silent(spoilt, str(status))
     assert not [bank for bank in BANKS if kept_values(spoilt, bank, status.job_id)]
     assert not [bank for bank in BANKS if cohort_files(spoilt, bank, status.job_id)]
 
 
-def test_a_total_of_another_round_of_training(spoilt: Consortium, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = LatticeCoordinator.add
-    first: list[Sealed] = []
+@pytest.mark.parametrize("change", [lambda frame: frame[:-1], lambda frame: frame + b"\0", lambda _: b""])
+def test_frames_of_another_length(change: Change, spoilt: Consortium, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as tampering:
+        tampering.setattr(Totals, "frames", tampered(change))
+        status = spoilt.run(spec("statistics"))
+    assert status.state == "failed"
+    for refusal in status.refusals:
+        assert "a frame of a total has the wrong length" in refusal.failure.what
+        assert refusal.failure.blame == "the coordinator"
 
-    def repeated(self: LatticeCoordinator, uploads: dict[str, Sealed]) -> Sealed:
-        if "/update/" not in self._policy.session:
-            return honest(self, uploads)
-        first.append(honest(self, uploads))
-        return first[0]
+
+def test_a_total_of_another_round_of_training(spoilt: Consortium, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = Totals.frames
+    first: list[list[bytes]] = []
+
+    def repeated(self: Totals) -> Iterator[bytes]:
+        """The total of the first round again."""
+        if "update" in str(self._folder):
+            first.append(list(honest(self)))
+            return islice(first[0], None)
+        return honest(self)
 
     with monkeypatch.context() as tampering:
-        tampering.setattr(LatticeCoordinator, "add", repeated)
+        tampering.setattr(Totals, "frames", repeated)
         status = spoilt.run(spec("train"))
     assert (status.state, len(first)) == ("failed", 2)
     assert {refusal.failure.what for refusal in status.refusals} == {"the sealed total was refused"}

@@ -198,16 +198,24 @@ def make_agreement(consortium: Consortium, **changes: Any) -> Agreement:
     return Agreement.from_value(value | changes, "the agreement")
 
 
-def spec(kind: str, **parameters: Any) -> JobSpec:
+def spec(
+    kind: str,
+    *,
+    parties: Sequence[str] = BANKS,
+    colluding: int | None = None,
+    engine: str = "masked",
+    **parameters: Any,
+) -> JobSpec:
     """A job spec that the agreement allows; ``parameters`` change its parameters."""
-    parties = list(BANKS[:2]) if kind == "score" else list(BANKS)
     value = {
         "version": 1,
         "name": f"a-{kind}-job",
         "kind": kind,
         "agreement": "credit-risk@1",
         "purpose": PURPOSE,
-        "parties": parties,
+        "parties": list(parties[:2] if kind == "score" else parties),
+        "engine": engine,
+        "colluding": colluding,
         "parameters": _PARAMETERS[kind] | parameters,
     }
     return JobSpec.from_value(value, "the test's spec")

@@ -23,16 +23,18 @@ from consortia_crypto import canonical
 from consortia_crypto.audit.entry import Entry
 from consortia_crypto.envelope import unseal
 from consortia_crypto.keys import PrivateIdentity
-from consortia_crypto.sum.coordinator import LatticeCoordinator
+from consortia_crypto.sum.epoch_messages import KeyDocument
 from consortia_node import config
 from consortia_node.agent import Agent
 from consortia_node.control import ControlService
 from consortia_node.notices import Notices
 from consortia_node.service import close_tools, open_tools
 from consortia_node.sources.consent_file import read_consents
+from consortia_node.store.jobs import JobStore
 from consortia_node.tools import Tools
 from consortia_proto.v1 import exchange_pb2 as pb
 from tests.support.consortium import BANKS, Consortium, make_agreement
+from tests.support.hostile_sums import Round
 from tests.support.spoilt import in_this_process
 
 SUBMISSION_DOMAIN = "job"
@@ -97,7 +99,11 @@ class Hostile:
     agreement: Agreement
     analyst: PrivateIdentity
     public: dict[str, bytes] = field(default_factory=dict)
-    """The public context of each job's sums."""
+    """The public context of each job's sums with the engine "lattice"."""
+    documents: dict[str, dict[str, KeyDocument]] = field(default_factory=dict)
+    """The parties' public keys of each job's epoch."""
+    totals: dict[str, str] = field(default_factory=dict)
+    """What stands for each job's totals so far."""
 
     def identity(self, who: str) -> PrivateIdentity:
         """A bank's or the analyst's own keys: for tests that play that part."""
@@ -126,22 +132,25 @@ class Hostile:
         return deal
 
     def begun(self, spec: JobSpec) -> Deal:
-        """A job of sums, accepted, whose parties have agreed on a key."""
+        """A job of sums, accepted, whose parties have agreed on keys."""
         deal = self.accepted(spec)
-        leader, *others = spec.parties
-        made = content_of(self.banks[leader].ask("epoch.make", job=deal.job_id))
-        self.public[deal.job_id] = made.config["public"]
-        for other in others:
-            letter = Content(config={"envelope": made.config[f"envelope.{other}"]})
-            content_of(self.banks[other].ask("epoch.join", letter, job=deal.job_id))
+        made = self.everyone(deal, "epoch.key")
+        self.public[deal.job_id] = made[spec.parties[0]].config.get("context", b"")
+        keys = {party: made[party].config["key"] for party in spec.parties}
+        self.documents[deal.job_id] = {party: KeyDocument.from_bytes(key) for party, key in keys.items()}
+        seeded = self.everyone(deal, "epoch.seed", Content(config={"keys": list(keys.values())}))
+        joined = {party: self.ask(deal, party, "epoch.join", letters(seeded, party)) for party in spec.parties}
+        confirms = [content.config["confirm"] for content in joined.values()]
+        self.everyone(deal, "epoch.confirm", Content(config={"confirms": confirms}))
         return deal
+
+    def ask(self, deal: Deal, party: str, step: str, content: Content | None = None, turn: int = 0) -> Content:
+        """What a node answers; fails the test if it refuses."""
+        return content_of(self.banks[party].ask(step, content, job=deal.job_id, turn=turn))
 
     def everyone(self, deal: Deal, step: str, content: Content | None = None, turn: int = 0) -> dict[str, Content]:
         """The answers of all parties to one step."""
-        return {
-            party: content_of(self.banks[party].ask(step, content, job=deal.job_id, turn=turn))
-            for party in deal.spec.parties
-        }
+        return {party: self.ask(deal, party, step, content, turn) for party in deal.spec.parties}
 
     def opened(self, deal: Deal, answers: Mapping[str, Content]) -> dict[str, Any]:
         """The result that the first party sealed to the analyst."""
@@ -157,13 +166,33 @@ class Hostile:
         )
         return dict(json.loads(plaintext))
 
-    def add(self, deal: Deal, name: str, uploads: Mapping[str, Content], turn: int = 0) -> Content:
-        """The sealed total, as an honest coordinator makes it."""
-        policy = sealed.policy_of(deal.job_id, deal.spec, name, turn)
-        adder = LatticeCoordinator(policy, self.public[deal.job_id])
-        return sealed.to_content(
-            adder.add({party: sealed.from_content(upload, party) for party, upload in uploads.items()})
-        )
+    def round(self, deal: Deal, name: str, step: str, turn: int = 0) -> Round:
+        """A sum that nobody has begun."""
+        return Round(self, deal, name, step, turn, before=self.totals.get(deal.job_id, sealed.NOTHING_BEFORE))
+
+    def summed(self, deal: Deal, name: str, step: str, turn: int = 0) -> Round:
+        """A sum that was added as by an honest coordinator, and opened by all."""
+        return self.round(deal, name, step, turn).until("opened")
+
+    def concluded(self, deal: Deal) -> dict[str, Content]:
+        """The answers of all parties to the last step, of which the first one reports."""
+        return {
+            party: self.ask(
+                deal, party, "query.conclude", Content(config={"report": party == deal.spec.parties[0]})
+            )
+            for party in deal.spec.parties
+        }
+
+
+def letters(sent: Mapping[str, Content], recipient: str) -> Content:
+    """What all others sealed for ``recipient``, as an honest coordinator passes it on."""
+    return Content(
+        config={
+            f"envelope.{sender}": content.config[f"envelope.{recipient}"]
+            for sender, content in sent.items()
+            if sender != recipient
+        }
+    )
 
 
 def fresh(institution: str, role: str = "node", name: str = "node") -> PrivateIdentity:
@@ -181,6 +210,34 @@ def failure_of(reply: pb.Reply) -> pb.Failure:
     """Why a node refused; fails the test if it did not."""
     assert reply.WhichOneof("outcome") == "failure", "the node did as it was told"
     return reply.failure
+
+
+def step_refused(bank: Bank, deal: Deal, step: str, content: Content | None = None, turn: int = 0) -> str:
+    """The node takes no such step; why."""
+    return ended(bank, deal, step, failure_of(bank.ask(step, content, job=deal.job_id, turn=turn)))
+
+
+def ended(bank: Bank, deal: Deal, step: str, failure: pb.Failure) -> str:
+    """The job is over here: the node says why on its log, with the step, and keeps neither key nor rows."""
+    assert failure.what
+    (entry,) = (entry for entry in bank.entries("job.failed") if entry["job"] == deal.job_id)
+    assert entry.get("detail", {}).get("step", "") == step
+    with bank.tools.engine.connect() as connection:
+        jobs = JobStore(connection)
+        assert jobs.values(deal.job_id) == {}
+        assert getattr(jobs.get(deal.job_id), "state", "") == "failed"
+    assert not (bank.tools.settings.folder / "work" / deal.job_id).exists()
+    return str(entry["reason"])
+
+
+def blamed(bank: Bank, deal: Deal, step: str) -> list[str]:
+    """Whom the node's log names for what it refused in this step."""
+    entries = [entry for entry in bank.entries("ciphertext.refused") if entry["job"] == deal.job_id]
+    return [entry["detail"]["peer"] for entry in entries if entry["detail"]["step"] == step]
+
+
+def counted(bank: Bank, event: str, deal: Deal) -> int:
+    return sum(entry.get("job") == deal.job_id for entry in bank.entries(event))
 
 
 @contextmanager

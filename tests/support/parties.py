@@ -6,6 +6,7 @@ coordinator can be stopped and started again over the same database, as after a 
 
 import atexit
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,10 +15,8 @@ from functools import cache, partial
 from pathlib import Path
 from tempfile import mkdtemp
 
-import numpy as np
 from sqlalchemy import Engine, event, select
 
-from consortia_common import sealed
 from consortia_common.audit_log import AuditLog
 from consortia_common.content import Content
 from consortia_common.documents.jobspec import JobSpec, Submission
@@ -27,10 +26,12 @@ from consortia_coordinator.mailbox import Mailbox
 from consortia_coordinator.store.database import open_database
 from consortia_coordinator.store.jobs import JobStore
 from consortia_coordinator.store.tables import metadata, tasks
+from consortia_coordinator.store.tasks import DELIVERED
 from consortia_crypto.audit.entry import Entry
+from consortia_crypto.errors import ConsortiaError
 from consortia_crypto.keys import PrivateIdentity
-from consortia_crypto.sum.institution import LatticeInstitution, new_secret, public_part
 from consortia_proto.v1 import exchange_pb2 as pb
+from tests.support.members import Institution
 
 ANALYST = PrivateIdentity.generate("lab", "bank-a", "analyst", "ana")
 COORDINATOR = PrivateIdentity.generate("lab", "coordinator", "coordinator", "coordinator")
@@ -51,17 +52,18 @@ class Lab:
 
     engine: Engine
     log: AuditLog
+    folder: Path
+    """Of totals in the making."""
     says: dict[str, Callable[[pb.Task, str], Said]] = field(default_factory=dict)
     """By step: what parties say other than the usual."""
     asked: list[str] = field(default_factory=list)
     """The ids of the tasks that parties were asked, in order."""
     offer_timeout: float = 5
     step_timeout: float = 5
-
-    @property
-    def secret(self) -> bytes:
-        """What opens the sealed sums."""
-        return _secret()
+    dropout_timeout: float = 5
+    _institutions: dict[tuple[str, str], Institution] = field(default_factory=dict)
+    _over: set[tuple[str, str]] = field(default_factory=set)
+    _one_at_a_time: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
         self.start()
@@ -70,7 +72,15 @@ class Lab:
         """A mailbox and a conductor as after a start; what is in the database is all they know."""
         self.mailbox = Mailbox(self.engine)
         self.store = JobStore(self.engine)
-        self.tools = Tools(self.mailbox, self.store, self.log, self.offer_timeout, self.step_timeout)
+        self.tools = Tools(
+            self.mailbox,
+            self.store,
+            self.log,
+            self.offer_timeout,
+            self.step_timeout,
+            self.dropout_timeout,
+            self.folder,
+        )
         self.conductor = Conductor(self.tools, lambda: [ANALYST.public], lambda: NOW_MS)
 
     def restart(self) -> None:
@@ -120,50 +130,70 @@ class Lab:
         with self.engine.connect() as connection:
             return list(connection.scalars(select(tasks.c.task_id).order_by(tasks.c.sequence)))
 
-    def _answer(self, party: str) -> None:
-        while waiting := self.mailbox.outgoing(party):
-            task = pb.Task.FromString(waiting[1])
-            self.mailbox.delivered(party, task.task_id, len(waiting[1]))
-            self.asked.append(task.task_id)
-            said = self.says.get(task.step, self._usual)(task, party)
-            reply = pb.Reply(task_id=task.task_id, job_id=task.job_id)
-            if isinstance(said, Content):
-                reply.content.CopyFrom(said.to_proto())
-            elif said is not None:
-                reply.failure.CopyFrom(said)
-            if said is not None:
-                self.mailbox.receive(party, task.task_id, reply.SerializeToString())
+    def institution(self, job_id: str, party: str) -> Institution:
+        """The party in the job's sums."""
+        made = Institution(job_id, self._spec(job_id), party)
+        return self._institutions.setdefault((job_id, party), made)
 
-    def _usual(self, task: pb.Task, party: str) -> Content:
-        spec = self._spec(task.job_id)
-        others = spec.parties[1:]
+    def usual(self, task: pb.Task, party: str) -> Content:
+        """What an honest node answers."""
+        said = self.institution(task.job_id, party).answer(task)
+        if said is not None:
+            return said
         match task.step:
-            case "epoch.make":
-                envelopes = {f"envelope.{other}": b"sealed key" for other in others}
-                return Content(config={"public": _public(), **envelopes})
-            case "query.tabulate":
-                policy = sealed.policy_of(task.job_id, spec, "table", 0)
-                values = np.full(policy.length, 1 + spec.parties.index(party), np.int64)
-                institution = LatticeInstitution(policy, self.secret)
-                return sealed.to_content(institution.seal(values, spec.parties.index(party)))
             case "query.conclude":
                 return Content(config={"envelope.analyst": f"sealed by {party}".encode()})
             case "close":
                 return Content(config={"receipt": f"receipt of {party}".encode(), "signature": b"signature"})
         return Content()
 
+    def answer_late(self) -> None:
+        """Have the parties answer honestly what they were asked and have not answered."""
+        unanswered = select(tasks.c.institution, tasks.c.request).where(tasks.c.state == DELIVERED)
+        with self.engine.connect() as connection:
+            waiting = connection.execute(unanswered.order_by(tasks.c.sequence)).all()
+        for party, request in waiting:
+            self._say(pb.Task.FromString(request), party, self.usual)
+
+    def _answer(self, party: str) -> None:
+        while waiting := self._taken(party):
+            self._say(waiting, party, self.says.get(waiting.step, self.usual))
+
+    def _taken(self, party: str) -> pb.Task | None:
+        with self._one_at_a_time:
+            waiting = self.mailbox.outgoing(party)
+            if waiting is None:
+                return None
+            task = pb.Task.FromString(waiting[1])
+            self.mailbox.delivered(party, task.task_id, len(waiting[1]))
+            self.asked.append(task.task_id)
+            return task
+
+    def _say(self, task: pb.Task, party: str, answer: Callable[[pb.Task, str], Said]) -> None:
+        with self._one_at_a_time:
+            said = self._said(task, party, answer)
+        reply = pb.Reply(task_id=task.task_id, job_id=task.job_id)
+        if isinstance(said, Content):
+            reply.content.CopyFrom(said.to_proto())
+        elif said is not None:
+            reply.failure.CopyFrom(said)
+        if said is not None:
+            self.mailbox.receive(party, task.task_id, reply.SerializeToString())
+
+    def _said(self, task: pb.Task, party: str, answer: Callable[[pb.Task, str], Said]) -> Said:
+        """As at a node: what it refuses ends the job there, and nothing but the end is listened to afterwards."""
+        if (task.job_id, party) in self._over and task.step != "close":
+            return pb.Failure(code="failed", what="the job is not under way here", blame="the coordinator")
+        try:
+            said = answer(task, party)
+        except ConsortiaError as error:
+            said = pb.Failure(code="failed", what=error.what, blame=error.blame, remedy=error.remedy)
+        if isinstance(said, pb.Failure):
+            self._over.add((task.job_id, party))
+        return said
+
     def _spec(self, job_id: str) -> JobSpec:
         return Submission.from_canonical(self.store.get(job_id).submission, "the test's").spec
-
-
-@cache
-def _secret() -> bytes:
-    return new_secret()
-
-
-@cache
-def _public() -> bytes:
-    return public_part(_secret())
 
 
 @cache
@@ -185,11 +215,20 @@ def _empty_database() -> Engine:
 
 
 @contextmanager
-def lab(folder: Path, offer_timeout: float = 5, step_timeout: float = 5) -> Iterator[Lab]:
+def lab(
+    folder: Path, offer_timeout: float = 5, step_timeout: float = 5, dropout_timeout: float = 5
+) -> Iterator[Lab]:
     """A coordinator in ``folder``."""
     engine = _empty_database()
     log = AuditLog.open(folder / "log", COORDINATOR, "coordinator", lambda: datetime.now(UTC))
-    made = Lab(engine, log, offer_timeout=offer_timeout, step_timeout=step_timeout)
+    made = Lab(
+        engine,
+        log,
+        folder / "sums",
+        offer_timeout=offer_timeout,
+        step_timeout=step_timeout,
+        dropout_timeout=dropout_timeout,
+    )
     try:
         yield made
     finally:
@@ -201,7 +240,7 @@ def lab(folder: Path, offer_timeout: float = 5, step_timeout: float = 5) -> Iter
 
 LOGGED = [
     *["job.decided"] * 3,
-    *["envelope.relayed"] * 2,
+    *["envelope.relayed"] * 6,
     "sum.added",
     *["envelope.relayed"] * 3,
     *["job.receipt"] * 3,

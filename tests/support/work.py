@@ -13,6 +13,7 @@ from consortia_common.content import Content
 from consortia_common.documents.jobspec import JobSpec
 from consortia_common.documents.model import LinearModel, Range
 from consortia_common.sealed import policy_of
+from consortia_crypto.sum.quantise import dequantise, quantise
 from consortia_node import federated
 from consortia_node.kinds import Floats, Integers, Outcome, steps_of
 
@@ -32,6 +33,7 @@ class PlainWork:
     min_cell: int = 1
     turn: int = 0
     values: MutableMapping[str, bytes] = field(default_factory=dict)
+    totals: MutableMapping[tuple[str, int], Integers] = field(default_factory=dict)
     kept: Sequence[str] | None = None
     """The customers whose consent still stands; everybody's unless set."""
 
@@ -49,18 +51,22 @@ class PlainWork:
     def model(self, name: str) -> LinearModel:
         return self.models[name]
 
-    def seal(self, name: str, values: Integers, turn: int = 0) -> Content:
+    def total(self, name: str, turn: int = 0) -> Integers:
+        return self.totals[name, turn]
+
+    def real_total(self, name: str, turn: int = 0) -> Floats:
         policy = policy_of("job", self.spec, name, turn)
+        return dequantise(self.total(name, turn), policy.scales, policy.limit)
+
+    def summand(self, name: str, values: Integers | Floats, turn: int) -> Integers:
+        """``values`` as they go into the sum, which must be within its policy."""
+        policy = policy_of("job", self.spec, name, turn)
+        if policy.scales:
+            values = quantise(values, policy.scales, policy.limit)
         assert values.dtype == np.int64
         assert values.shape == (policy.length,)
         assert np.abs(values).max(initial=0) <= policy.limit
-        return Content(arrays={f"{name}/{turn}": values})
-
-    def limit(self, name: str) -> int:
-        return policy_of("job", self.spec, name, 0).limit
-
-    def open(self, name: str, total: Content, turn: int = 0) -> Integers:
-        return np.asarray(total.arrays[f"{name}/{turn}"])
+        return values
 
     def server_step(self, current: Floats, mean_update: Floats) -> Floats:
         return federated.server_step(self.spec.parameters.strategy, self.values, current, mean_update)
@@ -71,6 +77,7 @@ class Banks:
 
     def __init__(self, spec: JobSpec, tables: Mapping[str, Tables], min_cell: int = 1) -> None:
         self.works = {party: PlainWork(spec, party, tables[party], min_cell=min_cell) for party in spec.parties}
+        self._spec = spec
         self._steps = steps_of(spec.kind)
 
     def outcomes(self, step: str, request: Content, turn: int = 0) -> list[Outcome]:
@@ -79,13 +86,26 @@ class Banks:
             work.turn = turn
         return [self._steps[step].run(work, request) for work in self.works.values()]
 
-    def total(self, step: str, request: Content, turn: int = 0) -> Content:
-        """The sum of what every party seals in a step."""
-        parts = [outcome.content.arrays for outcome in self.outcomes(step, request, turn)]
-        return Content(arrays={name: sum(part[name] for part in parts) for name in parts[0]})
+    def add(self, step: str, turn: int = 0) -> Integers:
+        """The sum of what every party adds in a step; all of them have it afterwards."""
+        (name,) = {turn.gives for turn in self._spec.parameters.turns(self._spec.parties[0]) if turn.step == step}
+        outcomes = self.outcomes(step, Content(), turn)
+        parts = [
+            work.summand(name, outcome.summand, turn)
+            for work, outcome in zip(self.works.values(), outcomes, strict=True)
+            if outcome.summand is not None
+        ]
+        total = np.sum(parts, axis=0)
+        self.give(name, total, turn)
+        return total
 
-    def results(self, step: str, request: Content) -> list[Mapping[str, object]]:
+    def give(self, name: str, total: Integers, turn: int = 0) -> None:
+        """Let every party have ``total``."""
+        for work in self.works.values():
+            work.totals[name, turn] = total
+
+    def results(self, step: str = "query.conclude") -> list[Mapping[str, object]]:
         """The results of the last step, which must be the same everywhere."""
-        results = [outcome.result for outcome in self.outcomes(step, request)]
+        results = [outcome.result for outcome in self.outcomes(step, Content())]
         assert all(result is not None and result == results[0] for result in results)
         return [result for result in results if result is not None]

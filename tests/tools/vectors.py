@@ -1,13 +1,15 @@
-"""Make the vectors that any implementation of the log's formats can be held against, or check the committed ones.
+"""Make the vectors that other implementations can be held against, or check the committed ones.
 
 Nothing of Consortia is imported: ``rfc9162.json`` follows the recursive definitions of RFC 9162 §2.1 word for word,
-``tlog.json`` the texts of C2SP, with the standard library and the signature algorithms alone. ML-DSA signatures are
-random, so of those only the length is checked here; a test verifies them.
+``tlog.json`` the texts of C2SP, ``sealed_sum.json`` docs/sealed-sum.md, with the standard library, the signature
+algorithms and AES alone. ML-DSA signatures are random, so of those only the length is checked here; a test verifies
+them.
 """
 
 import argparse
 import base64
 import hashlib
+import hmac
 import json
 import struct
 import sys
@@ -15,6 +17,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 FOLDER = Path(__file__).parents[1] / "vectors"
 SIZES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 16, 17, 33, 64, 100, 257)
@@ -188,6 +191,107 @@ def encode(data):
     return base64.b64encode(data).decode()
 
 
+def sum_vectors():
+    """The key schedule of a sealed sum, and one round of three institutions from its keys to what travels."""
+    roster = ["bank-a", "bank-b", "bank-c"]
+    known, rid, policy, previous = (bytes([number]) * 32 for number in (1, 2, 3, 4))
+    shared = {name: sha(b"R1 of " + name.encode()) for name in roster}
+    ctx = labelled(
+        b"context",
+        rid,
+        policy,
+        known,
+        previous,
+        *(part for name in roster for part in (name.encode(), shared[name])),
+    )
+    pairs = {pair: extracted(known, bytes([7]) * 32 + bytes([8]) * 32, b"pair", *pair) for pair in
+             [(b"bank-a", b"bank-b"), (b"bank-a", b"bank-c"), (b"bank-b", b"bank-c")]}  # fmt: skip
+    group = extracted(
+        known, b"".join(bytes([number]) * 32 for number in (10, 11, 12)), b"group", labelled(b"attachment", b"")
+    )
+    selves = {name: sha(b"b of " + name.encode()) for name in roster}
+    values = {
+        name: [(7919 * place * (number + 1)) % 2001 - 1000 for place in range(5000)]
+        for number, name in enumerate(roster)
+    }
+    key = tag_key_of(kdf(group, b"mac", ctx))
+    uploads = {}
+    for number, name in enumerate(roster):
+        masks = [(selves[name], b"self", (), 1)]
+        masks += [(group, b"pad", (name.encode(),), 1)] if number < 2 else []
+        for other, peer in enumerate(roster):
+            if other != number:
+                pair = pairs[tuple(sorted((name.encode(), peer.encode())))]
+                masks.append((kdf(pair, b"pair-round", rid), b"mask", (), 1 if other > number else -1))
+        words, tag = list(values[name]), tag_of(key, values[name])
+        for secret, label, more, sign in masks:
+            stream = struct.unpack("<5000I", keystream(kdf(secret, label, ctx, *more), 20000))
+            words = [word + sign * drawn for word, drawn in zip(words, stream, strict=True)]
+            tag += sign * int.from_bytes(keystream(kdf(secret, label + b"-tag", ctx, *more), 32), "little")
+        wire = struct.pack("<5000I", *(word % 2**32 for word in words))
+        uploads[name] = {"sha256": sha(wire).hex(), "tag": tag % PRIME}
+    total = [sum(column) for column in zip(*values.values(), strict=True)]
+    pair = pairs[b"bank-a", b"bank-b"]
+    return {
+        "what": "sealed sum: N = 3, k = 0, t = 2, w = 32, 5000 values; value p of institution n (from 1) is "
+                "(7919·p·n mod 2001) − 1000; keys in hexadecimal; docs/sealed-sum.md names the parts",
+        "roster": roster, "roster_hash": known.hex(), "rid": rid.hex(),
+        "policy": policy.hex(), "previous": previous.hex(),
+        "shared": {name: digest.hex() for name, digest in shared.items()}, "ctx": ctx.hex(),
+        "from_low": "07" * 32, "from_high": "08" * 32, "parts": ["0a" * 32, "0b" * 32, "0c" * 32],
+        "pair_keys": {f"{low.decode()} {high.decode()}": key.hex() for (low, high), key in pairs.items()},
+        "group_key": group.hex(), "confirmation": kdf(group, b"confirm", known, b"bank-a").hex(),
+        "round_key": kdf(pair, b"pair-round", rid).hex(), "tag_key": kdf(group, b"mac", ctx).hex(),
+        "self_secrets": {name: secret.hex() for name, secret in selves.items()},
+        "self_commitment": labelled(b"commit-self", rid, b"bank-a", selves["bank-a"]).hex(),
+        "share_commitment": labelled(b"share-pair", rid, b"bank-a", b"bank-b", known)[:16].hex(),
+        "bundle_key": kdf(selves["bank-a"], b"bundle", rid).hex(),
+        "share_key": kdf(pair, b"share", rid, b"bank-a", b"bank-b", known).hex(),
+        "uploads": uploads, "sum_tag": tag_of(key, total),
+    }  # fmt: skip
+
+
+PRIME = 2**61 - 1
+
+
+def kdf(key, label, *context):
+    """HKDF-Expand (RFC 5869) with one block of output."""
+    info = b"consortia/v1/" + label + b"".join(struct.pack("<H", len(part)) + part for part in context)
+    return hmac.digest(key, info + b"\x01", "sha256")
+
+
+def extracted(salt, material, label, *context):
+    return kdf(hmac.digest(salt, material, "sha256"), label, *context)
+
+
+def labelled(label, *parts):
+    return sha(b"consortia/v1/" + label + b"\0" + b"".join(struct.pack("<I", len(part)) + part for part in parts))
+
+
+def sha(data):
+    return hashlib.sha256(data).digest()
+
+
+def keystream(seed, count):
+    return Cipher(algorithms.AES(seed), modes.CTR(bytes(16))).encryptor().update(bytes(count))
+
+
+def tag_key_of(seed):
+    """r and γ: numbers of 61 bits, the upper bits of 8 bytes each, without those that are not below the prime."""
+    drawn = [number >> 3 for number in struct.unpack("<4161Q", keystream(seed, 8 * 4161))]
+    kept = [number for number in drawn if number < PRIME]
+    return kept[:4096], kept[4096]
+
+
+def tag_of(key, values):
+    r, gamma = key
+    tag = 0
+    for start in range(0, len(values), 4096):
+        row = values[start : start + 4096]
+        tag = (tag * gamma + sum(one * other for one, other in zip(r, row, strict=False))) % PRIME
+    return tag
+
+
 def as_text(vectors):
     return json.dumps(vectors, indent=1, ensure_ascii=False) + "\n"
 
@@ -206,6 +310,8 @@ def outdated():
     stale = []
     if (FOLDER / "rfc9162.json").read_text("utf-8") != as_text(tree_vectors()):
         stale.append("rfc9162.json")
+    if (FOLDER / "sealed_sum.json").read_text("utf-8") != as_text(sum_vectors()):
+        stale.append("sealed_sum.json")
     committed = json.loads((FOLDER / "tlog.json").read_text("utf-8"))
     if without_random(committed) != without_random(note_vectors()):
         stale.append("tlog.json")
@@ -221,6 +327,7 @@ def main():
     if parser.parse_args().write:
         FOLDER.mkdir(exist_ok=True)
         (FOLDER / "rfc9162.json").write_text(as_text(tree_vectors()), "utf-8")
+        (FOLDER / "sealed_sum.json").write_text(as_text(sum_vectors()), "utf-8")
         (FOLDER / "tlog.json").write_text(as_text(note_vectors()), "utf-8")
     elif stale := outdated():
         sys.exit(f"not what the definitions give: {', '.join(stale)}")

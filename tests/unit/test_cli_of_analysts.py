@@ -24,7 +24,7 @@ RECEIPT = Receipt.from_value(
         "spec": "a" * 64,
         "agreement": "credit-risk@1#" + "b" * 64,
         "parties": ["bank-a", "bank-b", "bank-c"],
-        "engine": "lattice",
+        "sums": None,
         "cohorts": [],
         "result": None,
         "closed_ms": 1,

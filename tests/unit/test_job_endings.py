@@ -81,19 +81,25 @@ def test_every_refusal_of_an_offer_is_shown(coordinator: Lab) -> None:
 @pytest.mark.parametrize(
     ("step", "code", "state"),
     [
-        ("epoch.make", "failed", "failed"),
-        ("epoch.join", "odd", "failed"),
+        ("epoch.key", "failed", "failed"),
+        ("epoch.seed", "odd", "failed"),
+        ("epoch.join", "failed", "failed"),
+        ("epoch.confirm", "failed", "failed"),
+        ("sum.share", "failed", "failed"),
         ("query.tabulate", "refused", "refused"),
+        ("sum.upload", "failed", "failed"),
+        ("sum.sign", "refused", "refused"),
+        ("sum.reveal", "failed", "failed"),
         ("query.conclude", "failed", "failed"),
         ("close", "failed", "failed"),
     ],
 )
 def test_a_party_that_gives_up_ends_the_job(coordinator: Lab, step: str, code: str, state: str) -> None:
     failure = pb.Failure(code=code, what="It broke.", blame="bank-b", remedy="mend it")
-    culprit = "bank-a" if step == "epoch.make" else "bank-b"
+    culprit = "bank-b"
 
     def say(task: pb.Task, party: str) -> Any:
-        return failure if party == culprit and task.round == 0 else coordinator._usual(task, party)
+        return failure if party == culprit and task.round == 0 else coordinator.usual(task, party)
 
     coordinator.says[step] = say
     status = ended(coordinator, coordinator.submit(STATISTICS))
@@ -102,28 +108,33 @@ def test_a_party_that_gives_up_ends_the_job(coordinator: Lab, step: str, code: s
     assert len(coordinator.events("job.failed")) == 1
 
 
-@pytest.mark.parametrize("step", ["offer", "query.tabulate"])
+@pytest.mark.parametrize("step", ["offer", "epoch.key", "sum.share", "sum.upload", "sum.sign", "sum.reveal"])
 def test_a_party_that_keeps_silent_is_named(tmp_path: Path, step: str) -> None:
-    with lab(tmp_path, offer_timeout=0.05, step_timeout=0.05) as coordinator:
+    with lab(tmp_path, offer_timeout=0.2, step_timeout=0.2) as coordinator:
         coordinator.connect(BANKS[:2])
-        coordinator.says[step] = lambda task, party: None if party == "bank-b" else coordinator._usual(task, party)
+        coordinator.says[step] = lambda task, party: None if party == "bank-b" else coordinator.usual(task, party)
         if step != "offer":
             coordinator.connect(BANKS[2:])
         status = ended(coordinator, coordinator.submit(STATISTICS))
         silent = {"bank-b", "bank-c"} if step == "offer" else {"bank-b"}
         assert status.state == "failed"
         assert {item.institution for item in status.refusals} == silent
-        assert all(f"no answer to step '{step}'" in item.failure.what for item in status.refusals)
+        assert all(f"no answer to step '{step}" in item.failure.what for item in status.refusals)
 
 
 @pytest.mark.parametrize(
     ("step", "said", "why"),
     [
-        ("epoch.make", Content(), "lacks its public"),
-        ("epoch.make", Content(config={"public": "text"}), "lacks its public"),
-        ("epoch.make", Content(config={"public": b"rubbish"}), "context"),
-        ("query.tabulate", Content(), "something else came"),
-        ("query.tabulate", Content(arrays={}), "something else came"),
+        ("epoch.key", Content(), "lacks its key"),
+        ("epoch.key", Content(config={"key": "text"}), "lacks its key"),
+        ("epoch.key", Content(config={"key": b"rubbish"}), "another kind of document"),
+        ("epoch.seed", Content(config={"envelope.bank-b": b"rubbish"}), "lacks its envelope"),
+        ("epoch.join", Content(), "lacks its confirm"),
+        ("sum.share", Content(), "lacks its message"),
+        ("sum.share", Content(config={"message": b"rubbish"}), "message"),
+        ("sum.upload", Content(), "lacks its message"),
+        ("sum.sign", Content(config={"message": b""}), "message"),
+        ("sum.reveal", Content(config={"message": 5}), "lacks its message"),
         ("query.conclude", Content(config={"envelope.analyst": 5}), "lacks its envelope.analyst"),
         ("close", Content(), "lacks its receipt"),
         ("close", Content(config={"receipt": b"x", "signature": 5}), "lacks its signature"),
@@ -189,7 +200,7 @@ def test_a_submission_that_can_not_be_read_any_more_fails_its_job_alone(coordina
 
 def test_jobs_do_not_hinder_each_other(coordinator: Lab) -> None:
     coordinator.says["query.tabulate"] = lambda task, party: (
-        pb.Failure(code="failed", what="no") if task.job_id == first else coordinator._usual(task, party)
+        pb.Failure(code="failed", what="no") if task.job_id == first else coordinator.usual(task, party)
     )
     first, second = (coordinator.submit(STATISTICS, nonce) for nonce in (1, 2))
     for job_id in (first, second):

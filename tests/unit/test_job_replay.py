@@ -1,5 +1,6 @@
 """A coordinator that is stopped in mid-job goes on where it was: the same tasks, nothing added or logged twice."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,18 +10,22 @@ import pytest
 
 from consortia_common import sealed
 from consortia_common.content import Content
-from consortia_common.errors import ExchangeError
-from consortia_coordinator.errors import StoppingError
-from consortia_coordinator.jobrun import PartiesRefusedError
+from consortia_coordinator.errors import PartiesRefusedError, StoppingError
 from consortia_coordinator.jobs import JobState
-from consortia_crypto.sum.coordinator import LatticeCoordinator
-from consortia_crypto.sum.institution import LatticeInstitution
+from consortia_coordinator.totals import Totals
+from consortia_crypto.sum.wire import wire_layout
 from consortia_proto.v1 import exchange_pb2 as pb
 from tests.support.consortium import BANKS, spec
 from tests.support.parties import LOGGED, Lab, lab
 
 STATISTICS = spec("statistics")
-STEPS = ("offer", "epoch.make", "epoch.join", "query.tabulate", "query.conclude", "close")
+STEPS = (
+    *("offer", "epoch.key", "epoch.seed", "epoch.join", "epoch.confirm"),
+    *("sum.share", "query.tabulate", "sum.upload", "sum.sign", "sum.reveal", "sum.total"),
+    *("query.conclude", "close"),
+)
+UNAWAITED = ("query.tabulate", "sum.total")
+"""Answers that the coordinator does not need."""
 
 
 @pytest.fixture
@@ -29,63 +34,69 @@ def coordinator(tmp_path: Path) -> Iterator[Lab]:
         yield made
 
 
+LENGTH = wire_layout(sealed.policy_of("job-1", STATISTICS, "table", 0)).size
+"""Bytes of a party's sealed table."""
+
+
+def task_of(job_id: str, step: str, bank: str) -> str:
+    mark = {"sum": ".table.1", "sum.total": ".table.1.0"}
+    marked = step + mark.get(step, mark.get(step.split(".", maxsplit=1)[0], ""))
+    return f"{job_id}/{marked}/0/{bank}"
+
+
 def expected(job_id: str) -> list[str]:
     """The tasks of a statistics job in the order in which they are posted."""
-    whom = {"epoch.make": BANKS[:1], "epoch.join": BANKS[1:]}
-    return [f"{job_id}/{step}/0/{bank}" for step in STEPS for bank in whom.get(step, BANKS)]
+    return [task_of(job_id, step, bank) for step in STEPS for bank in BANKS]
 
 
 @pytest.mark.parametrize("step", STEPS)
 def test_stopped_while_it_waits_it_goes_on(coordinator: Lab, step: str) -> None:
-    silent = "bank-a" if step == "epoch.make" else "bank-c"
-    coordinator.says[step] = lambda task, party: None if party == silent else coordinator._usual(task, party)
+    asked = threading.Event()
+
+    def keep_silent(task: pb.Task, party: str) -> Content | None:
+        if party == "bank-c":
+            asked.set()
+        return None if party == "bank-c" else coordinator.usual(task, party)
+
+    coordinator.says[step] = keep_silent
+    if step in UNAWAITED:  # then it waits for what comes behind it
+        coordinator.says["sum.upload" if step == "query.tabulate" else "query.conclude"] = keep_silent
     coordinator.connect(BANKS)
     job_id = coordinator.submit(STATISTICS)
     coordinator.conductor.start(job_id)
+    assert asked.wait(10)
     coordinator.mailbox.close()
     coordinator.conductor.stop(10)
     assert coordinator.store.get(job_id).state in (JobState.OFFERED, JobState.RUNNING)
     done = list(coordinator.asked)
     coordinator.says.clear()
     coordinator.restart()
-    coordinator.mailbox.listen(silent, lambda: None)
     assert coordinator.journalled()[: len(done)] == done
-    _answer_late(coordinator, job_id, step, silent)
+    coordinator.answer_late()
     coordinator.connect(BANKS)
     coordinator.conductor.stop(10)
-    assert coordinator.store.get(job_id).state is JobState.FINISHED
+    assert coordinator.store.get(job_id).state is JobState.FINISHED, coordinator.store.get(job_id).stage
     assert coordinator.journalled() == expected(job_id)
     assert [body["type"] for body in coordinator.events()][1:] == LOGGED
 
 
-def _answer_late(coordinator: Lab, job_id: str, step: str, party: str) -> None:
-    """What ``party`` was asked before the stop, it answers after it."""
-    task_id = f"{job_id}/{step}/0/{party}"
-    said = coordinator._usual(pb.Task(task_id=task_id, job_id=job_id, step=step), party)
-    reply = pb.Reply(task_id=task_id, job_id=job_id, content=said.to_proto())
-    if task_id in coordinator.journalled():
-        coordinator.mailbox.receive(party, task_id, reply.SerializeToString())
-
-
 def test_a_sum_is_added_once(coordinator: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    added: list[Any] = []
-    add = LatticeCoordinator.add
-    monkeypatch.setattr(LatticeCoordinator, "add", lambda self, uploads: added.append(1) or add(self, uploads))
+    added: list[str] = []
+    add = Totals.add
+    monkeypatch.setattr(Totals, "add", lambda self, sender: added.append(sender) or add(self, sender))
     coordinator.connect(BANKS)
     job_id = coordinator.submit(STATISTICS)
-    totals = []
     for _ in range(2):
         run = coordinator.run(job_id, STATISTICS)
         run.open_epoch()
-        totals.append(run.add("table", run.ask_all("query.tabulate", Content())).to_bytes())
+        run.sum("table", "query.tabulate")
         coordinator.start()
         coordinator.connect(BANKS)
-    assert totals[0] == totals[1]
-    assert len(added) == len(coordinator.events("sum.added")) == 1
-    total = sealed.from_content(Content.from_bytes(totals[0], "x"), "x")
-    policy = sealed.policy_of(job_id, STATISTICS, "table", 0)
-    opened = LatticeInstitution(policy, coordinator.secret).open(total)
-    assert (opened == np.full(policy.length, 1 + 2 + 3)).all()
+    assert added == list(BANKS)
+    assert len(coordinator.events("sum.added")) == 1
+    for bank in BANKS:
+        opened = coordinator.institution(job_id, bank).opened["table", 0]
+        assert (opened == np.full(len(opened), 1 + 2 + 3)).all()
 
 
 def test_an_answer_that_was_there_is_not_asked_for_again(coordinator: Lab) -> None:
@@ -133,17 +144,31 @@ def test_a_stop_is_no_failure(coordinator: Lab) -> None:
         coordinator.run(job_id, STATISTICS).ask_all("close", Content())
 
 
-def test_an_upload_that_is_no_ciphertext_is_logged_with_its_sender(coordinator: Lab) -> None:
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ({"message": b"no message"}, "message"),
+        ({"frames": [b"short"]}, "frame 0 has 5 bytes"),
+        ({"frames": []}, "ended after 0 of 1 frames"),
+        ({"frames": [bytes(LENGTH)] * 2}, "frame 1 came where 1 of 1 was due"),
+        ({"frames": [bytes(LENGTH)]}, "not the one that it signed"),
+    ],
+)
+def test_an_upload_that_is_none_is_logged_with_its_sender(coordinator: Lab, said: dict[str, Any], why: str) -> None:
+    def lie(task: pb.Task, party: str) -> Content:
+        honest = coordinator.usual(task, party)
+        return Content(config={**honest.config, **said}) if party == "bank-b" else honest
+
+    coordinator.says["sum.upload"] = lie
     coordinator.connect(BANKS)
     job_id = coordinator.submit(STATISTICS)
     run = coordinator.run(job_id, STATISTICS)
     run.open_epoch()
-    uploads = run.ask_all("query.tabulate", Content())
-    uploads["bank-b"] = Content(config={"nothing": 1})
-    with pytest.raises(ExchangeError):
-        run.add("table", uploads)
+    with pytest.raises(PartiesRefusedError):
+        run.sum("table", "query.tabulate")
     (entry,) = coordinator.events("ciphertext.refused")
-    assert entry["detail"]["peer"] == "bank-b"
+    assert entry["detail"] == {"peer": "bank-b", "step": "sum.upload"}
+    assert why in str(entry["reason"])
     assert coordinator.events("sum.added") == []
 
 

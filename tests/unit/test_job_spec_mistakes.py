@@ -76,7 +76,7 @@ def test_a_good_spec_has_one_form(kind: str) -> None:
         ("train", {"parameters.learning_rate": "0"}, "parameters.learning_rate: input should be greater than 0"),
         ("train", {"parameters.clip": ".inf"}, "parameters.clip: input should be a valid decimal"),
         ("train", {"parameters.l2": "NaN"}, "parameters.l2: input should be a finite number"),
-        ("train", {"parameters.word_bits": 16}, "parameters.word_bits: input should be 24 or 64"),
+        ("train", {"parameters.word_bits": 48}, "parameters.word_bits: input should be 16, 24, 32 or 64"),
         ("train", {"parameters.strategy": {"name": "Krum"}}, "parameters.strategy.name: input should be 'FedAvg'"),
         ("statistics", {"parameters.groups": []}, "by and parameters.groups: give both or neither"),
         ("statistics", {"parameters.by": None}, "by and parameters.groups: give both or neither"),

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from consortia_common.content import Content
 from consortia_common.documents import kinds as schemas
 from consortia_common.documents.jobspec import JobSpec
 from consortia_common.errors import DocumentError
@@ -34,7 +33,7 @@ class Parameters(KindParameters):
         return (Reads(dataset=self.dataset, columns=("age",)),)
 
     def turns(self, party):
-        return (Turn("query.count"), Turn("query.conclude"))
+        return (Turn("query.count", gives="count"), Turn("query.conclude"))
 
     def sums(self):
         return {"count": SumShape(word_bits=64, length=1)}
@@ -49,11 +48,11 @@ from consortia_node.kinds import Outcome, Step
 
 def count(work, request):
     rows = len(work.matrix(work.spec.parameters.dataset, ("age",)))
-    return Outcome(content=work.seal("count", np.array([rows])))
+    return Outcome(summand=np.array([rows]))
 
 
 def conclude(work, request):
-    return Outcome(result={"kind": "headcount", "count": int(work.open("count", request)[0])})
+    return Outcome(result={"kind": "headcount", "count": int(work.total("count")[0])})
 
 
 STEPS = {"query.count": Step(count, reads=True), "query.conclude": Step(conclude)}
@@ -61,13 +60,12 @@ STEPS = {"query.count": Step(count, reads=True), "query.conclude": Step(conclude
 COORDINATOR = '''
 """``headcount`` at the coordinator."""
 
-from consortia_common.content import Content
-
 
 def conduct(job):
+    job.open_epoch()
     job.progress("counting", 0, 1)
-    answered = sorted(job.ask_all("query.count", Content()))
-    job.conclude(dict.fromkeys(job.spec.parties, Content(config={"answered": answered})))
+    job.sum("count", "query.count")
+    job.conclude()
 '''
 SPEC = {
     "version": 1,
@@ -108,8 +106,8 @@ def test_the_kind_is_known_and_its_spec_is_checked() -> None:
 def test_its_steps_run_at_the_institutions() -> None:
     tables = {bank: {"clients": {"age": np.ones(10 + place)}} for place, bank in enumerate(BANKS)}
     banks = Banks(JobSpec.from_value(SPEC, "the spec"), tables)
-    total = banks.total("query.count", Content())
-    assert banks.results("query.conclude", total)[0] == {"kind": "headcount", "count": 33}
+    banks.add("query.count")
+    assert banks.results()[0] == {"kind": "headcount", "count": 33}
 
 
 @pytest.mark.usefixtures("headcount")

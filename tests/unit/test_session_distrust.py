@@ -27,6 +27,19 @@ NODES = {bank: PrivateIdentity.generate("lab", bank, "node", "node") for bank in
 RESULT = {"kind": "statistics", "overall": {"count": 810}}
 
 
+def sums(dropped: tuple[str, ...]) -> dict[str, Any]:
+    """What a receipt says of the sums of a job, if these parties dropped out of its only one."""
+    return {
+        "engine": "masked",
+        "parameters": "test",
+        "institutions": len(BANKS),
+        "threshold": 2,
+        "colluding": 0,
+        "opened": 1,
+        "missing": [{"sum": "table", "institutions": list(dropped)}] if dropped else [],
+    }
+
+
 class Coordinator:
     """Answers as a coordinator that can be made to lie."""
 
@@ -60,6 +73,7 @@ class Coordinator:
         return pb.JobResult(
             job_id=request.job_id,
             envelope=self.says.get("envelope", self.envelope(submission)),
+            sealed_by=self.says.get("sealed_by", "bank-a"),
             receipts=[self.receipt(submission, bank) for bank in BANKS if bank not in self.says.get("missing", ())],
         )
 
@@ -84,7 +98,7 @@ class Coordinator:
             "spec": submission.spec.hash(),
             "agreement": "credit-risk@1#" + "a" * 64,
             "parties": list(BANKS),
-            "engine": "lattice",
+            "sums": sums(self.says.get(f"dropped {bank}", self.says.get("dropped", ()))),
             "cohorts": [],
             "result": hashlib.sha256(result).hexdigest(),
             "closed_ms": 1,
@@ -161,6 +175,8 @@ def _other() -> dict[str, Any]:
         ({"signer bank-b": NODES["bank-c"]}, "receipt signature does not verify"),
         ({"sender": NODES["bank-b"]}, "another sender"),
         ({"envelope": b"CE1"}, "cut short"),
+        ({"sealed_by": "bank-d"}, "by somebody who may not seal it"),
+        ({"sealed_by": ""}, "by somebody who may not seal it"),
         ({"result": b"\xff"}, "it is not JSON"),
         ({"result": b"[" * 100_000}, "it is not JSON"),
         ({"result": b"5"}, "no result document"),
@@ -173,6 +189,43 @@ def test_a_result_that_does_not_hold_is_not_believed(
     coordinator.says = lie
     with pytest.raises((ResultError, CryptoError), match=why):
         session.result(job_id)
+
+
+def submitted(session: Session, colluding: int = 0) -> str:
+    return session.submit(spec("statistics", colluding=colluding), 5).job_id
+
+
+def test_a_receipt_may_be_missing_of_a_party_that_all_others_signed_dropped_out(
+    session: Session, coordinator: Coordinator
+) -> None:
+    coordinator.says = {"missing": ["bank-c"], "dropped": ("bank-c",)}
+    opened = session.result(submitted(session))
+    assert opened.result == RESULT
+    assert [receipt.institution for receipt in opened.receipts] == ["bank-a", "bank-b"]
+
+
+@pytest.mark.parametrize(
+    ("lie", "colluding", "why"),
+    [
+        ({"missing": ["bank-c"], "dropped bank-a": ("bank-c",)}, 0, "bank-c gave no receipt"),
+        ({"missing": ["bank-c"], "dropped": ("bank-b",)}, 0, "bank-c gave no receipt"),
+        (
+            {"missing": ["bank-c"], "receipt bank-b": {"sums": None}, "dropped bank-a": ("bank-c",)},
+            0,
+            "bank-c gave",
+        ),
+        ({"missing": ["bank-b", "bank-c"], "dropped": ("bank-b", "bank-c")}, 0, "1 parties gave receipts, and 2"),
+        ({"missing": list(BANKS)}, 0, "0 parties gave receipts, and 2"),
+        ({"missing": ["bank-c"], "dropped": ("bank-c",)}, 1, "2 parties gave receipts, and 3"),
+        ({"missing": ["bank-a"], "dropped": ("bank-a",)}, 0, "by somebody who may not seal it"),
+    ],
+)
+def test_no_receipt_may_be_missing_otherwise(
+    session: Session, coordinator: Coordinator, lie: dict[str, Any], colluding: int, why: str
+) -> None:
+    coordinator.says = lie
+    with pytest.raises(ResultError, match=why):
+        session.result(submitted(session, colluding))
 
 
 def test_an_older_result_of_the_same_spec_is_not_believed(

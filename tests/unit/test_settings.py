@@ -57,7 +57,7 @@ def test_the_samples_defaults_are_the_defaults(tmp_path: Path):
     path.write_text(_uncommented(COORDINATOR_SAMPLE))
     defaults = CoordinatorSettings.model_fields
     loaded = coordinator_config.load(path)
-    for name in ("heartbeat_seconds", "max_message_mib", "offer_seconds", "step_seconds"):
+    for name in ("heartbeat_seconds", "max_message_mib", "offer_seconds", "step_seconds", "dropout_seconds"):
         assert getattr(loaded, name) == defaults[name].default
 
 

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consortia_common.content import Content
 from consortia_node.errors import StepError
 from consortia_node.kinds.statistics import merge_small
 from tests.support.consortium import BANKS, spec
@@ -32,7 +31,8 @@ def banks(min_cell: int = 1, tables: Mapping[str, Any] | None = None, **paramete
 
 
 def result(of: Banks) -> Mapping[str, Any]:
-    return of.results("query.conclude", of.total("query.tabulate", Content()))[0]
+    of.add("query.tabulate")
+    return of.results()[0]
 
 
 def pooled(of: Banks) -> dict[str, np.ndarray]:
@@ -78,8 +78,8 @@ def test_a_group_that_nobody_is_in_is_left_out() -> None:
 
 def test_all_banks_find_the_same() -> None:
     together = banks()
-    results = together.results("query.conclude", together.total("query.tabulate", Content()))
-    assert len(results) == len(BANKS)
+    together.add("query.tabulate")
+    assert len(together.results()) == len(BANKS)
 
 
 @settings(max_examples=20)
@@ -126,11 +126,11 @@ def test_too_few_rows_altogether_are_not_described() -> None:
 def test_a_label_that_is_none_is_refused() -> None:
     table = made(10, 1) | {"default": [0, 1, 2] + [0] * 7}
     with pytest.raises(StepError, match="other than 0 and 1"):
-        banks(tables=dict.fromkeys(BANKS, table)).total("query.tabulate", Content())
+        banks(tables=dict.fromkeys(BANKS, table)).add("query.tabulate")
 
 
 def test_a_value_that_does_not_fit_names_no_value() -> None:
     table = made(10, 1) | {"income": [4e9] * 10}
     with pytest.raises(StepError, match="the most that fits with 2 decimals") as refused:
-        banks(tables=dict.fromkeys(BANKS, table)).total("query.tabulate", Content())
+        banks(tables=dict.fromkeys(BANKS, table)).add("query.tabulate")
     assert "4000000000" not in str(refused.value)

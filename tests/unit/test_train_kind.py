@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
-from consortia_common.content import Content
 from consortia_common.documents.kinds.train import Parameters
 from consortia_common.documents.model import LinearModel, logit
 from consortia_crypto.errors import SumError
@@ -38,12 +37,12 @@ def banks(tables: Mapping[str, Any] | None = None, **parameters: Any) -> Banks:
 
 def run(of: Banks) -> Mapping[str, Any]:
     """The steps as the coordinator asks them."""
-    total = of.total("query.moments", Content())
+    of.add("query.moments")
     for turn in range(1, ROUNDS + 1):
-        total = of.total("train", total, turn)
+        of.add("train", turn)
     if next(iter(of.works.values())).spec.parameters.test_dataset:
-        total = of.total("evaluate", total)
-    return of.results("query.conclude", total)[0]
+        of.add("evaluate")
+    return of.results()[0]
 
 
 def directly(of: Banks, dataset: str = "clients") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -70,7 +69,8 @@ def assert_is(found: Mapping[str, Any], expected: tuple[np.ndarray, ...], tolera
 
 
 @pytest.mark.parametrize(
-    ("parameters", "tolerance"), [({}, 1e-9), ({"word_bits": 24}, 1e-4), ({"clip": "0.05"}, 1e-9)]
+    ("parameters", "tolerance"),
+    [({"word_bits": 64}, 1e-9), ({}, 1e-7), ({"word_bits": 24}, 1e-4), ({"clip": "0.05"}, 1e-8)],
 )
 def test_together_the_banks_find_what_plain_averaging_finds(parameters: dict[str, Any], tolerance: float) -> None:
     together = banks(**parameters)
@@ -97,7 +97,7 @@ def test_without_a_test_part_the_last_update_is_taken_in_at_the_end() -> None:
     together = banks(test_dataset=None)
     result = run(together)
     assert result["evaluation"] == {}
-    assert_is(result["model"], directly(together), 1e-9)
+    assert_is(result["model"], directly(together), 1e-7)
 
 
 def test_test_rows_of_one_label_have_no_area() -> None:
@@ -124,13 +124,14 @@ def test_a_feature_that_is_the_same_everywhere_does_no_harm() -> None:
 
 def test_a_round_taken_again_from_the_state_before_it_seals_the_same() -> None:
     together = banks()
-    total = together.total("train", together.total("query.moments", Content()), 1)
+    together.add("query.moments")
+    together.add("train", 1)
     kept = {name: dict(work.values) for name, work in together.works.items()}
-    first = together.total("train", total, 2)
+    first = together.add("train", 2)
     for name, work in together.works.items():
         work.values = kept[name]
-    again = together.total("train", total, 2)
-    assert (first.arrays["update/2"] == again.arrays["update/2"]).all()
+    again = together.add("train", 2)
+    assert (first == again).all()
 
 
 @pytest.mark.parametrize(
@@ -149,21 +150,23 @@ def test_rows_that_do_not_fit_the_spec_are_refused(change: Any, parameters: Any,
 
 def test_an_update_that_is_not_finite_is_not_sealed() -> None:
     together = banks({bank: {"clients": made(50, 1)} for bank in BANKS}, test_dataset=None)
-    total = together.total("train", together.total("query.moments", Content()), 1)
+    together.add("query.moments")
+    together.add("train", 1)
     for work in together.works.values():
         work.values["train.means"] = np.array([np.nan, 0.0]).tobytes()
     with pytest.raises(SumError, match="not a finite number"):
-        together.total("train", total, 2)
+        together.add("train", 2)
 
 
 @pytest.mark.parametrize("weight", [0, -5])
 def test_a_sum_without_weight_is_refused(weight: int) -> None:
     together = banks()
-    total = together.total("train", together.total("query.moments", Content()), 1)
-    hostile = total.arrays["update/1"].copy()
+    together.add("query.moments")
+    hostile = together.add("train", 1)
     hostile[-1] = weight
+    together.give("update", hostile, 1)
     with pytest.raises(StepError, match="total was refused"):
-        together.total("train", Content(arrays={"update/1": hostile}), 2)
+        together.add("train", 2)
 
 
 def test_a_spec_s_turns_are_the_steps_that_there_are() -> None:

@@ -65,6 +65,8 @@ class Agreement(Document):
     lawful_basis: LawfulBasis = "consent"
     min_parties: Annotated[Count, Field(ge=2)] = 3
     """Fewest institutions in a sealed sum."""
+    min_colluding: Count = 1
+    """Institutions of a sum that may conspire with the coordinator and still learn no more than the sum."""
     min_rows: Annotated[Count, Field(ge=1)]
     """Fewest rows with consent that a node contributes; below, it refuses."""
     min_cell: Annotated[Count, Field(ge=1)] = 10

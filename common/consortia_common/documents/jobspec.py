@@ -6,13 +6,12 @@ from pydantic import Field, SerializeAsAny, StringConstraints, ValidationInfo, f
 
 from consortia_common.documents.base import Count, Document, Fingerprint, MistakesError, Name
 from consortia_common.documents.kinds import KindParameters, Turn, names, parameters_of
+from consortia_crypto.sum.terms import MAX_INSTITUTIONS
 
 AgreementReference = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}@[1-9][0-9]{0,5}$")]
 """id@version"""
-EPOCH_MAKE = "epoch.make"
-"""The first party's step in agreeing on the key of a job's sums."""
-EPOCH_JOIN = "epoch.join"
-"""Every other party's."""
+EPOCH = tuple(Turn(step) for step in ("epoch.key", "epoch.seed", "epoch.join", "epoch.confirm"))
+"""The steps in which a job's parties agree on the keys of its sums."""
 CONCLUDE = Turn("query.conclude")
 """The last step of whoever sees the result, whatever the kind."""
 
@@ -26,14 +25,28 @@ class JobSpec(Document):
     agreement: AgreementReference
     purpose: Name
     parties: Annotated[tuple[Name, ...], Field(min_length=2, max_length=200)]
+    engine: Literal["masked", "lattice"] = "masked"
+    """How sums are sealed on their way; both run one protocol (docs/sealed-sum.md)."""
+    colluding: Annotated[int, Field(ge=0, le=48)] | None = None
+    """Parties that may conspire with the coordinator and still learn no more than the sum; see ``colluders``."""
     parameters: SerializeAsAny[KindParameters]
+
+    @property
+    def colluders(self) -> int:
+        """``colluding``; unless given, a third of the parties but one, and never less than one."""
+        return max(1, (len(self.parties) - 1) // 3) if self.colluding is None else self.colluding
 
     def course(self, party: str) -> tuple[Turn, ...]:
         """Every step that ``party``'s node takes for this job, in order: a function of the signed spec alone."""
         turns = self.parameters.turns(party)
         if not self.parameters.sums():
             return turns
-        return (Turn(EPOCH_MAKE if party == self.parties[0] else EPOCH_JOIN), *turns)
+        return (*EPOCH, *turns)
+
+    def summed(self) -> tuple[tuple[str, int], ...]:
+        """The sealed sums of this job in order: name and round."""
+        turns = self.parameters.turns(self.parties[0]) if self.parameters.sums() else ()
+        return tuple((turn.gives, turn.round) for turn in turns if turn.gives)
 
     def witnesses(self) -> tuple[str, ...]:
         """The parties whose nodes see the result, and whose receipts must therefore name it."""
@@ -62,6 +75,10 @@ class JobSpec(Document):
             problems.append("parties: an institution is named twice")
         if len(self.parties) < self.parameters.MIN_PARTIES:
             problems.append(f"parties: {self.kind} needs at least {self.parameters.MIN_PARTIES} institutions")
+        if self.parameters.sums() and len(self.parties) - self.colluders < 2:
+            problems.append("colluding: at least two parties must be left that do not conspire")
+        if self.parameters.sums() and len(self.parties) > MAX_INSTITUTIONS:
+            problems.append(f"parties: a sum is over at most {MAX_INSTITUTIONS} institutions")
         if problems:
             raise MistakesError(problems)
         return self

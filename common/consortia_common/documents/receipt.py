@@ -18,6 +18,29 @@ class CohortUsed(Document):
     consent_root: Fingerprint
 
 
+class Missing(Document):
+    """Who is not in one of the job's sums; ``sum`` is its name and, where there are several, its round."""
+
+    sum: str
+    institutions: tuple[Name, ...]
+
+
+class SumsUsed(Document):
+    """How the job's sums were sealed, and who dropped out of them (docs/sealed-sum.md)."""
+
+    engine: str
+    parameters: str
+    institutions: Count
+    """N, the job's parties."""
+    threshold: Count
+    """t: a sum needs so many of them."""
+    colluding: Count
+    """k: so many of them may conspire with the coordinator."""
+    opened: Count
+    """Sums that were opened here."""
+    missing: tuple[Missing, ...]
+
+
 class Receipt(Document):
     """One institution's receipt for one job."""
 
@@ -31,8 +54,8 @@ class Receipt(Document):
     agreement: str
     """id@version#hash"""
     parties: tuple[Name, ...]
-    engine: str
-    """How values were protected on the way: "lattice" sums, or "ckks" scores."""
+    sums: SumsUsed | None
+    """None for a kind that adds nothing: scores travel under CKKS."""
     cohorts: tuple[CohortUsed, ...]
     result: Fingerprint | None
     """SHA-256 of the result as this institution computed it; none where it took no part in it."""

@@ -32,16 +32,18 @@ class Job(Protocol):
         """``ask`` with one request for every party."""
 
     def open_epoch(self) -> None:
-        """Have the parties agree on the key of the job's sealed sums."""
+        """Have the parties agree on the keys of the job's sealed sums."""
 
-    def add(self, name: str, uploads: Mapping[str, Content], turn: int = 0) -> Content:
-        """The sealed sum ``name`` (see the spec's ``sums``) of round ``turn`` over every party's upload."""
+    def sum(self, name: str, step: str) -> None:
+        """Ask every party for ``step``, which makes its summand of ``name`` (see the spec's ``sums``); give all
+        the sealed total, which only they can open."""
 
-    def fit(self, rounds: int, first: Content) -> Content:
-        """Run the spec's Flower strategy; returns the sealed sum of the last round's updates."""
+    def fit(self, rounds: int) -> None:
+        """Run the spec's Flower strategy: the step "train" and the sum "update", ``rounds`` times."""
 
-    def conclude(self, requests: Mapping[str, Content]) -> None:
-        """Have these parties open what they hold, and keep the result that one of them seals for the analyst."""
+    def conclude(self, requests: Mapping[str, Content] | None = None) -> None:
+        """Have these parties (all, with nothing to tell them, unless given) take their last step, and keep the
+        result that one of them seals for the analyst."""
 
 
 class Conduct(Protocol):

@@ -2,7 +2,6 @@
 
 from typing import cast
 
-from consortia_common.content import Content
 from consortia_common.documents.kinds.train import Parameters
 from consortia_coordinator.kinds import Job
 
@@ -14,10 +13,10 @@ def conduct(job: Job) -> None:
     job.progress("the parties agree on a key", 0, total)
     job.open_epoch()
     job.progress("the features' means and spreads are summed", 1, total)
-    moments = job.add("moments", job.ask_all("query.moments", Content()))
-    last = job.fit(parameters.rounds, moments)
+    job.sum("moments", "query.moments")
+    job.fit(parameters.rounds)
     if parameters.test_dataset:
         job.progress("the model is tested at every party", total - 2, total)
-        last = job.add("evaluation", job.ask_all("evaluate", last))
+        job.sum("evaluation", "evaluate")
     job.progress("the parties open the result", total - 1, total)
-    job.conclude(dict.fromkeys(job.spec.parties, last))
+    job.conclude()

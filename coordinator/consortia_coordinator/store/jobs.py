@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, delete, insert, select, update
+from sqlalchemy import Connection, Engine, Row, delete, select, update
+from sqlalchemy.dialects.sqlite import insert
 
 from consortia_common.database import reading
 from consortia_coordinator.errors import CoordinatorError
@@ -107,9 +108,11 @@ class JobStore:
             return connection.execute(select(memos.c.value).where(where)).scalar()
 
     def keep(self, job_id: str, name: str, value: bytes) -> None:
-        """Keep ``value`` for a rerun of the job."""
+        """Keep ``value`` for a rerun of the job, in place of an earlier one."""
+        statement = insert(memos).values(job_id=job_id, name=name, value=value)
+        replace = statement.on_conflict_do_update(index_elements=["job_id", "name"], set_={"value": value})
         with self._engine.begin() as connection:
-            connection.execute(insert(memos).values(job_id=job_id, name=name, value=value))
+            connection.execute(replace)
 
     def forget(self, job_id: str) -> None:
         """Drop the memos of a job that has ended."""

@@ -72,7 +72,7 @@ jobs = Table(
 tasks = Table(
     "tasks",
     metadata,
-    Column("task_id", String(80), primary_key=True),
+    Column("task_id", String(160), primary_key=True),
     Column("job_id", String(80), nullable=False, index=True),
     Column("institution", String(64), nullable=False, index=True),
     Column("state", String(16), nullable=False),  # queued, delivered, answered, failed

@@ -18,6 +18,8 @@ ANSWERED = "answered"
 FAILED = "failed"
 """Answered, by a refusal or an error."""
 OVER = ANSWERED, FAILED
+_EMPTIED = b"-"
+"""The request of a task that is over and not needed any more, in a job that goes on."""
 _OTHERS = tasks.alias()
 _IS_ERASED = exists().where(_OTHERS.c.job_id == tasks.c.job_id, _OTHERS.c.request == b"")
 """Whether the job of a task was erased: no request is empty before."""
@@ -115,6 +117,18 @@ class TaskJournal:
         with reading(self._engine) as connection:
             return connection.scalar(select(tasks.c.reply).where(tasks.c.task_id == task_id)) or b""
 
+    def first_failure(self, job_id: str, institution: str) -> tuple[str, bytes] | None:
+        """Id and reply of the job's first task that ``institution`` failed, if what it said is still there."""
+        failed = (
+            select(tasks.c.task_id, tasks.c.reply)
+            .where(tasks.c.job_id == job_id, tasks.c.institution == institution, tasks.c.state == FAILED)
+            .order_by(tasks.c.sequence)
+            .limit(1)
+        )
+        with reading(self._engine) as connection:
+            row = connection.execute(failed).one_or_none()
+        return (row.task_id, row.reply) if row and row.reply else None
+
     def traffic(self, job_id: str) -> tuple[int, int]:
         """Bytes of the job's messages (up, down), each time that one was carried whole."""
         sums = select(
@@ -123,6 +137,12 @@ class TaskJournal:
         with reading(self._engine) as connection:
             up, down = connection.execute(sums).one()
         return int(up), int(down)
+
+    def empty(self, task_ids: Sequence[str]) -> None:
+        """Erase what these answered tasks and their replies held; that they were, and their sizes, stays."""
+        done = tasks.c.task_id.in_(task_ids), tasks.c.state == ANSWERED
+        with self._engine.begin() as connection:
+            connection.execute(update(tasks).where(*done).values(request=_EMPTIED, reply=b""))
 
     def erase(self, job_id: str) -> None:
         """Erase what the job's answered tasks and their replies held; that they were, and their sizes, stays."""

@@ -6,10 +6,12 @@ before SEAL sees it, and TenSEAL's exceptions come out as CiphertextError.
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import tenseal as ts
+from numpy.typing import NDArray
 
 from consortia_crypto.he.context import load_public
-from consortia_crypto.he.params import ParameterSet
+from consortia_crypto.he.params import ParameterSet, centred
 from consortia_crypto.he.wire import check_ciphertext, form, refused, translated
 
 
@@ -30,6 +32,17 @@ class Evaluator:
             for addend in loaded[1:]:
                 loaded[0].add_(addend)
             return bytes(loaded[0].serialize())
+
+    def add_plain(self, block: bytes, slots: NDArray[np.int64], sender: str) -> bytes:
+        """The BFV sum of a ciphertext and a full row of ``slots`` in [0, plain modulus). Raises CiphertextError."""
+        loaded = self._bfv(block, sender)
+        with translated("adding to a ciphertext", sender):
+            return bytes(loaded.add_(centred(self._params, slots)).serialize())
+
+    def checked(self, block: bytes, sender: str) -> bytes:
+        """``block``, which can be added. Raises CiphertextError naming ``sender`` if it can't."""
+        self._bfv(block, sender)
+        return block
 
     def affine(self, features: Sequence[bytes], weights: Sequence[float], bias: float, owner: str) -> bytes:
         """CKKS Σ weight·feature + bias, one scalar weight per ciphertext, started from a fresh encryption.

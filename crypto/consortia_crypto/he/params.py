@@ -7,7 +7,10 @@ anything else differs in these bytes and is refused before SEAL reads it. Both s
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -74,3 +77,9 @@ SCORE = ParameterSet(
     ),
     digest=bytes.fromhex("6afd21c68eaea2fa8274edfa3723ade74760cc4465d33aa4aa8ca90de97960fe"),
 )
+
+
+def centred(params: ParameterSet, slots: NDArray[Any]) -> NDArray[np.int64]:
+    """BFV slots in [0, plain modulus) as the signed numbers that TenSEAL encodes."""
+    modulus = params.plain_modulus
+    return np.where(slots > modulus // 2, slots - modulus, slots).astype(np.int64)

@@ -11,7 +11,7 @@ import tenseal as ts
 from numpy.typing import NDArray
 
 from consortia_crypto.he import context as contexts
-from consortia_crypto.he.params import ParameterSet
+from consortia_crypto.he.params import ParameterSet, centred
 from consortia_crypto.he.wire import Form, check_ciphertext, check_key, refused, translated
 
 _OWNER = "whoever supplied the secret"
@@ -52,7 +52,7 @@ class SecretContext:
             raise refused(f"a ciphertext takes exactly {self._params.slots} slots", "this process")
         with translated("encrypting", "this process"):
             if self._params.scheme == "bfv":
-                return bytes(ts.bfv_vector(self._context, self._centred(slots)).serialize())
+                return bytes(ts.bfv_vector(self._context, centred(self._params, slots)).serialize())
             return bytes(ts.ckks_vector(self._context, slots).serialize())
 
     def decrypt_integers(self, data: bytes, expected: Form, sender: str) -> NDArray[np.int64]:
@@ -67,10 +67,6 @@ class SecretContext:
         check_ciphertext(data, expected, sender)
         with translated("opening a ciphertext", sender):
             return np.array(ts.ckks_vector_from(self._context, data).decrypt(), np.float64)
-
-    def _centred(self, slots: NDArray[Any]) -> NDArray[np.int64]:
-        modulus = self._params.plain_modulus
-        return np.where(slots > modulus // 2, slots - modulus, slots).astype(np.int64)
 
 
 def _load(params: ParameterSet, secret: bytes) -> Any:

@@ -1,45 +1,83 @@
 """Fixed point for sealed sums: real numbers to integers of a known bound, and sums of them back. Pure numpy.
 
-q = round(clip(x, ±C) · L / C), where C is a clip that everybody knows beforehand and L the policy's limit. The
-error per summand is at most C / 2L; nothing about the data chooses C.
+q = round(clip(x, ±C) · L / C), where L is the policy's limit and C the clip of the tensor that x belongs to: a
+scale that everybody knows beforehand; nothing about the data chooses it. To the nearest, the error per summand
+is at most C / 2L. With few bits such errors add up over rounds; given ``dither``, chance rounds up or down so
+that the expected value is x itself (to within 2^-32 of a step), at the price of an error of up to C / L.
 """
 
 import math
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from consortia_crypto.errors import SumError
+from consortia_crypto.sum.terms import Scale
+
+_PIECE = 1 << 16
+"""Values at a time: what is computed on the way stays small, however long the vector."""
 
 
-def quantise(values: NDArray[np.float64], clip: float, limit: int) -> NDArray[np.int64]:
-    """A vector of float64 as integers in [−limit, limit]. Raises SumError for NaN, infinity or another shape."""
-    _check_grid(clip, limit)
-    if not isinstance(values, np.ndarray) or values.dtype != np.float64 or values.ndim != 1:
-        raise _refused("the values are not one vector of float64")
+def quantise(
+    values: NDArray[np.float64],
+    scales: Sequence[Scale],
+    limit: int,
+    dither: Callable[[int], bytes] | None = None,
+) -> NDArray[np.int64]:
+    """A vector of float64 as integers in [−limit, limit]; ``dither`` gives that many bytes from the OS's source.
+
+    Raises SumError for NaN, infinity, another type or another length than that of ``scales``.
+    """
+    _check_vector(values, np.float64, scales, limit)
     if not np.isfinite(values).all():
         raise _refused("a value is not a finite number")
-    scaled = np.rint(np.clip(values, -clip, clip) * (limit / clip))
-    # Above 2^53 the largest product may round up to limit + 1, hence the clamp on integers too.
-    return np.clip(scaled.astype(np.int64), -limit, limit)
+    quantised = np.empty(len(values), np.int64)
+    for piece, clip in _pieces(scales):
+        scaled = np.clip(values[piece], -clip, clip) / clip * limit
+        rounded = np.rint(scaled) if dither is None else _by_chance(scaled, dither)
+        # The largest product may round up to limit + 1, hence the clamp on integers too.
+        np.clip(rounded.astype(np.int64), -limit, limit, out=quantised[piece])
+    return quantised
 
 
-def dequantise(total: NDArray[np.int64], clip: float, limit: int) -> NDArray[np.float64]:
-    """A sum of quantised vectors as float64, in the units of the values. Raises SumError for another type."""
-    _check_grid(clip, limit)
-    if not isinstance(total, np.ndarray) or total.dtype != np.int64:
-        raise _refused("the sum is not a numpy array of int64")
-    return total.astype(np.float64) * (clip / limit)
+def dequantise(total: NDArray[np.int64], scales: Sequence[Scale], limit: int) -> NDArray[np.float64]:
+    """A sum of quantised vectors as float64, in the units of the values. Raises SumError as ``quantise`` does."""
+    _check_vector(total, np.int64, scales, limit)
+    values = np.empty(len(total), np.float64)
+    for piece, clip in _pieces(scales):
+        np.multiply(total[piece] / limit, clip, out=values[piece])
+    return values
 
 
-def _check_grid(clip: float, limit: int) -> None:
-    if not (math.isfinite(clip) and clip > 0 and 1 <= limit < 2**62):
-        raise _refused("the clip is not a positive number or the limit not a positive integer")
+def _by_chance(scaled: NDArray[np.float64], dither: Callable[[int], bytes]) -> NDArray[np.float64]:
+    below = np.floor(scaled)
+    chance = np.frombuffer(dither(4 * len(scaled)), "<u4") * 2.0**-32
+    below += chance < scaled - below
+    return below
+
+
+def _pieces(scales: Sequence[Scale]) -> Iterator[tuple[slice, float]]:
+    start = 0
+    for scale in scales:
+        end = start + scale.length
+        for first in range(start, end, _PIECE):
+            yield slice(first, min(first + _PIECE, end)), scale.clip
+        start = end
+
+
+def _check_vector(vector: NDArray[np.generic], kind: type, scales: Sequence[Scale], limit: int) -> None:
+    if not 1 <= limit < 2**62 or not all(math.isfinite(scale.clip) and scale.clip > 0 for scale in scales):
+        raise _refused("a clip is not a positive number or the limit not a positive integer")
+    if not isinstance(vector, np.ndarray) or vector.dtype != kind or vector.ndim != 1:
+        raise _refused(f"it is not one vector of {np.dtype(kind).name}")
+    if len(vector) != sum(scale.length for scale in scales):
+        raise _refused(f"the vector has {len(vector)} values, its scales are for another number")
 
 
 def _refused(why: str) -> SumError:
     return SumError(
-        f"numbers were not brought to fixed point: {why}",
+        f"numbers were not brought to or from fixed point: {why}",
         blame="the computation that made them",
         remedy="look for diverging training (a smaller learning rate) or a column with missing values",
     )

@@ -59,14 +59,11 @@ class Work(Protocol):
     def model(self, name: str) -> LinearModel:
         """A model of this institution's own."""
 
-    def seal(self, name: str, values: Integers, turn: int = 0) -> Content:
-        """This institution's part of the sealed sum ``name`` (see the spec's ``sums``) of round ``turn``."""
+    def total(self, name: str, turn: int = 0) -> Integers:
+        """The opened sum ``name`` (see the spec's ``sums``) of round ``turn``, of integers."""
 
-    def limit(self, name: str) -> int:
-        """The largest absolute value of one element of a part of that sum."""
-
-    def open(self, name: str, total: Content, turn: int = 0) -> Integers:
-        """The sum itself, of that round. Raises SumError if it is not over exactly this job's parties."""
+    def real_total(self, name: str, turn: int = 0) -> Floats:
+        """As ``total``, for a sum of real numbers."""
 
     def server_step(self, current: Floats, mean_update: Floats) -> Floats:
         """The next model, by the server step of the spec's Flower strategy; the same at every institution."""
@@ -90,6 +87,9 @@ class Outcome:
     """By institution: sealed by the agent, so that only they can open it."""
     result: Mapping[str, Any] | None = None
     """The job's result; sealed to whom the agreement names."""
+    summand: Integers | Floats | None = None
+    """What this institution adds to the sum that the step ``gives``: integers, or real numbers if it has tensors.
+    It stays here; the sealed-sum protocol sends it masked (docs/sealed-sum.md)."""
     files: Mapping[str, bytes] = field(default_factory=dict)
     """Kept in the node's results folder for this institution alone."""
     events: tuple[Event, ...] = ()

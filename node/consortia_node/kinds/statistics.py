@@ -20,7 +20,7 @@ _OTHER = "other"
 
 
 def tabulate(work: Work, request: Content) -> Outcome:
-    """Seal this institution's table, one row of words a group."""
+    """This institution's table, one row of words a group."""
     del request
     parameters = _parameters(work)
     columns = parameters.reads(work.institution)[0].columns
@@ -34,13 +34,14 @@ def tabulate(work: Work, request: Content) -> Outcome:
             [slice(None)] if group is None else [group == index for index in range(len(parameters.groups) + 1)]
         )
     ]
-    return Outcome(content=work.seal("table", np.concatenate(rows)))
+    return Outcome(summand=np.concatenate(rows))
 
 
 def conclude(work: Work, request: Content) -> Outcome:
     """The result: overall and by group, small groups merged."""
     parameters = _parameters(work)
-    table = work.open("table", request).reshape(len(parameters.groups) + 1, -1)
+    del request
+    table = work.total("table").reshape(len(parameters.groups) + 1, -1)
     if (table[:, 0] < 0).any():
         raise TotalRefusedError("a group has fewer than no rows")
     if table[:, 0].sum() < work.min_cell:

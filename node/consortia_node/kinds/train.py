@@ -1,8 +1,8 @@
 """``train`` at the institution: standardise by federated moments, descend locally, seal the update, open the sum.
 
 Every institution opens the same sums and takes the same server step, so all hold the same model after each round
-without telling anybody. An update is sealed as its weighted difference from the model of the round; the last
-word is the weight itself, rows relative to the spec's public ``max_rows``.
+without telling anybody. An update is summed as its weighted difference from the model of the round; the last
+value is the weight itself, rows relative to the spec's public ``max_rows``.
 """
 
 import math
@@ -14,7 +14,6 @@ import numpy as np
 from consortia_common.content import Content
 from consortia_common.documents.kinds.train import SCORE_BINS, Parameters
 from consortia_common.documents.model import LinearModel
-from consortia_crypto.sum.quantise import dequantise, quantise
 from consortia_node.errors import StepError, TotalRefusedError
 from consortia_node.kinds import Floats, Integers, Outcome, Step, Work
 from consortia_node.logistic import (
@@ -32,44 +31,47 @@ _MEANS, _SCALES, _MODEL, _ROWS = "train.means", "train.scales", "train.model", "
 
 
 def sum_moments(work: Work, request: Content) -> Outcome:
-    """Seal the number of rows and the moments of every feature."""
+    """The number of rows and the moments of every feature, to be summed."""
     del request
     parameters = _parameters(work)
     features = work.matrix(parameters.dataset, parameters.features)
     words = moment_words(fixed_point(features, parameters.decimals))
-    return Outcome(content=work.seal("moments", np.concatenate([[len(features)], words])))
+    return Outcome(summand=np.concatenate([[len(features)], words]))
 
 
 def train(work: Work, request: Content) -> Outcome:
-    """Take in the last sum, descend on the institution's own rows, seal the update."""
+    """Take in the last sum, descend on the institution's own rows; the update is to be summed."""
+    del request
     parameters = _parameters(work)
     if work.turn == 1:
-        _standardise_by(work, request)
+        _standardise(work)
     else:
-        _take_in(work, request, work.turn - 1)
+        _take_in(work, work.turn - 1)
     features, labels = _rows(work, parameters.dataset)
     model = _vector(work, _MODEL)
     training = Training(parameters.local_steps, float(parameters.learning_rate), float(parameters.l2))
     update = descend(model, features, labels, training) - model
-    return Outcome(content=work.seal("update", _weighted(work, update, len(labels)), work.turn))
+    return Outcome(summand=_weighted(work, update, len(labels)))
 
 
 def evaluate(work: Work, request: Content) -> Outcome:
-    """Take in the last update and seal histograms of the test part's scores."""
-    _take_in(work, request, _parameters(work).rounds)
+    """Take in the last update; histograms of the test part's scores are to be summed."""
+    del request
+    _take_in(work, _parameters(work).rounds)
     features, labels = _rows(work, str(_parameters(work).test_dataset))
     scores = probabilities(_vector(work, _MODEL), features)
     words = np.append(histogram(scores, labels, SCORE_BINS), loss_words(scores, labels))
-    return Outcome(content=work.seal("evaluation", words))
+    return Outcome(summand=words)
 
 
 def conclude(work: Work, request: Content) -> Outcome:
     """The result: the model, and how it did on all test parts together."""
+    del request
     evaluation: dict[str, object] = {}
     if _parameters(work).test_dataset:
-        evaluation = _evaluation(work.open("evaluation", request))
+        evaluation = _evaluation(work.total("evaluation"))
     else:
-        _take_in(work, request, _parameters(work).rounds)
+        _take_in(work, _parameters(work).rounds)
     return Outcome(
         result={
             "kind": "train",
@@ -93,10 +95,10 @@ def _evaluation(total: Integers) -> dict[str, object]:
     }
 
 
-def _standardise_by(work: Work, total: Content) -> None:
-    """Open the moments; start from a model of zeros."""
+def _standardise(work: Work) -> None:
+    """Take in the moments; start from a model of zeros."""
     parameters = _parameters(work)
-    words = work.open("moments", total)
+    words = work.total("moments")
     found = moments(int(words[0]), words[1:], parameters.decimals)
     _keep(work, _ROWS, np.array([float(words[0])]))
     _keep(work, _MEANS, np.array([item.mean for item in found]))
@@ -104,19 +106,16 @@ def _standardise_by(work: Work, total: Content) -> None:
     _keep(work, _MODEL, np.zeros(len(parameters.features) + 1))
 
 
-def _take_in(work: Work, total: Content, turn: int) -> None:
-    """Open the sum of round ``turn``'s updates and take the strategy's server step with their weighted mean."""
-    parameters = _parameters(work)
-    limit = work.limit("update")
-    words = work.open("update", total, turn)
-    weight = float(dequantise(words[-1:], 1.0, limit)[0])
+def _take_in(work: Work, turn: int) -> None:
+    """Take the strategy's server step with the weighted mean of round ``turn``'s updates."""
+    total = work.real_total("update", turn)
+    weight = float(total[-1])
     if weight <= 0:
         raise TotalRefusedError("the sum of the updates' weights is not positive")
-    mean = dequantise(words[:-1], float(parameters.clip), limit) / weight
-    _keep(work, _MODEL, work.server_step(_vector(work, _MODEL), mean))
+    _keep(work, _MODEL, work.server_step(_vector(work, _MODEL), total[:-1] / weight))
 
 
-def _weighted(work: Work, update: Floats, rows: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _weighted(work: Work, update: Floats, rows: int) -> Floats:
     parameters = _parameters(work)
     if rows > parameters.max_rows:
         raise StepError(
@@ -124,9 +123,9 @@ def _weighted(work: Work, update: Floats, rows: int) -> np.ndarray[tuple[int], n
             blame="the job spec",
             remedy="submit the job again with a larger max_rows",
         )
-    clip, limit, weight = float(parameters.clip), work.limit("update"), rows / parameters.max_rows
+    clip, weight = float(parameters.clip), rows / parameters.max_rows
     bounded = np.clip(update, -clip, clip) if np.isfinite(update).all() else update
-    return np.append(quantise(weight * bounded, clip, limit), quantise(np.array([weight]), 1.0, limit))
+    return np.append(weight * bounded, weight)
 
 
 def _rows(work: Work, dataset: str) -> tuple[Floats, Floats]:

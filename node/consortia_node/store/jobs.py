@@ -12,7 +12,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from consortia_node import jobs as rules
 from consortia_node.errors import StateError, StoreError
-from consortia_node.store.tables import cohort_members, job_values, jobs, subjects
+from consortia_node.store.tables import cohort_members, job_values, jobs, subjects, sums
 
 BATCH_ROWS = 50_000
 
@@ -70,6 +70,7 @@ class JobStore:
         if to in rules.LIFE.final:
             changes |= {"finished_ms": now_ms, "reason": reason}
             self._connection.execute(delete(job_values).where(job_values.c.job_id == job_id))
+            self._connection.execute(update(sums).where(sums.c.job_id == job_id).values(state=b""))
         self._connection.execute(update(jobs).where(jobs.c.job_id == job_id).values(changes))
 
     def count_step(self, job_id: str, taken: int) -> None:

@@ -17,7 +17,7 @@ metadata = MetaData(
 tasks = Table(
     "tasks",
     metadata,
-    Column("task_id", String(80), primary_key=True),
+    Column("task_id", String(160), primary_key=True),
     Column("job_id", String(80), nullable=False, index=True),
     Column("step", String(80), nullable=False),
     Column("round", Integer, nullable=False),
@@ -50,6 +50,18 @@ job_values = Table(
     Column("value", LargeBinary, nullable=False),
 )
 """What a job keeps between its steps (epoch keys, the model so far); erased when the job ends."""
+
+sums = Table(
+    "sums",
+    metadata,
+    Column("job_id", String(80), ForeignKey("jobs.job_id"), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("turn", Integer, primary_key=True),
+    Column("attempt", Integer, nullable=False),
+    Column("state", LargeBinary, nullable=False),  # of the protocol, with its secrets; empty once it is done
+    Column("institutions", LargeBinary, nullable=False),  # canonical JSON: whose uploads are in the opened sum
+)
+"""The sealed sums of jobs; their states are erased when the job ends."""
 
 agreements = Table(
     "agreements",

@@ -7,10 +7,10 @@ consortia_node.kinds and one in consortia_coordinator.kinds, each with the kind'
 import importlib
 import pkgutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from consortia_common.documents.base import Document, refuse
+from consortia_common.documents.base import Document, Number, refuse
 
 
 class Reads(Document):
@@ -22,11 +22,24 @@ class Reads(Document):
     """Whether the customer numbers are needed too, to name the rows of a file that stays at the institution."""
 
 
+WordBits = Literal[16, 24, 32, 64]
+"""Bits of one element of a sealed sum."""
+
+
+class Tensor(Document):
+    """Part of a sum of real numbers: so many values, none larger in absolute value than the public ``clip``."""
+
+    length: int
+    clip: Number
+
+
 class SumShape(Document):
     """The shape of one sealed sum: a function of the spec alone, so that nobody needs to negotiate it."""
 
-    word_bits: Literal[24, 64]
+    word_bits: WordBits
     length: int
+    tensors: tuple[Tensor, ...] = ()
+    """In a sum of real numbers, the parts that it consists of; none in a sum of integers, which is exact."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +48,8 @@ class Turn:
 
     step: str
     round: int = 0
+    gives: str = field(default="", compare=False)
+    """The sum (see ``sums``) to which the step makes this institution's summand; none if empty."""
 
 
 class KindParameters(Document):
@@ -57,9 +72,9 @@ class KindParameters(Document):
         """The sealed sums that the job computes, by name; empty for kinds that need none."""
         return {}
 
-    def reporter(self, parties: tuple[str, ...]) -> str:
-        """The party whose node seals the result for the analyst."""
-        return parties[0]
+    def reporters(self, parties: tuple[str, ...]) -> tuple[str, ...]:
+        """The parties whose node may seal the result for the analyst; the first that is there does."""
+        return parties
 
     def models(self, party: str) -> tuple[str, ...]:
         """The models of its own that ``party``'s node would use."""

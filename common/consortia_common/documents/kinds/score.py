@@ -41,10 +41,10 @@ class Parameters(KindParameters):
         """As many as fit the ciphertexts; a smaller cohort gives the rest back when it is counted."""
         return room(self.max_rows)
 
-    def reporter(self, parties: tuple[str, ...]) -> str:
+    def reporters(self, parties: tuple[str, ...]) -> tuple[str, ...]:
         """The data owner, who alone can decrypt."""
         del parties
-        return self.data_owner
+        return (self.data_owner,)
 
     def models(self, party: str) -> tuple[str, ...]:
         """The model, at the model owner only."""

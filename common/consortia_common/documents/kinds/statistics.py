@@ -36,7 +36,7 @@ class Parameters(KindParameters):
     def turns(self, party: str) -> tuple[Turn, ...]:
         """One table, and the opening of the sum."""
         del party
-        return (Turn("query.tabulate"), Turn("query.conclude"))
+        return (Turn("query.tabulate", gives="table"), Turn("query.conclude"))
 
     def sums(self) -> Mapping[str, SumShape]:
         """One table of 64-bit words: for each group its rows, its label sum and three sums a column."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from consortia_common.documents.base import ColumnName, Document, Name, Number
-from consortia_common.documents.kinds import KindParameters, Reads, SumShape, Turn
+from consortia_common.documents.kinds import KindParameters, Reads, SumShape, Tensor, Turn, WordBits
 
 Positive = Annotated[Number, Field(gt=0, le=1_000_000)]
 Setting = Annotated[Number, Field(ge=0, le=1_000_000)]
@@ -67,8 +67,8 @@ class Parameters(KindParameters):
     """Public upper bound of any party's rows; weights are sealed relative to it."""
     decimals: Annotated[int, Field(ge=0, le=6)] = 3
     """Features are rounded to this many decimals where their moments are summed."""
-    word_bits: Literal[24, 64] = 64
-    """Bits of one element of a sealed update: 64 for small models, 24 where bytes on the way matter."""
+    word_bits: WordBits = 32
+    """Bits of one element of a sealed update: 32 keep what float32 holds; fewer where bytes on the way matter."""
     strategy: Strategy = Strategy()
 
     def reads(self, party: str) -> tuple[Reads, ...]:
@@ -81,16 +81,20 @@ class Parameters(KindParameters):
     def turns(self, party: str) -> tuple[Turn, ...]:
         """Moments, the rounds, the test if there is one, the result."""
         del party
-        rounds = (Turn("train", number) for number in range(1, self.rounds + 1))
-        test = (Turn("evaluate"),) if self.test_dataset else ()
-        return (Turn("query.moments"), *rounds, *test, Turn("query.conclude"))
+        rounds = (Turn("train", number, gives="update") for number in range(1, self.rounds + 1))
+        test = (Turn("evaluate", gives="evaluation"),) if self.test_dataset else ()
+        return (Turn("query.moments", gives="moments"), *rounds, *test, Turn("query.conclude"))
 
     def sums(self) -> Mapping[str, SumShape]:
         """Moments of the features, one update a round, and the histograms of the test scores."""
         features = len(self.features)
         shapes = {
             "moments": SumShape(word_bits=64, length=1 + 3 * features),
-            "update": SumShape(word_bits=self.word_bits, length=features + 2),
+            "update": SumShape(
+                word_bits=self.word_bits,
+                length=features + 2,
+                tensors=(Tensor(length=features + 1, clip=self.clip), Tensor(length=1, clip=Number(1))),
+            ),
         }
         if self.test_dataset:
             shapes["evaluation"] = SumShape(word_bits=64, length=2 * SCORE_BINS + 1)

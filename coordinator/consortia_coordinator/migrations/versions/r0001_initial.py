@@ -63,7 +63,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_statements_received_ms"), "statements", ["received_ms"], unique=False)
     op.create_table(
         "tasks",
-        sa.Column("task_id", sa.String(length=80), nullable=False),
+        sa.Column("task_id", sa.String(length=160), nullable=False),
         sa.Column("job_id", sa.String(length=80), nullable=False),
         sa.Column("institution", sa.String(length=64), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),

@@ -68,7 +68,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_subjects_wrapped_by"), "subjects", ["wrapped_by"], unique=False)
     op.create_table(
         "tasks",
-        sa.Column("task_id", sa.String(length=80), nullable=False),
+        sa.Column("task_id", sa.String(length=160), nullable=False),
         sa.Column("job_id", sa.String(length=80), nullable=False),
         sa.Column("step", sa.String(length=80), nullable=False),
         sa.Column("round", sa.Integer(), nullable=False),
@@ -117,4 +117,15 @@ def upgrade() -> None:
         sa.Column("value", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.job_id"], name=op.f("fk_job_values_job_id")),
         sa.PrimaryKeyConstraint("job_id", "name", name=op.f("pk_job_values")),
+    )
+    op.create_table(
+        "sums",
+        sa.Column("job_id", sa.String(length=80), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("turn", sa.Integer(), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("state", sa.LargeBinary(), nullable=False),
+        sa.Column("institutions", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.job_id"], name=op.f("fk_sums_job_id")),
+        sa.PrimaryKeyConstraint("job_id", "name", "turn", name=op.f("pk_sums")),
     )

@@ -1,0 +1,10 @@
+"""``sealed_round`` at the coordinator."""
+
+from consortia_coordinator.kinds import Job
+
+
+def conduct(job: Job) -> None:
+    """Keys, the rounds, the result."""
+    job.open_epoch()
+    job.fit(job.spec.parameters.rounds)
+    job.conclude()

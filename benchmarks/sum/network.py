@@ -1,0 +1,107 @@
+"""A coordinator and as many banks as a benchmark wants, in this process, with an agreement that all have signed."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from benchmarks.sum.kinds import PLAIN, SEALED
+from consortia_client import control, profile
+from consortia_common import keyfiles
+from consortia_common.documents.agreement import Agreement
+from consortia_common.documents.base import utc
+from consortia_common.documents.jobspec import JobSpec
+from consortia_coordinator import config as coordinator_config
+from consortia_coordinator import network
+from consortia_coordinator.store.database import open_database
+from consortia_coordinator.store.members import MembersStore
+from consortia_node import config as node_config
+from consortia_node import enrolment
+from consortia_proto.v1 import control_pb2
+from examples.credit_risk.processes import free_port
+from grpc.aio import ServerInterceptor
+from tests.support.consortium import PURPOSE, Consortium, enrol_person, running, wait_for
+from tests.support.sums import roster
+
+REFERENCE = "benchmark@1"
+
+
+@contextmanager
+def consortium(root: Path, institutions: int, interceptors: Sequence[ServerInterceptor]) -> Iterator[Consortium]:
+    """Everybody running and ready for jobs."""
+    built, banks = Consortium(root, free_port()), roster(institutions)
+    network.create(root / "coordinator", "bench", f"127.0.0.1:{built.port}", _now())
+    for bank in banks:
+        enrolment.create(root / bank, bank)
+    with running(built, banks=()):
+        for bank in banks:
+            _enrol(built, bank)
+        enrol_person(built, banks[0], "analyst", "analyst")
+    with running(built, interceptors, banks):
+        _agree(built, banks)
+        yield built
+
+
+def spec(kind: str, institutions: int, length: int, rounds: int) -> JobSpec:
+    """A job of one of the benchmark's kinds."""
+    value = {
+        "version": 1,
+        "name": kind,
+        "kind": kind,
+        "agreement": REFERENCE,
+        "purpose": PURPOSE,
+        "parties": list(roster(institutions)),
+        "parameters": {"length": length, "rounds": rounds},
+    }
+    return JobSpec.from_value(value, "the benchmark's spec")
+
+
+def _enrol(built: Consortium, bank: str) -> None:
+    engine = open_database(coordinator_config.load(built.coordinator_config).database_file)
+    try:
+        settings = coordinator_config.load(built.coordinator_config)
+        invitation = network.invite(settings, MembersStore(engine), (bank, "node", "node"), _now())
+    finally:
+        engine.dispose()
+    enrolment.enrol(node_config.load(built.node_config(bank)), invitation, _now)
+
+
+def _agree(built: Consortium, banks: Sequence[str]) -> None:
+    """Propose by the first bank, sign by all others."""
+    document = _agreement(built, banks).canonical()
+    with control.node(built.node_config(banks[0])) as node:
+        node.ProposeAgreement(control_pb2.ProposeAgreementRequest(document=document), timeout=60)
+    for bank in banks[1:]:
+        wait_for(built, bank, lambda view: view is not None)
+        with control.node(built.node_config(bank)) as node:
+            node.SignAgreement(control_pb2.SignAgreementRequest(reference=REFERENCE), timeout=60)
+    for bank in banks:
+        wait_for(built, bank, lambda view: view is not None and view.state == "active")
+
+
+def _agreement(built: Consortium, banks: Sequence[str]) -> Agreement:
+    keys = {
+        name: keyfiles.load_identity(built.root / name / "identity.key").public.fingerprint
+        for name in (*banks, "analyst")
+    }
+    value = {
+        "schema_version": 1,
+        "id": "benchmark",
+        "version": 1,
+        "title": "What a sealed sum costs",
+        "purposes": [PURPOSE],
+        "parties": [{"institution": bank, "key": keys[bank]} for bank in banks],
+        "analysts": [{"institution": banks[0], "name": "analyst", "key": keys["analyst"]}],
+        "datasets": [{"name": "none", "owners": list(banks), "columns": ["none"]}],
+        "job_kinds": [{"kind": kind, "recipients": ["analyst"]} for kind in (SEALED, PLAIN)],
+        "min_rows": 20,
+        "max_jobs": 100,
+        "max_scored_rows": 1,
+        "valid_from": utc(_now() - timedelta(days=1)),
+        "valid_until": utc(_now() + timedelta(days=1)),
+    }
+    return Agreement.from_value(value, "the benchmark's agreement")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

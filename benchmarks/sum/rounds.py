@@ -1,0 +1,95 @@
+"""What a whole round over the real exchange takes: wall time, everybody's CPU time, and the bytes of all messages.
+
+Coordinator and nodes share one process and the machine; the nodes' workers are processes of their own, as always.
+A round lasts from the moment at which the coordinator says that it begins to that of the next one. The first,
+before which workers start, is left out, and so is the last, to which no share of a next round belongs.
+"""
+
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from benchmarks.sum.network import consortium, spec
+from consortia_coordinator.jobrun import JobRun
+from tests.support.recorder import Recorder
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Round:
+    """Figures of one round, the median of several."""
+
+    seconds: float
+    cpu: float
+    bytes: float
+
+
+class Counter(Recorder):
+    """Counts what a Recorder keeps."""
+
+    total = 0
+
+    def _keep(self, method: str, way: str, data: bytes) -> bytes:
+        del method, way
+        with self._lock:
+            self.total += len(data)
+        return data
+
+
+def over_the_exchange(kinds: tuple[str, ...], institutions: int, length: int, rounds: int) -> dict[str, Round]:
+    """A job of each kind, one after the other."""
+    counter = Counter()
+    with (
+        tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_FOLDER")) as folder,
+        consortium(Path(folder), institutions, [counter]) as built,
+    ):
+        return {kind: _job(built, spec(kind, institutions, length, rounds), counter) for kind in kinds}
+
+
+def _job(built: Any, asked: Any, counter: Counter) -> Round:
+    with _sampled(counter) as samples:
+        status = built.finish(built.submit(asked), _SECONDS)
+    if status.state != "finished":
+        raise RuntimeError(f"the job {status.state}: {status.stage}")
+    steps = [
+        [late - early for early, late in zip(before, after, strict=True)]
+        for before, after in zip(samples[1:], samples[2:], strict=False)
+    ]
+    return Round(*(statistics.median(column) for column in zip(*steps, strict=True)))
+
+
+@contextmanager
+def _sampled(counter: Counter) -> Iterator[list[tuple[float, float, float]]]:
+    """Wall time, CPU time and bytes at the beginning of each round."""
+    samples: list[tuple[float, float, float]] = []
+    progress = JobRun.progress
+
+    def recorded(run: JobRun, stage: str, done: int, total: int) -> None:
+        if stage.startswith("round "):
+            samples.append((time.perf_counter(), _cpu(), counter.total))
+        progress(run, stage, done, total)
+
+    with patch.object(JobRun, "progress", recorded):
+        yield samples
+
+
+def _cpu() -> float:
+    """CPU seconds of this process and of the workers that it has started."""
+    spent = time.process_time()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:  # it has just ended
+            continue
+        if int(fields[1]) == os.getpid():
+            spent += (int(fields[11]) + int(fields[12])) / _TICKS
+    return spent

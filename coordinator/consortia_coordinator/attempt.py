@@ -1,0 +1,133 @@
+"""One attempt at a sealed sum, and waiting for its parties: whoever fails or is late is lost to the attempt.
+
+A party whose job has ended stays lost. A party that is late may be back for the next sum: its tasks wait for it,
+and so does the total, so that it can go on.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from consortia_common import sealed
+from consortia_common.content import Content
+from consortia_common.errors import ExchangeError
+from consortia_coordinator.errors import CoordinatorError, StoppingError, TooFewError
+from consortia_coordinator.replies import party_of
+from consortia_crypto.errors import CryptoError
+from consortia_crypto.sum.terms import SumPolicy
+from consortia_proto.v1 import exchange_pb2
+
+if TYPE_CHECKING:
+    from consortia_coordinator.jobrun import JobRun
+
+SHARE, UPLOAD, FRAME, SIGN, REVEAL, TOTAL = sealed.STEPS
+Failures = dict[str, exchange_pb2.Failure]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt at one sum; ``step`` is the kind's step that makes its summands."""
+
+    name: str
+    turn: int
+    step: str
+    number: int
+    policy: SumPolicy
+
+    @property
+    def key(self) -> str:
+        """Prefix of its memos, and the name of its folder."""
+        return f"{self.name}.{self.turn}.{self.number}"
+
+
+class Waiting:
+    """Asks the parties of one job, and keeps who is lost and why."""
+
+    def __init__(self, run: "JobRun") -> None:
+        self._run = run
+        self._ended: Failures = {}
+        self._lost: dict[str, Failures] = {}
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """The parties whose job has not ended."""
+        return tuple(party for party in self._run.spec.parties if party not in self._ended)
+
+    def post(
+        self, party: str, step: str, attempt: Attempt, said: Mapping[str, Any], frame: int | None = None
+    ) -> str:
+        """Journal one task of the protocol; its id."""
+        content = Content(config={"sum": attempt.name, "attempt": attempt.number, **said})
+        return self._run.post(party, step, attempt.turn, content, _mark(attempt, frame))
+
+    def task_id(self, party: str, step: str, attempt: Attempt, frame: int | None = None) -> str:
+        """The id of a task that was posted."""
+        return self._run.task_id(party, step, attempt.turn, _mark(attempt, frame))
+
+    def answers(self, attempt: Attempt, step: str, parties: Collection[str]) -> dict[str, Content]:
+        """What these parties answered to ``step``; the others are lost. No party is waited for in vain for long."""
+        ids = [self.task_id(party, step, attempt) for party in parties]
+        return self.wait(attempt, ids, attempt.policy.threshold)
+
+    def wait(self, attempt: Attempt, ids: Collection[str], need: int) -> dict[str, Content]:
+        """The answers to these tasks by party, and once ``need`` are there, only for so long for the others."""
+        tools = self._run.tools
+        patience = min(tools.dropout_timeout, tools.step_timeout) if need < len(ids) else tools.step_timeout
+        answers = self._run.gather(list(ids), patience, every=need < len(ids))
+        if len(answers.contents) < need and patience < tools.step_timeout:
+            answers = self._run.gather(list(ids), tools.step_timeout - patience, every=True)
+        over = answers.failures and need == len(ids)  # then a failure ended the wait, and nobody else is late
+        self._lost.setdefault(attempt.key, {}).update(answers.failures if over else answers.failures | answers.late)
+        self._ended |= answers.failures
+        return {party_of(task_id): content for task_id, content in answers.contents.items()}
+
+    def one(self, attempt: Attempt, step: str, party: str, frame: int) -> Content:
+        """What ``party`` answered about a frame. Raises CoordinatorError if nothing comes."""
+        ids = [self.task_id(party, step, attempt, frame)]
+        patience = min(self._run.tools.dropout_timeout, self._run.tools.step_timeout)
+        answers = self._run.gather(ids, patience, every=False)
+        for failure in (answers.failures | answers.late).values():
+            raise CoordinatorError(failure.what, blame=failure.blame, remedy=failure.remedy)
+        return answers.contents[ids[0]]
+
+    def follow(self, attempt: Attempt, first: int, ids: Collection[str]) -> None:
+        """Wait until these tasks are done; a party that fails or is late can't follow any more, and is lost."""
+        memo = f"{attempt.key}/followed.{first}"
+        if self._run.tools.store.memo(self._run.job_id, memo) is not None:
+            return
+        patience = min(self._run.tools.dropout_timeout, self._run.tools.step_timeout)
+        answers = self._run.gather(list(ids), patience, every=True)
+        self._ended |= answers.late | answers.failures
+        self._run.tools.store.keep(self._run.job_id, memo, b"followed")
+        self._run.tools.mailbox.drop(ids)
+
+    def drop(self, ids: Collection[str]) -> None:
+        """Erase what these answered tasks held."""
+        self._run.tools.mailbox.drop(ids)
+
+    @contextmanager
+    def losing(self, attempt: Attempt, step: str, party: str) -> Iterator[None]:
+        """What is wrong with a party's answer loses the party, and is logged."""
+        try:
+            with self._run.refusals_logged(step):
+                yield
+        except StoppingError:
+            raise
+        except (CryptoError, ExchangeError, CoordinatorError) as error:
+            failure = exchange_pb2.Failure(code="failed", what=error.what, blame=error.blame, remedy=error.remedy)
+            self._lost.setdefault(attempt.key, {})[party] = self._ended[party] = failure
+
+    def require(self, attempt: Attempt, there: Collection[str]) -> None:
+        """Return if so many are there that the sum can go on. Raises TooFewError."""
+        if len(there) < attempt.policy.threshold:
+            raise TooFewError(self._lost.get(attempt.key, {}))
+
+    def reason(self, attempt: Attempt, party: str) -> str:
+        """Why a party is not in a sum."""
+        failure = self._run.causes(self._lost.get(attempt.key, {})).get(party)
+        return failure.what if failure else "it was lost before the coordinator was restarted"
+
+
+def _mark(attempt: Attempt, frame: int | None) -> str:
+    return f".{attempt.name}.{attempt.number}" + ("" if frame is None else f".{frame}")

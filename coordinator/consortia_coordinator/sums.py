@@ -1,0 +1,206 @@
+"""The coordinator's side of a job's sealed sums: it carries the parties' messages and adds what it can't read.
+
+The protocol is consortia_crypto.sum.collector; here its messages meet the exchange. What was decided (who is in a
+sum, whose signatures certify it) is a memo, from which a restarted coordinator finds the same again in the
+journalled answers: whom a sum is over is never decided twice. The vectors are in uploads.py.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from consortia_common import sealed
+from consortia_coordinator.attempt import REVEAL, SHARE, SIGN, UPLOAD, Attempt, Waiting
+from consortia_coordinator.epochs import Epoch
+from consortia_coordinator.errors import PartiesRefusedError, TooFewError
+from consortia_coordinator.replies import said
+from consortia_coordinator.totals import Totals
+from consortia_coordinator.uploads import Frames, give
+from consortia_crypto import canonical
+from consortia_crypto.sum import collector
+from consortia_crypto.sum.collector import Collector
+from consortia_crypto.sum.lattice import collector_group
+from consortia_crypto.sum.messages import Message, Revealed, SetSigned, Shared, Uploaded
+from consortia_crypto.sum.plans import RemovePlan
+
+if TYPE_CHECKING:
+    from consortia_coordinator.jobrun import JobRun
+
+ATTEMPTS = 3
+"""How often a sum is tried in which too many parties were lost before any key was revealed."""
+_M = TypeVar("_M", bound=Message)
+
+
+class SumRuns:
+    """The sums of one job, in the order of its course."""
+
+    def __init__(self, run: "JobRun") -> None:
+        self._run = run
+        self._waiting = Waiting(run)
+        self._epoch = Epoch({}, b"")
+        self._before = sealed.NOTHING_BEFORE
+        self._listed: dict[str, Collector] = {}
+        self.present: tuple[str, ...] = run.spec.parties
+        """The parties whose uploads were in the last sum."""
+
+    def begin(self, epoch: Epoch) -> None:
+        """Keep what is known of the parties' keys."""
+        self._epoch = epoch
+
+    def share(self, name: str, turn: int, number: int = 1) -> None:
+        """Ask every party for its first message (R1); may be done long before its summand is ready."""
+        attempt = self._about(name, turn, "", number)
+        terms = {"rid": attempt.policy.rid(number), "policy": attempt.policy.digest()}
+        for party in self._waiting.left:
+            self._waiting.post(party, SHARE, attempt, terms)
+
+    def follow(self, name: str, turn: int, step: str) -> None:
+        """Ask for the first attempt's uploads, behind ``step``, which must have been posted before."""
+        attempt = self._about(name, turn, step, 1)
+        if self._memo(attempt, "abandoned") is None:
+            with self._another_attempt_after(attempt):
+                self._list(attempt)
+
+    def aggregate(self, name: str, turn: int, step: str) -> None:
+        """Add the uploads and give every party the sealed total. Raises PartiesRefusedError if too few are left."""
+        for number in range(1, ATTEMPTS + 1):
+            attempt = self._about(name, turn, step, number)
+            if number > 1:
+                self.share(name, turn, number)
+            if self._memo(attempt, "abandoned") is not None:
+                continue
+            with self._another_attempt_after(attempt):
+                self._take(attempt)
+                return
+
+    @contextmanager
+    def _another_attempt_after(self, attempt: Attempt) -> Iterator[None]:
+        """Give the attempt up if too few parties are left in it. Raises PartiesRefusedError if it was the last."""
+        try:
+            yield
+        except TooFewError as few:
+            self._keep(attempt, "abandoned", sorted(few.failures))
+            if attempt.number == ATTEMPTS or len(self._waiting.left) < attempt.policy.threshold:
+                raise PartiesRefusedError(self._run.causes(few.failures)) from few
+
+    def _take(self, attempt: Attempt) -> None:
+        """R1 to R5, or what came of them before a restart. Raises TooFewError while another attempt may be made."""
+        given = self._memo(attempt, "given")
+        if given is None:
+            given = self._add(attempt)
+            self._keep(attempt, "given", given)
+        self._before = sealed.chained(self._before, given["digest"])
+        self.present = tuple(given["institutions"])
+        self._totals(attempt, 0).remove()
+
+    def _add(self, attempt: Attempt) -> dict[str, Any]:
+        state, totals, added = self._collect(attempt, self._list(attempt))
+        state, plan = self._open(attempt, state)
+        digest = totals.unmask(plan)
+        self._log(attempt, added, digest, totals.layout.size)
+        give(self._waiting, attempt, collector.total(state), totals)
+        return {"digest": digest, "institutions": list(added)}
+
+    def _list(self, attempt: Attempt) -> Collector:
+        """U1: those whose first message came. Each is told of all, and asked for its upload; once."""
+        if attempt.key in self._listed:
+            return self._listed[attempt.key]
+        begun = collector.start(attempt.policy, attempt.number, self._epoch.documents, self._before)
+        state = self._heard(attempt, SHARE, self._waiting.left, begun, Shared, collector.shared)
+        state, lists = collector.close_sharing(state)
+        for party, message in lists.items():
+            self._waiting.post(party, UPLOAD, attempt, {"message": message.to_bytes()})
+        self._listed[attempt.key] = state
+        return state
+
+    def _collect(self, attempt: Attempt, state: Collector) -> tuple[Collector, Totals, dict[str, str]]:
+        """U2: those whose upload came whole and as they signed it; each is added when it is, with its SHA-256."""
+        added: dict[str, str] = self._memo(attempt, "added") or {}
+        totals = self._totals(attempt, len(added))
+        asked = self._memo(attempt, UPLOAD) or collector.missing(state)
+        answers = self._waiting.answers(attempt, UPLOAD, asked)
+        frames = Frames(self._waiting, attempt, totals.layout, answers)
+        for party, content in answers.items():
+            with self._waiting.losing(attempt, UPLOAD, party):
+                message = said(content, "message", party, Uploaded)
+                if party not in added:
+                    digest = totals.receive(party, frames.of(party))
+                    collector.uploaded(state, message, digest)
+                    totals.add(party)
+                    added[party] = digest
+                    self._keep(attempt, "added", added)
+                    frames.drop(party)
+                    totals.settle()
+                state = collector.uploaded(state, message, added[party])
+        self._waiting.require(attempt, added)
+        self._keep(attempt, UPLOAD, sorted(added))
+        return state, totals, {party: added[party] for party in self._run.spec.parties if party in added}
+
+    def _open(self, attempt: Attempt, state: Collector) -> tuple[Collector, RemovePlan]:
+        """R3 and R4. Once the certificate is out there is no other attempt: whoever has revealed is spent."""
+        state, proposal = collector.close_uploading(state)
+        members = tuple(proposal.uploads)
+        for party in members:
+            self._waiting.post(party, SIGN, attempt, {"message": proposal.to_bytes()})
+        state = self._heard(attempt, SIGN, members, state, SetSigned, collector.signed)
+        state, certificate = collector.close_setting(state)
+        for party in members:
+            self._waiting.post(party, REVEAL, attempt, {"message": certificate.to_bytes()})
+        try:
+            state = self._heard(attempt, REVEAL, members, state, Revealed, collector.revealed)
+        except TooFewError as few:
+            raise PartiesRefusedError(self._run.causes(few.failures)) from few
+        return collector.close_revealing(state)
+
+    def _heard(
+        self,
+        attempt: Attempt,
+        step: str,
+        parties: Collection[str],
+        state: Collector,
+        kind: type[_M],
+        take: Callable[[Collector, _M], Collector],
+    ) -> Collector:
+        """The state after the messages of all who are there; who they are is decided once. Raises TooFewError."""
+        answers = self._waiting.answers(attempt, step, self._memo(attempt, step) or parties)
+        heard = []
+        for party, content in answers.items():
+            with self._waiting.losing(attempt, step, party):
+                state = take(state, said(content, "message", party, kind))
+                heard.append(party)
+        self._waiting.require(attempt, heard)
+        self._keep(attempt, step, sorted(heard))
+        return state
+
+    def _log(self, attempt: Attempt, added: Mapping[str, str], digest: str, size: int) -> None:
+        """Once for each sum: whose uploads are in it, and who dropped out."""
+        about: dict[str, Any] = {"round": attempt.turn, "step": attempt.name}
+        for party in attempt.policy.roster:
+            if party not in added:
+                reason = self._waiting.reason(attempt, party)
+                self._run.log_once(
+                    f"{attempt.key}/dropped/{party}", "sum.dropped", **about, institution=party, reason=reason
+                )
+        self._run.log_once(
+            f"{attempt.key}/logged",
+            "sum.added",
+            **about,
+            institutions=list(added),
+            parts=list(added.values()),
+            digest=digest,
+            bytes=size,
+        )
+
+    def _about(self, name: str, turn: int, step: str, number: int) -> Attempt:
+        return Attempt(name, turn, step, number, sealed.policy_of(self._run.job_id, self._run.spec, name, turn))
+
+    def _totals(self, attempt: Attempt, added: int) -> Totals:
+        group = collector_group(attempt.policy, self._epoch.context or None, self._run.spec.parties[0])
+        return Totals(self._run.tools.sums / self._run.job_id / attempt.key, group, added)
+
+    def _memo(self, attempt: Attempt, what: str) -> Any:
+        kept = self._run.tools.store.memo(self._run.job_id, f"{attempt.key}/{what}")
+        return None if kept is None else canonical.decode(kept)
+
+    def _keep(self, attempt: Attempt, what: str, value: Any) -> None:
+        self._run.tools.store.keep(self._run.job_id, f"{attempt.key}/{what}", canonical.encode(value))

@@ -1,0 +1,72 @@
+"""What an institution's shell does with the plans of its state machine: seal its vector, open the sum.
+
+The order of trust: the state machine has checked signatures and certificate and says which masks there are and
+what the bound is; this module believes no byte of a total before its tag fits.
+
+A total is refused in one way only, at the end of the vector, whatever is wrong with it: a coordinator that moved a
+word and then learned whether the sum left its bounds, or where, would have learned something of the sum.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consortia_crypto.errors import SumError
+from consortia_crypto.sum import masking
+from consortia_crypto.sum import tag as tags
+from consortia_crypto.sum.masking import MemberGroup
+from consortia_crypto.sum.plans import MaskPlan, OpenPlan
+from consortia_crypto.sum.terms import SumPolicy
+from consortia_crypto.sum.vector import Octets, Vector, check_size, frame_of
+
+
+def seal(
+    policy: SumPolicy,
+    group: MemberGroup,
+    values: Vector,
+    sink: Vector,
+    plan: MaskPlan,
+    threads: int | None = None,
+) -> tuple[str, int]:
+    """Write ``values`` (int64) masked into ``sink``; the SHA-256 of that and the masked tag. Raises SumError."""
+    digest = masking.apply(group, values, plan.masks, sink, threads)
+    chunks = (frame_of(values, group.values, frame).view("<i8") for frame in range(group.values.frames))
+    tag = tags.tag(tags.TagKey.derive(plan.tag_key, policy.limit), chunks)
+    return digest, tags.shift(tag, plan.tag_masks)
+
+
+def open_total(group: MemberGroup, total: Vector, sink: Vector, plan: OpenPlan, threads: int | None = None) -> None:
+    """Write the sum that ``total`` holds into ``sink`` (int64). Raises SumError or CiphertextError if it is none.
+
+    After an error what ``sink`` holds is nothing, and must not be read.
+    """
+    check_size(total, group.wire, "the sealed total")
+    check_size(sink, group.values, "the place for the sum")
+    key = tags.TagKey.derive(plan.tag_key, plan.bound)
+
+    def opened(frame: int, sealed: Octets) -> tuple[NDArray[np.int64], list[int]] | None:
+        try:
+            values = group.open(frame, sealed, plan.masks)
+            return values, key.rows(values)
+        except SumError:
+            return None
+
+    found, possible = 0, True
+    frames = masking.in_order(
+        group.wire.frames,
+        lambda frame: frame_of(total, group.wire, frame),
+        opened,
+        masking.thread_count(group.parallel, threads),
+    )
+    for frame, made in enumerate(frames):
+        if made is None:
+            possible = False
+            continue
+        values, rows = made
+        sink.write(group.values.offset(frame), values.astype("<i8", copy=False).view(np.uint8))
+        found = key.fold(found, rows)
+    if not possible or not tags.accepts(found, tags.shift(plan.tag, plan.tag_masks)):
+        raise SumError(
+            "a total was refused: it is not the sum of what the institutions sealed",
+            blame="the coordinator, or an institution that colludes with it",
+            remedy="stop the job; by the hashes that all signed, each can demand the uploads and add them again",
+        )

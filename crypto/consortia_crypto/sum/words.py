@@ -1,0 +1,113 @@
+"""The group of the engine ``masked``: vectors of words modulo 2^w, little-endian, on the wire w/8 bytes each.
+
+Element i of a mask is word i of its keystream: 2, 4, 4 or 8 bytes of it for w = 16, 24, 32, 64, reduced modulo
+2^w, so that it is uniform. In memory words of 24 bits lie in 32, whose highest byte is dropped when they are
+written.
+"""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consortia_crypto.errors import SumError
+from consortia_crypto.sum.keystream import Keystream, new_buffer, pieces
+from consortia_crypto.sum.masking import Mask
+from consortia_crypto.sum.tag import ROW
+from consortia_crypto.sum.terms import SumPolicy
+from consortia_crypto.sum.vector import FRAME_BYTES, Layout, Octets
+
+Elements: TypeAlias = NDArray[np.unsignedinteger]
+_TYPES = {16: "<u2", 24: "<u4", 32: "<u4", 64: "<u8"}
+
+
+class Words:
+    """Implements MemberGroup and CollectorGroup: here both sides compute alike, and neither needs a key."""
+
+    parallel = True
+
+    def __init__(self, policy: SumPolicy, per_frame: int | None = None) -> None:
+        """``per_frame`` values to a frame, or what fills it."""
+        self._bits = policy.word_bits
+        self._limit = policy.limit
+        self._type = np.dtype(_TYPES[policy.word_bits])
+        width = policy.word_bits // 8
+        per_frame = per_frame or FRAME_BYTES // width // ROW * ROW
+        self.values = Layout(policy.length, 8, per_frame)
+        self.wire = Layout(policy.length, width, per_frame)
+
+    def seal(self, frame: int, values: NDArray[np.int64], masks: Sequence[Mask]) -> Octets:
+        """See MemberGroup."""
+        check_limit(values, self._limit)
+        elements = values.astype(self._type)
+        self._add(frame, elements, masks)
+        return self._store(elements)
+
+    def open(self, frame: int, sealed: Octets, masks: Sequence[Mask]) -> NDArray[np.int64]:
+        """See MemberGroup."""
+        elements = self._load(sealed)
+        self._add(frame, elements, masks)
+        return self._centred(elements)
+
+    def add(self, total: Octets | None, sealed: Octets, sender: str) -> Octets:  # noqa: ARG002
+        """See CollectorGroup; any bytes of the right length are words, so that no sender is to blame."""
+        if total is None:
+            return sealed
+        elements = self._load(total)
+        elements += self._load(sealed)
+        return self._store(elements)
+
+    def adjust(self, frame: int, sealed: Octets, masks: Sequence[Mask]) -> Octets:
+        """See CollectorGroup."""
+        elements = self._load(sealed)
+        self._add(frame, elements, masks)
+        return self._store(elements)
+
+    def _add(self, frame: int, elements: Elements, masks: Sequence[Mask]) -> None:
+        """Add the frame's stretch of each mask, piece by piece so that words and keystream stay in the cache."""
+        item = self._type.itemsize
+        streams = [(Keystream(mask.seed, self.wire.start(frame) * item), mask.sign) for mask in masks]
+        buffer = new_buffer()
+        for start, count in pieces(len(elements) * item):
+            drawn = buffer[:count].view(self._type)
+            piece = elements[start // item : (start + count) // item]
+            for stream, sign in streams:
+                stream.read_into(buffer, count)
+                (np.add if sign == 1 else np.subtract)(piece, drawn, out=piece)
+
+    def _load(self, sealed: Octets) -> Elements:
+        if self._bits != 24:
+            return sealed.view(self._type).copy()
+        padded = np.append(sealed, np.uint8(0))
+        return np.ndarray((len(sealed) // 3,), self._type, padded, strides=(3,)).copy()
+
+    def _store(self, elements: Elements) -> Octets:
+        octets = elements.view(np.uint8)
+        if self._bits != 24:
+            return octets
+        packed = np.empty((len(elements), 3), np.uint8)
+        for place in range(3):  # byte by byte is four times as fast as three at once
+            packed[:, place] = octets[place::4]
+        return packed.reshape(-1)
+
+    def _centred(self, elements: Elements) -> NDArray[np.int64]:
+        unused = self._type.itemsize * 8 - self._bits
+        signed = (elements << self._type.type(unused)).view(f"<i{self._type.itemsize}")
+        centred: NDArray[np.int64] = (signed >> unused).astype(np.int64, copy=False)
+        return centred
+
+
+def group_of(policy: SumPolicy) -> Words:
+    """The group of the engine ``masked``; for either engine see lattice.py and lattice_secret.py."""
+    return Words(policy)
+
+
+def check_limit(values: NDArray[np.int64], limit: int) -> None:
+    """Return if every |value| ≤ ``limit``; else raise SumError."""
+    if values.size and (int(values.min()) < -limit or int(values.max()) > limit):
+        raise SumError(
+            "a vector was not sealed: a value is beyond the policy's limit",
+            blame="this institution's job code",
+            remedy="bring the values to fixed point under the same policy",
+        )

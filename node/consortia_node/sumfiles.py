@@ -1,0 +1,80 @@
+"""The files of a job's sealed sums at this institution, in its working folder, which goes when the job ends.
+
+    NAME.ROUND.summand    what this institution adds, in the clear: int64, little-endian
+    NAME.ROUND.upload     the same masked, as it goes to the coordinator; spent once its sum may be opened
+    NAME.ROUND.sealed     the total as it came from the coordinator
+    NAME.ROUND.total      the total opened: int64, little-endian
+
+A file is whole or not there: each is written under another name, synced, and renamed.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consortia_common import keyfiles
+
+
+@dataclass(frozen=True)
+class SumFiles:
+    """The files of the sum ``name`` of round ``turn``."""
+
+    folder: Path
+    name: str
+    turn: int
+
+    @property
+    def summand(self) -> Path:
+        """What this institution adds."""
+        return self._path("summand")
+
+    @property
+    def upload(self) -> Path:
+        """The same, masked."""
+        return self._path("upload")
+
+    @property
+    def sealed(self) -> Path:
+        """The total as it came."""
+        return self._path("sealed")
+
+    @property
+    def total(self) -> Path:
+        """The total, opened."""
+        return self._path("total")
+
+    def spend(self) -> None:
+        """Remove what must not be sent again."""
+        self.summand.unlink(missing_ok=True)
+        self.upload.unlink(missing_ok=True)
+
+    def _path(self, what: str) -> Path:
+        return self.folder / f"{self.name}.{self.turn}.{what}"
+
+
+def write_integers(path: Path, values: NDArray[np.int64]) -> None:
+    """Write ``values``, whole or not at all."""
+    with replacing(path) as partial:
+        values.astype("<i8", copy=False).tofile(partial)
+
+
+def read_integers(path: Path) -> NDArray[np.int64]:
+    """The values of a file, mapped into memory as they are read."""
+    return np.memmap(path, "<i8", mode="r")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file to write, which takes the place of ``path`` when the block ends well."""
+    keyfiles.make_folder(path.parent)
+    partial = path.with_name(path.name + ".partial")
+    partial.touch(mode=0o600)
+    yield partial
+    with partial.open("rb+") as file:
+        os.fsync(file.fileno())
+    partial.rename(path)

@@ -1,0 +1,157 @@
+"""Masked words are the values plus AES-CTR keystreams, exactly, whatever the width, the frames and the threads."""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from numpy.typing import NDArray
+
+from consortia_crypto.errors import SumError
+from consortia_crypto.sum.keystream import PIECE_BYTES, Keystream
+from consortia_crypto.sum.masking import Mask, accumulate, adjust, apply, in_order
+from consortia_crypto.sum.vector import FRAME_BYTES, MemoryVector
+from consortia_crypto.sum.words import Words, group_of
+from tests.support.sealing import masks_of, policy_of, seed_of, values_of, without
+
+WIDTHS = pytest.mark.parametrize("word_bits", [16, 24, 32, 64])
+STREAM_BYTES = {16: 2, 24: 4, 32: 4, 64: 8}
+
+
+def stream(seed: bytes, count: int) -> bytes:
+    return Cipher(algorithms.AES(seed), modes.CTR(bytes(16))).encryptor().update(bytes(count))
+
+
+def expected(word_bits: int, values: NDArray[np.int64], masks: tuple[Mask, ...]) -> bytes:
+    """The upload by the words of the design: Python's integers, one stream from its start, no frames."""
+    size = STREAM_BYTES[word_bits]
+    words = [int(value) for value in values]
+    for mask in masks:
+        drawn = stream(mask.seed, size * len(words))
+        for place in range(len(words)):
+            words[place] += mask.sign * int.from_bytes(drawn[size * place : size * (place + 1)], "little")
+    return b"".join((word % 2**word_bits).to_bytes(word_bits // 8, "little") for word in words)
+
+
+def sealed(group: Words, values: NDArray[np.int64], masks: tuple[Mask, ...], threads: int = 1) -> MemoryVector:
+    sink = MemoryVector.zeros(group.wire.size)
+    assert (
+        apply(group, MemoryVector.of(values), masks, sink, threads)
+        == hashlib.sha256(sink.data.tobytes()).hexdigest()
+    )
+    return sink
+
+
+def opened(group: Words, total: MemoryVector, masks: tuple[Mask, ...]) -> NDArray[np.int64]:
+    frames = range(group.wire.frames)
+    parts = [
+        group.open(frame, total.read(group.wire.offset(frame), group.wire.length(frame)), masks) for frame in frames
+    ]
+    return np.concatenate(parts)
+
+
+@WIDTHS
+def test_the_upload_is_what_the_design_says(word_bits: int) -> None:
+    policy, masks = policy_of(word_bits, 1000), masks_of("a", 4)
+    values = values_of(policy, 1)
+    assert sealed(group_of(policy), values, masks).data.tobytes() == expected(word_bits, values, masks)
+
+
+@WIDTHS
+def test_frames_pieces_and_threads_leave_no_seam(word_bits: int) -> None:
+    policy = policy_of(word_bits, 3 * FRAME_BYTES // (word_bits // 8) - 5)
+    group, masks, values = group_of(policy), masks_of("b", 1), values_of(policy, 2)
+    assert group.wire.frames >= 3
+    assert group.wire.length(0) <= FRAME_BYTES
+    alone, together = (sealed(group, values, masks, threads).data for threads in (1, 3))
+    np.testing.assert_array_equal(alone, together)
+    size = STREAM_BYTES[word_bits]
+    subtracted = np.frombuffer(stream(masks[0].seed, size * policy.length), f"<u{size}").astype(np.int64)
+    difference = opened(group, MemoryVector(alone), ()) + subtracted - values
+    np.testing.assert_array_equal(difference << (64 - word_bits), 0)
+
+
+@WIDTHS
+def test_what_was_masked_comes_back(word_bits: int) -> None:
+    policy = policy_of(word_bits, 700_001)
+    group, masks, values = group_of(policy), masks_of("c", 5), values_of(policy, 3)
+    values[:2] = policy.limit, -policy.limit
+    np.testing.assert_array_equal(opened(group, sealed(group, values, masks), without(masks)), values)
+
+
+@WIDTHS
+def test_uploads_add_up_to_the_sum_when_pairs_of_masks_cancel(word_bits: int) -> None:
+    policy = policy_of(word_bits, 400_000)
+    group, total = group_of(policy), MemoryVector.zeros(group_of(policy).wire.size)
+    pair, self_masks = Mask(seed_of("pair"), 1), masks_of("self", 2)
+    values = [values_of(policy, seed) for seed in range(2)]
+    for number, mask in enumerate([pair, *without((pair,))]):
+        upload = sealed(group, values[number], (mask, self_masks[number]))
+        accumulate(group, total, upload, f"bank-{number}", first=number == 0)
+    adjust(group, total, without(self_masks), total)
+    np.testing.assert_array_equal(opened(group, total, ()), values[0] + values[1])
+
+
+def test_the_first_upload_replaces_what_was_there() -> None:
+    policy = policy_of(32, 10)
+    group, total = group_of(policy), MemoryVector(np.full(40, 255, np.uint8))
+    accumulate(group, total, sealed(group, values_of(policy, 1), ()), "bank-0", first=True)
+    np.testing.assert_array_equal(opened(group, total, ()), values_of(policy, 1))
+
+
+@WIDTHS
+@pytest.mark.parametrize("wrong", ["above", "below", "least"])
+def test_a_value_beyond_the_limit_is_not_sealed(word_bits: int, wrong: str) -> None:
+    policy = policy_of(word_bits, 5)
+    values = np.zeros(5, np.int64)
+    values[4] = {"above": policy.limit + 1, "below": -policy.limit - 1, "least": np.iinfo(np.int64).min}[wrong]
+    with pytest.raises(SumError, match="beyond the policy's limit"):
+        sealed(group_of(policy), values, ())
+
+
+@pytest.mark.parametrize("call", ["values", "sink", "total", "upload"])
+def test_vectors_of_another_size_are_refused(call: str) -> None:
+    group = group_of(policy_of(32, 10))
+    right, plain, wrong = MemoryVector.zeros(40), MemoryVector.zeros(80), MemoryVector.zeros(39)
+    calls: dict[str, Any] = {
+        "values": lambda: apply(group, wrong, (), right),
+        "sink": lambda: apply(group, plain, (), wrong),
+        "total": lambda: adjust(group, wrong, (), right),
+        "upload": lambda: accumulate(group, right, wrong, "bank-1", first=False),
+    }
+    with pytest.raises(SumError, match="39 bytes"):
+        calls[call]()
+
+
+def test_a_mask_does_not_show_its_seed() -> None:
+    assert "seed" not in repr(Mask(b"s" * 32, 1))
+
+
+@pytest.mark.parametrize("offset", [0, 16, PIECE_BYTES, 2**40])
+def test_a_keystream_can_start_anywhere(offset: int) -> None:
+    seed = seed_of("k")
+    counter = (offset // 16).to_bytes(16, "big")
+    reference = Cipher(algorithms.AES(seed), modes.CTR(counter)).encryptor().update(bytes(100))
+    assert Keystream(seed, offset).read(100) == reference
+    if offset <= PIECE_BYTES:
+        assert reference == stream(seed, offset + 100)[offset:]
+
+
+@pytest.mark.parametrize(("seed", "offset"), [(b"short", 0), (bytes(32), 8), (bytes(32), -16)])
+def test_a_keystream_has_one_seed_and_whole_blocks(seed: bytes, offset: int) -> None:
+    with pytest.raises(ValueError, match="32 bytes"):
+        Keystream(seed, offset)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+def test_what_fails_in_a_thread_fails_here(threads: int) -> None:
+    def work(frame: int, read: NDArray[np.uint8]) -> int:
+        if frame == 5:
+            raise SumError("no", blame="test", remedy="none")
+        return frame
+
+    made = in_order(20, lambda frame: np.zeros(1, np.uint8), work, threads)
+    assert [next(made) for _ in range(5)] == [0, 1, 2, 3, 4]
+    with pytest.raises(SumError, match="no"):
+        next(made)
