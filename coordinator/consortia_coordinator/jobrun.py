@@ -5,7 +5,7 @@ are found in the mailbox by their ids, sums in the memos, and nothing is sent, a
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +22,7 @@ from consortia_coordinator.federated import ExchangeGrid, run_strategy
 from consortia_coordinator.mailbox import Mailbox
 from consortia_coordinator.replies import blob, failure_of, late, party_of
 from consortia_coordinator.store.jobs import JobStore
+from consortia_crypto.audit.entry import Entry
 from consortia_crypto.errors import CryptoError
 from consortia_crypto.sum.coordinator import LatticeCoordinator
 from consortia_proto.v1 import exchange_pb2
@@ -56,6 +57,8 @@ class Tools:
     """Seconds that a party may take to accept or refuse."""
     step_timeout: float
     """Seconds that a party may take for one step."""
+    witnessed: Callable[[Entry], None]
+    """Returns when the witnesses have cosigned a log that has the entry in it; raises WitnessError."""
 
 
 class JobRun:

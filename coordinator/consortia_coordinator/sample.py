@@ -34,4 +34,11 @@ listen = "{listen}"
 
 # How long, in seconds, nodes may take for one step of a job; includes the time to reconnect.
 #step_seconds = 3600
+
+# Before a result is published, institutions must have cosigned the state of this coordinator's log. Whose
+# cosignatures are needed stands in this file, which `consortia coordinator witnesses` writes; until it is there, no
+# result is published. "none" publishes without witnesses, and the log says so.
+#witnesses = "witness.policy"
+# How long, in seconds, a result may wait for them.
+#witness_seconds = 30.0
 """

@@ -75,7 +75,7 @@ class Compute:
             envelope = content.config.get("envelope")
             return open_content(self._tools, job, step.letter_from, sender, envelope)
         if sealed.holds_sealed(content):
-            self._tools.log.append(
+            opened = self._tools.log.append(
                 "sum.opened",
                 job=job.job_id,
                 step=task.step,
@@ -83,6 +83,7 @@ class Compute:
                 institutions=job.spec.parties,
                 digest=sealed.digest(content),
             )
+            self._tools.witnessed(opened)
         return content
 
     def _request(self, job: AcceptedJob, task: pb.Task, content: Content, cohorts: dict[str, Path]) -> StepRequest:
@@ -118,7 +119,8 @@ class Compute:
                 bytes=len(result.content),
             )
         for event in result.events:
-            self._tools.log.append(event.name, job=job.job_id, purpose=job.spec.purpose, **event.detail)
+            logged = self._tools.log.append(event.name, job=job.job_id, purpose=job.spec.purpose, **event.detail)
+            self._tools.witnessed(logged)
         self._keep_files(job, result)
         letters = {
             f"envelope.{party}": seal_letter(self._tools, job, task.step, party, plaintext)
@@ -131,13 +133,14 @@ class Compute:
         reporter = job.spec.parameters.reporter(job.spec.parties)
         if result.result is None or self._tools.institution != reporter or "analyst" not in job.recipients():
             return {}
-        self._tools.log.append(
+        announced = self._tools.log.append(
             "result.sealed",
             job=job.job_id,
             purpose=job.spec.purpose,
             recipient=ANALYST,
             digest=hashlib.sha256(result.result).hexdigest(),
         )
+        self._tools.witnessed(announced)
         analyst = accepted.identity(self._tools, job, ANALYST)
         sealed_result = seal_for(self._tools, job, RESULT_STEP, ANALYST, analyst, result.result)
         return {"envelope.analyst": sealed_result}

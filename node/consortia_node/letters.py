@@ -52,7 +52,7 @@ def open_letter(tools: Tools, job: AcceptedJob, step: str, sender: str, envelope
             blame=f"the coordinator, or {sender}",
             remedy="submit the job again; if it persists, compare both institutions' logs",
         )
-    tools.log.append(
+    opened = tools.log.append(
         "envelope.opened",
         job=job.job_id,
         purpose=job.spec.purpose,
@@ -61,6 +61,7 @@ def open_letter(tools: Tools, job: AcceptedJob, step: str, sender: str, envelope
         digest=hashlib.sha256(envelope).hexdigest(),
         bytes=len(envelope),
     )
+    tools.witnessed(opened)
     return unseal(
         envelope,
         sender=identity(tools, job, sender),

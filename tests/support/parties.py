@@ -55,6 +55,7 @@ class Lab:
     """By step: what parties say other than the usual."""
     asked: list[str] = field(default_factory=list)
     """The ids of the tasks that parties were asked, in order."""
+    witnessed: Callable[[Entry], None] = lambda _: None
     offer_timeout: float = 5
     step_timeout: float = 5
 
@@ -70,7 +71,9 @@ class Lab:
         """A mailbox and a conductor as after a start; what is in the database is all they know."""
         self.mailbox = Mailbox(self.engine)
         self.store = JobStore(self.engine)
-        self.tools = Tools(self.mailbox, self.store, self.log, self.offer_timeout, self.step_timeout)
+        self.tools = Tools(
+            self.mailbox, self.store, self.log, self.offer_timeout, self.step_timeout, self.witnessed
+        )
         self.conductor = Conductor(self.tools, lambda: [ANALYST.public], lambda: NOW_MS)
 
     def restart(self) -> None:

@@ -85,3 +85,19 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["job_id"], ["jobs.job_id"], name=op.f("fk_memos_job_id")),
         sa.PrimaryKeyConstraint("job_id", "name", name=op.f("pk_memos")),
     )
+    op.create_table(
+        "witnessed",
+        sa.Column("origin", sa.String(length=255), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("root", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("note", sa.LargeBinary(), nullable=False),
+        sa.Column("identity", sa.LargeBinary(), nullable=False),
+        sa.Column("vkeys", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("origin", name=op.f("pk_witnessed")),
+    )
+    op.create_table(
+        "witnesses",
+        sa.Column("institution", sa.String(length=64), nullable=False),
+        sa.Column("statement", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("institution", name=op.f("pk_witnesses")),
+    )
