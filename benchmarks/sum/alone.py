@@ -59,7 +59,9 @@ class Ledger:
     _cpu: dict[Role, float] = field(default_factory=lambda: defaultdict(float))
     _memory: dict[Role, int] = field(default_factory=lambda: defaultdict(int))
 
-    def run(self, role: Role, act: Callable[..., Any], *arguments: Any, ready: Callable[[], Any] | None = None) -> Any:
+    def run(
+        self, role: Role, act: Callable[..., Any], *arguments: Any, ready: Callable[[], Any] | None = None
+    ) -> Any:
         """What ``act`` gives, done alone on this role's account. What ``ready`` gives comes before the other
         arguments; what it costs is not counted."""
         if not self.apart:
@@ -80,7 +82,9 @@ class Ledger:
         return Cost(cpu, self._sealing / count, dict(self._memory), self.sent / count, self.received / count)
 
 
-def alone(act: Callable[..., Any], arguments: tuple[Any, ...], ready: Callable[[], Any] | None) -> tuple[Any, float, int]:
+def alone(
+    act: Callable[..., Any], arguments: tuple[Any, ...], ready: Callable[[], Any] | None
+) -> tuple[Any, float, int]:
     """What ``act`` gives, its CPU seconds, and by how many bytes it let memory grow. Raises RuntimeError."""
     context = multiprocessing.get_context("fork")
     reader, writer = context.Pipe(duplex=False)

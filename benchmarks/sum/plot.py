@@ -47,7 +47,9 @@ def _drawn(alt: Any, rows: list[dict[str, Any]]) -> Path:
         color=alt.Color("engine:N", title=None, sort=list(ENGINES), legend=alt.Legend(orient="top")),
     )  # fmt: skip
     panels = [
-        base.encode(y=alt.Y(f"{name}:Q", title=title, scale=alt.Scale(type="log"))).properties(width=250, height=260)
+        base.encode(y=alt.Y(f"{name}:Q", title=title, scale=alt.Scale(type="log"))).properties(
+            width=250, height=260
+        )
         for name, title in _PANELS
     ]
     title = f"A sum over {INSTITUTIONS} institutions: what a round costs one of them"

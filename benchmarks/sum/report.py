@@ -43,14 +43,21 @@ def of_grid(table: Table) -> list[Figure]:
 def show_grid(table: Table) -> None:
     """A line for each engine and shape."""
     print(f"{'':34} {'CPU, ms':>21} {'bytes per parameter':>21} {'peak memory, MiB':>21}")
-    print(f"{'institutions × parameters':34}" + f"{'institution':>12}{'coordin.':>10}{'sent':>12}{'received':>10}" + f"{'institution':>12}{'coordin.':>10}")
+    print(
+        f"{'institutions × parameters':34}"
+        + f"{'institution':>12}{'coordin.':>10}{'sent':>12}{'received':>10}"
+        + f"{'institution':>12}{'coordin.':>10}"
+    )
     for shape in dict.fromkeys(shape for _, shape in table):
         print(f"{shape.institutions} × {shape.length:,}")
         for name in ENGINES:
             if (name, shape) in table:
                 cells = [value for _, value, _ in columns(table[name, shape], shape.length)]
                 widths = (12, 10, 12, 10, 12, 10)
-                print(f"    {name:30}" + "".join(f"{cell:{width},.2f}" for cell, width in zip(cells, widths, strict=True)))
+                print(
+                    f"    {name:30}"
+                    + "".join(f"{cell:{width},.2f}" for cell, width in zip(cells, widths, strict=True))
+                )
 
 
 def cpu_goals(table: Table) -> list[Figure]:
@@ -68,7 +75,9 @@ def cpu_goals(table: Table) -> list[Figure]:
     return [
         figure("bytes per parameter that an institution sends", sent, "B", 4.0, "≤ 4.01", sent <= 4.01),
         *(
-            figure(f"CPU, {who}: as many times less than CKKS", theirs / ours, "×", None, "≥ 80", theirs >= 80 * ours)
+            figure(
+                f"CPU, {who}: as many times less than CKKS", theirs / ours, "×", None, "≥ 80", theirs >= 80 * ours
+            )
             for who, ours, theirs in pairs
         ),
     ]

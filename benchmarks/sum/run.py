@@ -48,7 +48,9 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="a tenth of everything, to see that it works")
     size.add_argument("--full", action="store_true", help="the whole grid of institutions and parameters")
-    parser.add_argument("--nvflare", type=Path, metavar="PYTHON", help="a Python with nvflare and tenseal installed")
+    parser.add_argument(
+        "--nvflare", type=Path, metavar="PYTHON", help="a Python with nvflare and tenseal installed"
+    )
     return parser.parse_args(arguments)
 
 

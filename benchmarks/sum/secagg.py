@@ -65,7 +65,9 @@ def _each(ledger: Ledger, states: dict[int, Any], act: Any, said: Any) -> tuple[
     """Every client does ``act`` from its state; their states afterwards, and what they say."""
     done = {number: ledger.run("institution", act, state, said) for number, state in states.items()}
     ledger.sent += sum(_size(answer) for _, answer in done.values())
-    return {number: state for number, (state, _) in done.items()}, {number: said for number, (_, said) in done.items()}
+    return {number: state for number, (state, _) in done.items()}, {
+        number: said for number, (_, said) in done.items()
+    }
 
 
 def _begin(state: Any, said: Any) -> tuple[Any, Any]:
@@ -84,7 +86,10 @@ def _letters(ledger: Ledger, dealt: dict[int, Any], reader: int) -> dict[str, An
         for to, sealed in zip(said[Key.DESTINATION_LIST], said[Key.CIPHERTEXT_LIST], strict=True)
         if to == reader
     ]
-    letters = {Key.SOURCE_LIST: [writer for writer, _ in found], Key.CIPHERTEXT_LIST: [sealed for _, sealed in found]}
+    letters = {
+        Key.SOURCE_LIST: [writer for writer, _ in found],
+        Key.CIPHERTEXT_LIST: [sealed for _, sealed in found],
+    }
     ledger.received += _size(letters)
     return letters
 

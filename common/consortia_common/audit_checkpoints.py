@@ -10,7 +10,7 @@ its silence can be told from its absence.
 from collections.abc import Callable
 from datetime import datetime
 
-from consortia_common.audit_disk import Disk, put_file_durably
+from consortia_common.audit_disk import Disk, make_folders, put_file_durably
 from consortia_common.audit_keys import LogKeys
 from consortia_common.audit_segments import LogFolder
 from consortia_common.audit_tiles import TileStore
@@ -45,3 +45,9 @@ class Publisher:
         put_file_durably(self._disk, self._folder.checkpoint, note.raw)
         self.tiles.drop_partial()
         return signed
+
+
+def put_cosigned(folder: LogFolder, disk: Disk, note: bytes) -> None:
+    """Keep the newest checkpoint that has others' cosignatures, whole and durably."""
+    make_folders(disk, folder.cosigned.parent, inside=folder.path)
+    put_file_durably(disk, folder.cosigned, note)

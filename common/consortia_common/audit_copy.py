@@ -1,38 +1,93 @@
-"""Copies of a log for somebody else to verify: out of a folder, or over the network.
+"""Copies of a log for somebody else to verify: everything that a log's folder holds, but for what is secret.
 
-A copy has the layout of a live log and holds exactly the entries that one signed head counts. The head is read
-first and segments only grow, so a copy taken while the log is being written to is whole. A copy is made beside its
+Checkpoints and keys are read first, the head after them, and segments only grow; so a copy taken while the log is
+being written to is whole: it has exactly the entries that the head counts, and no checkpoint counts more. Tiles are
+made from the entries; that they are what the owner publishes is shown by the signed root. A copy is made beside its
 destination and moved there when it is complete.
 """
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, NoReturn, Protocol, Self
 
 from consortia_common import keyfiles
 from consortia_common.audit_segments import SEGMENT_BYTES, LogFolder, frame, records
+from consortia_common.audit_tiles import files_of_tree
 from consortia_common.audit_verify import find_log
 from consortia_common.errors import LogStorageError
-from consortia_crypto.audit.entry import MAX_ENTRY_BYTES, Head
+from consortia_crypto.audit import logkeys
+from consortia_crypto.audit.checkpoint import Checkpoint
+from consortia_crypto.audit.entry import Head
+from consortia_crypto.audit.note import Note
+from consortia_crypto.audit.tiletree import TileBuilder
 from consortia_crypto.errors import CryptoError
 from consortia_crypto.keys import PublicIdentity
-from consortia_proto.v1 import network_pb2 as pb
 
-CHUNK_BYTES = 1 << 20
+_File = tuple[str, bytes]
 
 
-class ReadableLog(Protocol):
-    """What can be sent: an AuditLog."""
+class LogCopy:
+    """What a copy of one log holds: everything up to the signed head, as it was when this was made."""
+
+    def __init__(self, folder: LogFolder, owner: PublicIdentity | None = None) -> None:
+        """Raises LogStorageError, or SettingsError where a file can't be read."""
+        self.owner = owner or keyfiles.load_public_identity(folder.identity)
+        self.folder = folder
+        self.years = [LogCopy(year, self.owner) for year in folder.shards()[:-1]]
+        self.note = _read(folder.checkpoint)
+        self.cosigned = {path.name: keyfiles.read_file(path) for path in _files_in(folder, "cosigned")}
+        self.keys = _read(folder.vkeys)
+        try:
+            self.head = Head.parse(keyfiles.read_file(folder.head), self.owner)
+            self.checkpoint = Checkpoint.parse(Note.parse(self.note).text) if self.note else None
+            self.pairs = logkeys.parse(self.keys, self.owner) if self.note and self.keys else ()
+        except CryptoError as error:
+            raise _damaged(f"its head, checkpoint or keys are missing or altered ({error.what})") from error
 
     @property
-    def head(self) -> Head:
-        """The signed head."""
+    def total(self) -> int:
+        """The number of entries, those of earlier years too."""
+        return self.head.size + sum(year.total for year in self.years)
 
-    def read(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """The entries from ``start`` to before ``stop``."""
+    def files(self) -> Iterator[_File]:
+        """Names and contents, as in a log folder; no secret, no lock, no temporary file."""
+        folder = self.folder
+        yield folder.identity.name, keyfiles.read_file(folder.identity)
+        if self.keys is not None:
+            yield folder.vkeys.name, self.keys
+        yield from self._segments()
+        yield from ((f"cosigned/{name}", data) for name, data in self.cosigned.items())
+        for name in ("documents", "evidence", "timestamps"):
+            yield from ((f"{name}/{path.name}", keyfiles.read_file(path)) for path in _files_in(folder, name))
+        if self.checkpoint is not None:
+            yield from files_of_tree(folder, self.checkpoint.size, TileBuilder())
+        if self.note is not None:
+            yield folder.checkpoint.name, self.note
+        yield folder.head.name, self.head.raw
+        for year in self.years:
+            yield from ((f"years/{year.folder.path.name}/{name}", data) for name, data in year.files())
+
+    def entries(self, start: int = 0) -> Iterator[bytes]:
+        """The entries from number ``start`` on. Raises LogStorageError if there are fewer than the head counts."""
+        size = start
+        for raw in islice(records(self.folder, start), max(0, self.head.size - start)):
+            yield raw
+            size += 1
+        if size < self.head.size:
+            raise _damaged(f"it has {size} entries, but its head counts {self.head.size}")
+
+    def _segments(self) -> Iterator[_File]:
+        first, length = 0, 0
+        parts: list[bytes] = []
+        for number, raw in enumerate(self.entries()):
+            if length >= SEGMENT_BYTES:
+                yield f"segments/{first:012d}.log", b"".join(parts)
+                first, parts, length = number, [], 0
+            parts.append(frame(raw))
+            length += len(parts[-1])
+        yield f"segments/{first:012d}.log", b"".join(parts)
 
 
 def export(source: Path, out: Path) -> int:
@@ -40,109 +95,50 @@ def export(source: Path, out: Path) -> int:
 
     Returns the number of entries. Raises LogStorageError, or SettingsError where a file can't be read or made.
     """
-    folder = find_log(source)
-    owner = keyfiles.load_public_identity(folder.identity)
-    head = _parse_head(keyfiles.read_file(folder.head), owner)
-    with _Copy(out) as copy:
-        for entry in islice(records(folder), head.size):
-            copy.add(entry)
-        for document in sorted(folder.documents.glob("*.json")):
-            keyfiles.write_file(copy.folder.documents / document.name, keyfiles.read_file(document))
-        return copy.publish(owner, head)
+    copy = LogCopy(find_log(source))
+    with making(out) as folder:
+        for name, data in copy.files():
+            put(folder.path / name, data)
+    return copy.total
 
 
-def chunks(log: ReadableLog, start: int = 0) -> Iterator[pb.LogChunk]:
-    """The entries of an open log from number ``start`` on, as messages of bounded size; the last has the head."""
-    head = log.head
-    batch: list[bytes] = []
-    size = 0
-    for entry in log.read(start, head.size):
-        if size + len(entry) > CHUNK_BYTES:
-            yield pb.LogChunk(entries=batch)
-            batch, size = [], 0
-        batch.append(entry)
-        size += len(entry)
-    yield pb.LogChunk(entries=batch, head=head.raw)
-
-
-def receive(stream: Iterable[pb.LogChunk], owner: PublicIdentity, out: Path) -> int:
-    """Write what ``chunks`` made of the log of ``owner`` to the new folder ``out``; the number of entries.
-
-    Raises LogStorageError if the stream is not a whole log of that owner. Entries are not verified here.
-    """
-    head = b""
-    with _Copy(out) as copy:
-        for chunk in stream:
-            for entry in chunk.entries:
-                copy.add(entry)
-            head = chunk.head or head
-        return copy.publish(owner, _parse_head(head, owner))
-
-
-class _Copy:
-    """A copy in the making. Leaving the context before ``publish`` removes it."""
-
-    def __init__(self, out: Path) -> None:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            _refuse(f"{out} exists already", "whoever chose the folder", "choose a new folder")
-        self.folder = LogFolder(out.with_name(f".{out.name}.partial"))
-        self._out = out
-        self._size = 0
-        self._file: BinaryIO | None = None
-
-    def __enter__(self) -> Self:
-        shutil.rmtree(self.folder.path, ignore_errors=True)
-        for path in (self.folder.path, self.folder.segments, self.folder.documents):
-            keyfiles.make_folder(path)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._file is not None:
-            self._file.close()
-        shutil.rmtree(self.folder.path, ignore_errors=True)
-        if isinstance(error, OSError):
-            why = error.strerror or "a file can't be read or written"
-            raise _refusal(why, "the disk of this machine", "free the disk, then try again") from error
-
-    def add(self, entry: bytes) -> None:
-        """Take the next entry."""
-        if not 0 < len(entry) <= MAX_ENTRY_BYTES:
-            _refuse(f"entry {self._size} has an impossible length", "whoever sent the log", "ask for another copy")
-        if self._file is None or self._file.tell() >= SEGMENT_BYTES:
-            if self._file is not None:
-                self._file.close()
-            self._file = self.folder.segment(self._size).open("wb")
-        self._file.write(frame(entry))
-        self._size += 1
-
-    def publish(self, owner: PublicIdentity, head: Head) -> int:
-        """Put the finished copy in its place; the number of its entries."""
-        if self._size != head.size:
-            _refuse(
-                f"it has {self._size} entries, but its head counts {head.size}",
-                "whoever holds the log",
-                "verify the log where it lies, and keep it as evidence",
-            )
-        if self._file is not None:
-            self._file.close()
-        keyfiles.write_file(self.folder.head, head.raw)
-        keyfiles.save_public_identity(self.folder.identity, owner)
-        self.folder.path.replace(self._out)
-        return self._size
-
-
-def _parse_head(raw: bytes, owner: PublicIdentity) -> Head:
+@contextmanager
+def making(out: Path) -> Iterator[LogFolder]:
+    """An empty folder that takes the place of ``out`` when the block ends, and is removed if it fails."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise refusal(f"{out} exists already", "whoever chose the folder", "choose a new folder")
+    partial = LogFolder(out.with_name(f".{out.name}.partial"))
     try:
-        return Head.parse(raw, owner)
-    except CryptoError as error:
-        _refuse(f"its head is missing or altered ({error.what})", "whoever holds the log", "ask for another copy")
+        shutil.rmtree(partial.path, ignore_errors=True)
+        for path in (partial.path, partial.segments, partial.documents):
+            keyfiles.make_folder(path)
+        yield partial
+        partial.path.replace(out)
+    except OSError as error:
+        why = error.strerror or "a file can't be read or written"
+        raise refusal(why, "the disk of this machine", "free the disk, then try again") from error
+    finally:
+        shutil.rmtree(partial.path, ignore_errors=True)
 
 
-def _refuse(why: str, blame: str, remedy: str) -> NoReturn:
-    raise _refusal(why, blame, remedy)
+def put(path: Path, data: bytes) -> None:
+    """Write one file of a copy in the making. Raises OSError."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.write_bytes(data)
 
 
-def _refusal(why: str, blame: str, remedy: str) -> LogStorageError:
+def refusal(why: str, blame: str, remedy: str) -> LogStorageError:
+    """The error that says why there is no copy."""
     return LogStorageError(f"the log was not copied: {why}", blame=blame, remedy=remedy)
+
+
+def _damaged(why: str) -> LogStorageError:
+    return refusal(why, "whoever holds the log", "verify the log where it lies, and keep it as evidence")
+
+
+def _read(path: Path) -> bytes | None:
+    return keyfiles.read_file(path) if path.is_file() else None
+
+
+def _files_in(folder: LogFolder, name: str) -> list[Path]:
+    return sorted(path for path in (folder.path / name).glob("[!.]*") if path.is_file())

@@ -52,15 +52,14 @@ class Coverage:
 
     def see(self, entry: Entry) -> None:
         """Take the next entry into account; what is wrong with it is added to ``findings``."""
-        self._check_attached(entry)
+        if b'"payload_commit"' in entry.raw:
+            self._check_attached(entry)
         handler = _HANDLERS.get(entry.type)
         if handler is not None:
             handler(self, entry)
 
     def _check_attached(self, entry: Entry) -> None:
         """The document behind a commitment need not be here; if it is, it must be that document."""
-        if b'"payload_commit"' not in entry.raw:
-            return
         commitment = entry.body.get("payload_commit")
         data = self._document(commitment) if commitment else None
         if data is not None and hashlib.sha256(data).hexdigest() != commitment:

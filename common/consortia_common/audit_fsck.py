@@ -16,13 +16,14 @@ from typing import Any
 from consortia_common import keyfiles
 from consortia_common.audit_disk import Disk, make_folders, put_file_durably
 from consortia_common.audit_segments import LogFolder, RecordError, records
+from consortia_common.audit_tiles import files_of_tree
 from consortia_common.errors import CommonError, LogStorageError
 from consortia_crypto.audit import tree
 from consortia_crypto.audit.checkpoint import Checkpoint
 from consortia_crypto.audit.entry import Head
 from consortia_crypto.audit.frontier import Frontier
 from consortia_crypto.audit.note import Note
-from consortia_crypto.audit.tiles import WIDTH, Bundle, encode_bundle, parse_path
+from consortia_crypto.audit.tiles import parse_path
 from consortia_crypto.audit.tiletree import TileBuilder
 from consortia_crypto.errors import CryptoError, TileError
 
@@ -68,7 +69,7 @@ def rebuild(folder: LogFolder) -> int:
                 "the entries do not have the root that the checkpoint names", "keep this copy as evidence"
             )
         disk, written = Disk(), 0
-        for name, data in _wanted(folder, checkpoint.size, TileBuilder()):
+        for name, data in files_of_tree(folder, checkpoint.size, TileBuilder()):
             path = folder.path / name
             if not path.is_file() or path.read_bytes() != data:
                 make_folders(disk, path.parent, inside=folder.path)
@@ -104,7 +105,7 @@ def _tiles(folder: LogFolder) -> Iterator[Fault]:
     builder = TileBuilder()
     try:
         checkpoint = _checkpoint(folder)
-        for name, data in _wanted(folder, checkpoint.size, builder) if checkpoint is not None else ():
+        for name, data in files_of_tree(folder, checkpoint.size, builder) if checkpoint is not None else ():
             path = folder.path / name
             if not path.is_file():
                 yield Fault(False, name, "it is missing")
@@ -142,18 +143,6 @@ def _modes(folder: LogFolder) -> Iterator[Fault]:
         path = folder.path / name
         if path.exists() and path.stat().st_mode & 0o077:
             yield Fault(True, name, "others can read it: make new keys, then close it to them (chmod 600)")
-
-
-def _wanted(folder: LogFolder, size: int, builder: TileBuilder) -> Iterator[tuple[str, bytes]]:
-    """Every tile and bundle of the tree of the first ``size`` entries, which ``builder`` has in it afterwards."""
-    entries = islice(records(folder), size)
-    for index in range(-(-size // WIDTH)):
-        bundle = list(islice(entries, WIDTH))
-        if not bundle:
-            break
-        yield Bundle(index, len(bundle)).path, encode_bundle(bundle)
-        yield from ((tile.path, data) for tile, data in builder.extend(tree.leaf_hashes(bundle)))
-    yield from ((tile.path, data) for tile, data in builder.partial())
 
 
 def _root(folder: LogFolder, size: int) -> bytes:

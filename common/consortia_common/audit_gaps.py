@@ -11,12 +11,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from consortia_common.audit_pulse import LATE_SECONDS, TELL_SECONDS
 from consortia_crypto.audit.entry import Entry
 
-QUIET = timedelta(days=1)
-"""A longer silence is told of."""
-HEARTBEAT = timedelta(minutes=2)
+HEARTBEAT = timedelta(seconds=LATE_SECONDS)
 """A log signs its state once a minute, so a signed state that is older than this has missed a beat."""
+ALIVE = timedelta(seconds=TELL_SECONDS) + HEARTBEAT
+"""A log says at least this often that its state was signed."""
 _SKEW = timedelta(seconds=1)
 """A clock may be set back by this much without a word."""
 
@@ -107,9 +108,10 @@ _Key = tuple[str, ...]
 class Gaps:
     """Feed it every entry of one log, in order, then ask for ``found``."""
 
-    def __init__(self, quiet: timedelta = QUIET) -> None:
+    def __init__(self) -> None:
         self.gaps: list[Gap] = []
-        self._quiet = quiet
+        self._alive = ""
+        self._is_absent = False
         self._last: Entry | None = None
         self._seen: set[tuple[str, _Key]] = set()
         self._open: dict[tuple[Opening, _Key], Entry] = {}
@@ -118,6 +120,7 @@ class Gaps:
         """Take the next entry into account."""
         fields = {**entry.body, **entry.body.get("detail", {})}
         self._check_time(entry)
+        self._check_beats(entry, fields)
         if entry.type == "log.opened":
             self._restarted(entry, fields)
         for pair in PAIRS:
@@ -142,9 +145,22 @@ class Gaps:
         before, now = _moment(self._last.time), _moment(entry.time)
         if now < before - _SKEW:
             self._add(Gravity.FAULT, entry, f"the clock went back: the entry before it is of {self._last.time}")
-        if now - before > self._quiet:
-            stopped = "the process was stopped" if entry.type == "log.opened" else "the process ran on"
-            self._add(Gravity.NOTE, entry, f"nothing was logged since {self._last.time}; {stopped}")
+        if entry.type == "log.opened" and now - before > ALIVE:
+            self._add(Gravity.NOTE, entry, f"no sign of life since {self._last.time}: the process was stopped")
+
+    def _check_beats(self, entry: Entry, fields: Mapping[str, Any]) -> None:
+        """Every stretch of time in which a process that ran on did not sign the log's state is told of, once."""
+        if self._last is None or entry.type == "log.opened":
+            self._alive, self._is_absent = entry.time, False
+            return
+        late = fields.get("longest", 0) if entry.type == "log.alive" else 0
+        if not self._is_absent and _moment(entry.time) - _moment(self._alive) > ALIVE:
+            self._is_absent = True
+            self._add(Gravity.OPEN, entry, f"heartbeats are missing since {self._alive}, though the process ran on")
+        elif not self._is_absent and late > LATE_SECONDS:
+            self._add(Gravity.OPEN, entry, f"heartbeats are missing: for {late} seconds the state was not signed")
+        if entry.type == "log.alive":
+            self._alive, self._is_absent = entry.time, False
 
     def _restarted(self, entry: Entry, fields: Mapping[str, Any]) -> None:
         """A process that was killed logs no end of its connections."""

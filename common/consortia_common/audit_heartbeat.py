@@ -1,7 +1,9 @@
-"""Signs a log's checkpoint anew again and again, so that a quiet log shows that it is alive.
+"""Signs a log's checkpoint anew again and again, so that a quiet log shows that it is alive, and was.
 
-An hour without a new signature means that the log's process was down or that somebody kept it from publishing; both
-are for ``consortia audit gaps`` and for witnesses to ask about.
+The newest checkpoint shows the newest beat only. So that none of the earlier ones can be missing unnoticed, the log
+itself tells of them every ten minutes, and at once when one was late (``log.alive``). These entries lie in the tree
+between all others: from the next cosigned checkpoint on nobody can add one, or take one away, without the witnesses
+noticing. ``consortia audit gaps`` reads them.
 """
 
 from collections.abc import Callable
@@ -10,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from consortia_common.audit_log import AuditLog
+from consortia_common.audit_pulse import Pulse
 from consortia_crypto.errors import ConsortiaError
 
 SECONDS = 60.0
@@ -44,11 +47,23 @@ class Heartbeat:
         self._thread.join()
 
     def _run(self) -> None:
+        pulse: Pulse | None = None
         stopped = False
         while not stopped:
             try:
-                self._log.checkpoint()
+                pulse = self._beat(pulse)
             except ConsortiaError as error:
                 self._failed(error)
                 return
             stopped = self._stop.wait(self._seconds)
+
+    def _beat(self, pulse: Pulse | None) -> Pulse:
+        """Sign once; tell of what has been signed if that is due."""
+        time = self._log.checkpoint().time or 0
+        if pulse is None:
+            return Pulse(time, time)
+        pulse = pulse.beat(time)
+        if not pulse.must_be_told:
+            return pulse
+        self._log.append("log.alive", beats=pulse.beats, longest=pulse.longest)
+        return Pulse(time, time)

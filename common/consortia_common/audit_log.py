@@ -28,24 +28,26 @@ from threading import Lock
 from typing import Any, Self
 
 from consortia_common import keyfiles
-from consortia_common.audit_checkpoints import Publisher
+from consortia_common.audit_checkpoints import Publisher, put_cosigned
 from consortia_common.audit_commit import GroupCommit
-from consortia_common.audit_disk import Disk, put_file, put_file_durably, sync_folders
+from consortia_common.audit_disk import Disk, put_file, put_file_durably
+from consortia_common.audit_happenings import body_of
 from consortia_common.audit_keys import OVERLAP
 from consortia_common.audit_recovery import hold, prepare, recover, refuse
 from consortia_common.audit_segments import SEGMENT_BYTES, LogFolder, frame, records
 from consortia_common.audit_shards import finish_turn, previous, turn
 from consortia_common.audit_tip import FileTip, TipStore
+from consortia_common.audit_writer import SegmentWriter
 from consortia_common.documents.base import utc
 from consortia_common.errors import SettingsError
-from consortia_crypto.audit import batch, events
+from consortia_crypto.audit import batch
 from consortia_crypto.audit.batch import Body, Place
 from consortia_crypto.audit.checkpoint import SignedCheckpoint
 from consortia_crypto.audit.entry import MAX_BATCH, SALT_BYTES, Entry, Head
+from consortia_crypto.audit.note import Note
 from consortia_crypto.errors import ConsortiaError
 from consortia_crypto.keys import PublicIdentity, Signer
 
-_MAX_REASON = 1000
 _CLOSED = -1
 _LOOK = "look at the disk, and start this process again"
 
@@ -77,15 +79,13 @@ class AuditLog:
         self._kid = self._identity.fingerprint
         self._org = org
         self._clock = clock
-        self._segment_bytes = options.segment_bytes
         self._disk = options.disk
+        self._segments = SegmentWriter(folder, options.disk, options.segment_bytes)
         self._tip = options.tip or FileTip(folder, self._disk)
         self._writing = Lock()
         self._publishing = Lock()
         self._commit = GroupCommit(self._store, MAX_BATCH)
         self._listeners: list[Callable[[SignedCheckpoint], None]] = []
-        self._file = _CLOSED
-        self._length = 0
         self._lock = hold(folder)
         try:
             self._recover()
@@ -127,7 +127,7 @@ class AuditLog:
 
         Up to MAX_BATCH of them are durable together or not at all. If one is refused, none is written.
         """
-        bodies = [self._body(event, fields) for event, fields in happenings]
+        bodies = [body_of(event, fields, self._org) for event, fields in happenings]
         entries: list[Entry] = []
         for start in range(0, len(bodies), MAX_BATCH):
             entries += self._write(bodies[start : start + MAX_BATCH])
@@ -176,6 +176,15 @@ class AuditLog:
         if signed is not None and signed.checkpoint.size > entry.index:
             return signed
         return self.checkpoint(timeout)
+
+    def keep_cosigned(self, note: Note, origin: str) -> bool:
+        """Keep a checkpoint that others have cosigned, in the place of an older one; False if its year is over."""
+        with self._publishing:
+            self._need_open()
+            if origin != self._publisher.keys.origin:
+                return False
+            put_cosigned(self._folder, self._disk, note.raw)
+        return True
 
     def on_checkpoint(self, listener: Callable[[SignedCheckpoint], None]) -> None:
         """Have ``listener`` called with each checkpoint, in the thread that made it, after it was published."""
@@ -265,22 +274,6 @@ class AuditLog:
         self._head = Head.sign(self._place.index, self._place.prev, self._signer, self._kid)
         return state.cut
 
-    def _body(self, event: str, fields: Mapping[str, Any]) -> Body:
-        """The event's body but for its time."""
-        kind = events.EVENTS.get(event)
-        body: dict[str, Any] = {
-            "type": event, "org": self._org, "retention_class": kind.retention if kind else "",
-        }  # fmt: skip
-        detail: dict[str, Any] = {}
-        for name, value in fields.items():
-            if value or isinstance(value, int):
-                (body if name in events.COMMON else detail)[name] = list(value) if type(value) is tuple else value
-        if "reason" in body:
-            body["reason"] = _one_line(str(body["reason"]))
-        if detail:
-            body["detail"] = detail
-        return Body.of(body)
-
     def _write(self, bodies: list[Body]) -> list[Entry]:
         """Have the bodies written, in the next year's log if that has begun."""
         while True:
@@ -308,7 +301,7 @@ class AuditLog:
         salts = secrets.token_bytes(SALT_BYTES * len(bodies))
         signed = batch.sign(bodies, utc(now), self._place, salts, self._signer, self._kid)
         with self._closing_if_it_fails(f"entry {index} can't be stored"):
-            self._append(b"".join(map(frame, signed.entries)))
+            self._segments.append(b"".join(map(frame, signed.entries)), index)
             self._place = Place(index + len(bodies), signed.leaves[-1].hex())
             head = Head.sign(self._place.index, self._place.prev, self._signer, self._kid)
             synced = self._signed is None  # until a checkpoint promises more, a power cut must not empty it
@@ -316,25 +309,6 @@ class AuditLog:
         self._waiting += signed.leaves
         self._head = head
         return [Entry(number, raw) for number, raw in enumerate(signed.entries, index)]
-
-    def _append(self, data: bytes) -> None:
-        """Write records to the last segment, or to a new one if that is full, and sync it."""
-        if self._file == _CLOSED:
-            self._open_segment(max(self._folder.firsts(), default=self._place.index))
-        if self._length >= self._segment_bytes:
-            full, self._file = self._file, _CLOSED
-            self._disk.close(full)
-            self._open_segment(self._place.index)
-        self._disk.write(self._file, data)
-        self._disk.sync_data(self._file)
-        self._length += len(data)
-
-    def _open_segment(self, first: int) -> None:
-        """Open the segment that begins with entry ``first``; a new one's name is on disk afterwards."""
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-        self._file = self._disk.open(self._folder.segment(first), flags, keyfiles.PRIVATE)
-        self._length = os.fstat(self._file).st_size
-        sync_folders(self._disk, {self._folder.segments})
 
     def _publish(self) -> SignedCheckpoint:
         """Publish a checkpoint of all that is stored. Called with ``_publishing`` held."""
@@ -356,9 +330,7 @@ class AuditLog:
         leaves, self._waiting = self._waiting, []
         self._publisher.publish(leaves, self._clock)
         put_file_durably(self._disk, self._folder.head, self._head.raw, keyfiles.PRIVATE)
-        if self._file != _CLOSED:
-            file, self._file = self._file, _CLOSED
-            self._disk.close(file)
+        self._segments.close()
         turn(self._folder, self._signer, self._disk, self._year, year)
         self._load(year)
         self._continue()
@@ -368,7 +340,7 @@ class AuditLog:
         before = previous(self._folder) if self.size == 0 else None
         if before is not None:
             fields = {"previous": before.origin, "size": before.size, "root": before.root.hex()}
-            self._store_at(self._clock().astimezone(UTC), [self._body("log.continued", fields)])
+            self._store_at(self._clock().astimezone(UTC), [body_of("log.continued", fields, self._org)])
 
     @contextmanager
     def _closing_if_it_fails(self, why: str) -> Iterator[None]:
@@ -382,9 +354,10 @@ class AuditLog:
             raise
 
     def _release(self) -> None:
-        for descriptor in {self._file, self._lock} - {_CLOSED}:
-            os.close(descriptor)
-        self._file = self._lock = _CLOSED
+        self._segments.release()
+        if self._lock != _CLOSED:
+            os.close(self._lock)
+            self._lock = _CLOSED
 
     def _need_open(self) -> None:
         if self._lock == _CLOSED:
@@ -401,9 +374,3 @@ class _YearEndedError(Exception):
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _one_line(text: str) -> str:
-    """A reason, which may be a stranger's words, in a form that an entry can hold."""
-    line = " ".join(text.split())[:_MAX_REASON]
-    return "".join(letter if letter.isprintable() else "?" for letter in line)

@@ -18,14 +18,13 @@ The framing finds accidents; tampering is found by the chain and the signatures 
 record is in memory at a time, and nothing that the files hold raises anything but RecordError.
 """
 
-import os
 import re
 import struct
 import zlib
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from io import RawIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 from consortia_common.errors import LogStorageError
 from consortia_crypto.audit.entry import MAX_ENTRY_BYTES
@@ -99,6 +98,11 @@ class LogFolder:
     def checkpoint(self) -> Path:
         """The newest signed checkpoint."""
         return self.path / "checkpoint"
+
+    @property
+    def cosigned(self) -> Path:
+        """The newest checkpoint that witnesses have cosigned."""
+        return self.path / "cosigned" / "checkpoint"
 
     @property
     def tip(self) -> Path:
@@ -178,59 +182,55 @@ def last_index(path: Path) -> int | None:
 def _segment(path: Path, place: Position, start: int, *, last: bool) -> Generator[_Found, None, int]:
     """The records from ``place`` on, but for those before entry ``start``, as ``walk`` gives them.
 
-    ``last``: no segment follows. Returns the number of the entry that comes after this one.
+    ``last``: no segment follows. Returns the number of the entry that comes after this one. It is read in blocks; a
+    record that is not whole in its block, or not good, is looked at again at the beginning of the next.
     """
     index, offset = place.index, place.offset
     try:
-        with path.open("rb", buffering=_BUFFER_BYTES) as file:
-            file.seek(offset)
-            while header := file.read(_FRAME.size):
-                if index >= start or not _skip(header, file):
-                    entry, why = _record(header, file)
-                    if why:
-                        tail = last and _is_tail(header, offset, path.stat().st_size, file)
-                        raise RecordError(index, why, path, offset, tail=tail)
-                    yield place.first, offset, entry
-                index += 1
-                offset += _FRAME.size + _FRAME.unpack(header)[0]
+        with path.open("rb", buffering=0) as file:
+            while block := _read_at(file, offset, _BUFFER_BYTES):
+                at, end = 0, len(block) - _FRAME.size
+                while at <= end:
+                    length, checksum = _FRAME.unpack_from(block, at)
+                    following = at + _FRAME.size + length
+                    if not 0 < length <= MAX_ENTRY_BYTES or following > len(block):
+                        break
+                    if index >= start:
+                        entry = block[at + _FRAME.size : following]
+                        if zlib.crc32(entry) != checksum:
+                            break
+                        yield place.first, offset + at, entry
+                    index, at = index + 1, following
+                if at == 0:
+                    tail = last and _is_tail(block, offset, path.stat().st_size)
+                    raise RecordError(index, _fault(block), path, offset, tail=tail)
+                offset += at
     except OSError as error:
         raise RecordError(index, error.strerror or "it can't be read", path, offset, tail=False) from error
     return index
 
 
-def _skip(header: bytes, file: BinaryIO) -> bool:
-    """Pass over a record; False, and nothing done, if it has to be looked at."""
-    if len(header) < _FRAME.size:
-        return False
-    length, _ = _FRAME.unpack(header)
-    if not 0 < length <= MAX_ENTRY_BYTES:
-        return False
-    file.seek(length - 1, os.SEEK_CUR)
-    return len(file.read(1)) == 1 or _back(file, length - 1)
-
-
-def _back(file: BinaryIO, distance: int) -> bool:
-    file.seek(-distance, os.SEEK_CUR)
-    return False
-
-
-def _record(header: bytes, file: BinaryIO) -> tuple[bytes, str]:
-    """The entry after ``header``, and what is wrong with it (nothing if all is well)."""
-    if len(header) < _FRAME.size:
-        return b"", "the record is cut short"
-    length, checksum = _FRAME.unpack(header)
-    if not 0 < length <= MAX_ENTRY_BYTES:
-        return b"", "the record's length is impossible"
-    entry = file.read(length)
-    if len(entry) < length:
-        return b"", "the record is cut short"
-    return entry, "" if zlib.crc32(entry) == checksum else "the record's checksum is wrong"
-
-
-def _is_tail(header: bytes, offset: int, size: int, file: BinaryIO) -> bool:
-    """Whether the bad record at ``offset`` reaches the file's end, or only zeros follow: a write that was cut."""
-    if len(header) < _FRAME.size or offset + _FRAME.size + _FRAME.unpack(header)[0] >= size:
-        return True
+def _read_at(file: RawIOBase, offset: int, size: int) -> bytes:
+    """Up to ``size`` bytes from ``offset`` on; fewer only at the end of the file."""
     file.seek(offset)
-    rest = file.read(MAX_RECORD_BYTES + 1)
-    return len(rest) <= MAX_RECORD_BYTES and not rest.strip(b"\0")
+    data = file.read(size) or b""
+    while 0 < len(data) < size and (more := file.read(size - len(data))):
+        data += more
+    return data
+
+
+def _fault(block: bytes) -> str:
+    """What is wrong with the record at the beginning of ``block``."""
+    if len(block) < _FRAME.size:
+        return "the record is cut short"
+    length, _ = _FRAME.unpack_from(block)
+    if not 0 < length <= MAX_ENTRY_BYTES:
+        return "the record's length is impossible"
+    return "the record is cut short" if len(block) < _FRAME.size + length else "the record's checksum is wrong"
+
+
+def _is_tail(block: bytes, offset: int, size: int) -> bool:
+    """Whether the bad record at ``offset`` reaches the file's end, or only zeros follow: a write that was cut."""
+    if len(block) < _FRAME.size or offset + _FRAME.size + _FRAME.unpack_from(block)[0] >= size:
+        return True
+    return size - offset <= MAX_RECORD_BYTES and not block.strip(b"\0")

@@ -120,6 +120,21 @@ class TileStore:
         folders.add(path.parent)
 
 
+def files_of_tree(folder: LogFolder, size: int, builder: TileBuilder) -> Iterator[tuple[str, bytes]]:
+    """Path and bytes of every tile and bundle of the tree of the first ``size`` entries, made from the segments.
+
+    ``builder``, an empty one, has all of them in it afterwards. Ends early if there are fewer entries.
+    """
+    entries = islice((entry for _, _, entry in walk(folder, 0)), size)
+    for index in range(-(-size // WIDTH)):
+        bundle = list(islice(entries, WIDTH))
+        if not bundle:
+            break
+        yield Bundle(index, len(bundle)).path, encode_bundle(bundle)
+        yield from ((tile.path, data) for tile, data in builder.extend(tree.leaf_hashes(bundle)))
+    yield from ((tile.path, data) for tile, data in builder.partial())
+
+
 def read_tile(folder: LogFolder, level: int, index: int, width: int) -> bytes:
     """The bytes of a tile in a log folder; of the full one where that is there. Raises OSError."""
     for tile in (Tile(level, index), Tile(level, index, width)):

@@ -15,7 +15,7 @@ from consortia_common.audit_segments import LogFolder
 from consortia_common.documents.base import utc
 from consortia_common.errors import CommonError
 from consortia_crypto.audit import logkeys, tree
-from consortia_crypto.audit.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
+from consortia_crypto.audit.checkpoint import Checkpoint, SignedCheckpoint, is_origin_of, open_checkpoint
 from consortia_crypto.audit.note import Note
 from consortia_crypto.audit.policy import Policy
 from consortia_crypto.audit.tiles import WIDTH, Bundle, Tile, encode_bundle
@@ -47,7 +47,8 @@ class TreeCheck:
         self._policy = policy
         self._builder = TileBuilder()
         self._bundle: list[bytes] = []
-        self._hashed = 0
+        self._leaves: list[bytes] = []
+        self._size = 0
         self._pairs = self._read_keys()
         self._claims = [claim for path in _notes(folder) if (claim := self._read_claim(path)) is not None]
         self._newest = next((claim for claim in self._claims if claim.path == folder.checkpoint), None)
@@ -55,12 +56,13 @@ class TreeCheck:
         self._sizes = frozenset(claim.checkpoint.size for claim in self._claims)
         self._grow(0)
 
-    def see(self, raw: bytes) -> None:
-        """Take the next record, whether it is good or not."""
+    def see(self, raw: bytes, leaf: bytes) -> None:
+        """Take the next record, whether it is good or not, and its leaf hash."""
         self._bundle.append(raw)
-        size = self._builder.size + len(self._bundle) - self._hashed
-        if size % WIDTH == 0 or size in self._sizes:
-            self._grow(size)
+        self._leaves.append(leaf)
+        self._size += 1
+        if self._size % WIDTH == 0 or self._size in self._sizes:
+            self._grow(self._size)
 
     def finish(self) -> None:
         """Say that no record follows; judge the checkpoints."""
@@ -81,10 +83,7 @@ class TreeCheck:
     @property
     def signed_time(self) -> str:
         """When the owner signed that there are no more entries than these, or a witness saw it; else empty."""
-        if (
-            self.signed is None
-            or self.signed.checkpoint.size != self._builder.size + len(self._bundle) - self._hashed
-        ):
+        if self.signed is None or self.signed.checkpoint.size != self._size:
             return ""
         moment = self.signed.time
         return utc(datetime.fromtimestamp(moment, UTC)) if moment is not None else ""
@@ -107,16 +106,16 @@ class TreeCheck:
             return None
 
     def _grow(self, size: int) -> None:
-        """Hash what has come; keep the root that a checkpoint names, and compare what the newest one covers."""
-        for tile, data in self._builder.extend(tree.leaf_hashes(self._bundle[self._hashed :])):
+        """Add what has come; keep the root that a checkpoint names, and compare what the newest one covers."""
+        for tile, data in self._builder.extend(self._leaves):
             self._compare(tile, data)
-        self._hashed = len(self._bundle)
+        self._leaves = []
         for claim in self._claims:
             if claim.checkpoint.size == size:
                 claim.root = self._builder.root()
-        if self._hashed == WIDTH:
+        if len(self._bundle) == WIDTH:
             self._compare(Bundle(size // WIDTH - 1), encode_bundle(self._bundle))
-            self._bundle, self._hashed = [], 0
+            self._bundle = []
         if self._newest is not None and size == self._tiled:
             self._compare_edge(size)
 
@@ -145,6 +144,9 @@ class TreeCheck:
 
     def _check_signatures(self, claim: _Claim) -> None:
         keys = logkeys.keys_at(self._pairs, claim.checkpoint.origin, claim.checkpoint.size)
+        if not is_origin_of(claim.checkpoint.origin, self._owner.network, self._owner.institution):
+            self._refuse(f"its checkpoint is of another log, {claim.checkpoint.origin}")
+            return
         if not self._pairs:
             self._doubt("the keys that sign its checkpoints (vkeys.json) are missing")
             return

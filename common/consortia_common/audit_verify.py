@@ -117,7 +117,20 @@ class _Year:
         except TamperedLogError as error:
             found.insert(0, error.finding)
         self.size, self.time = reader.size, reader.time
+        found += self._lost_head(head)
         return [*found, *self.tree.findings, *([reader.doubt] if reader.doubt else [])]
+
+    def _lost_head(self, head: Head | None) -> list[Finding]:
+        """A head that a power cut emptied, since it is not synced: its checkpoint must vouch for the log then."""
+        if head is not None or not _is_blank(self.folder.head):
+            return []
+        if self.tree.signed is None:
+            return [Finding(Verdict.TAMPERED, None, "its signed head is empty, and no good checkpoint replaces it")]
+        proved = self.tree.signed.checkpoint.size
+        cause = (
+            f"its signed head is empty, as after a power cut; its checkpoint vouches for the first {proved} entries"
+        )
+        return [Finding(Verdict.UNVERIFIABLE, None, f"{cause}, and later ones may be missing")]
 
     def follows(self, before: Checkpoint | None) -> Finding | None:
         """What is wrong with its being the year after the one that ended with ``before``, if anything."""
@@ -154,18 +167,30 @@ def _read_years(years: list[_Year]) -> list[Finding]:
 def _read_head(folder: LogFolder, identity: PublicIdentity) -> tuple[Head | None, list[Finding]]:
     if not folder.head.exists():
         return None, []
+    if _is_blank(folder.head):
+        return None, []
     try:
         return Head.parse(keyfiles.read_file(folder.head), identity), []
     except (CommonError, CryptoError) as error:
         return None, [Finding(Verdict.TAMPERED, None, f"its signed head was altered ({error.what})")]
 
 
+def _is_blank(path: Path) -> bool:
+    """Whether a file is there and has nothing in it, or zeros only: what a power cut leaves of it."""
+    try:
+        return not keyfiles.read_file(path).strip(b"\0")
+    except CommonError:
+        return False
+
+
 def _entries(folder: LogFolder, reader: ChainReader, head: Head | None, tree: TreeCheck) -> Iterator[Entry]:
     """The entries that the reader finds good. Raises TamperedLogError."""
     try:
         for raw in records(folder):
-            yield from reader.follow(raw)
-            tree.see(raw)
+            proved = reader.follow(raw)
+            tree.see(raw, reader.leaf)
+            if proved:
+                yield from proved
     except RecordError as error:
         half_written = error.tail and (head is None or error.index >= head.size)
         if not half_written:

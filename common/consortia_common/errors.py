@@ -31,6 +31,10 @@ class LogStorageError(CommonError):
     """The audit log can't be read or written; nothing may go on without it."""
 
 
+class WitnessError(CommonError):
+    """A checkpoint that the witnesses did not cosign, so that nothing may be released; or one that contradicts."""
+
+
 class TimestampError(CommonError):
     """A timestamp that an authority did not give, or that does not hold."""
 

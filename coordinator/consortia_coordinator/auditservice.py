@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from consortia_common import audit_copy, rpc
+from consortia_common import audit_fetch, rpc
 from consortia_common.audit_log import AuditLog
 from consortia_coordinator.members import Members
 from consortia_proto.v1 import network_pb2 as pb
@@ -20,8 +20,8 @@ class AuditService(network_pb2_grpc.AuditServicer):
         self._log = log
 
     async def Read(self, request: pb.ReadLogRequest, context: Any) -> AsyncIterator[pb.LogChunk]:
-        """Every entry from ``from_entry`` on that there is now, then the signed head that counts them."""
+        """Every entry from ``from_entry`` on that there is now, then its signed head and checkpoint."""
         self._members.require(context, "regulator")
-        chunks = audit_copy.chunks(self._log, request.from_entry)
+        chunks = audit_fetch.chunks(self._log.folder, request.from_entry)
         while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
             yield chunk

@@ -101,3 +101,19 @@ def run(config_file: Path) -> None:
     from consortia_coordinator import service
 
     service.run(settings)
+
+
+@coordinator.command()
+@_CONFIG
+@click.option("--quorum", required=True, type=click.IntRange(min=1), help="How many of them must have cosigned.")
+def witnesses(config_file: Path, quorum: int) -> None:
+    """Say whose cosignatures the coordinator's log needs.
+
+    Writes the witness policy: --quorum of all institutions whose nodes have said what their witness keys are.
+    Until there is a policy, no result is published. The file may be edited; a running coordinator reads it anew.
+    """
+    from consortia_coordinator import config, witnessing
+
+    settings = config.load(config_file)
+    names = witnessing.write_policy(settings, quorum)
+    terminal.done(f"{quorum} of {', '.join(names)} must cosign; written to {settings.witnesses}")

@@ -130,7 +130,7 @@ class Conductor:
             )
         sealed_by, envelope = run.result
         result = network_pb2.JobResult(job_id=run.job_id, envelope=envelope, sealed_by=sealed_by, receipts=receipts)
-        self._tools.log.append("job.finished", job=run.job_id, kind=run.spec.kind)
+        self._tools.witnessed(self._tools.log.append("job.finished", job=run.job_id, kind=run.spec.kind))
         self._tools.store.move(
             run.job_id,
             JobState.FINISHED,

@@ -1,11 +1,11 @@
 """The coordinator's settings: ``coordinator.toml`` in its folder, ``CONSORTIA_COORDINATOR__…`` over it."""
 
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from consortia_common.settings import Address, NetworkName, Settings
+from consortia_common.settings import Address, LocalPath, NetworkName, Settings
 
 INSTITUTION = "coordinator"
 """The institution that the coordinator's own certificate and identity name; nobody else may have it."""
@@ -31,6 +31,10 @@ class CoordinatorSettings(Settings):
     """How long nodes may take to accept or refuse a job."""
     step_seconds: Annotated[int, Field(ge=1, le=7 * 86_400)] = 3600
     """How long nodes may take for one step of a job, time to reconnect included."""
+    witnesses: Literal["none"] | LocalPath = Path("witness.policy")
+    """The file that says whose cosignatures this log's checkpoints need before a result is published; or "none"."""
+    witness_seconds: Annotated[float, Field(ge=1, le=3600)] = 30.0
+    """How long a result may wait for the witnesses before its job fails."""
 
     dropout_seconds: Annotated[int, Field(ge=1, le=7 * 86_400)] = 300
     """How long a sum waits for parties that it can do without, once as many as it needs are there."""

@@ -5,7 +5,7 @@ are found in the mailbox by their ids, sums in the memos, and nothing is sent, a
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +24,7 @@ from consortia_coordinator.mailbox import Mailbox
 from consortia_coordinator.replies import blob, failure_of, late, party_of
 from consortia_coordinator.store.jobs import JobStore
 from consortia_coordinator.sums import SumRuns
+from consortia_crypto.audit.entry import Entry
 from consortia_crypto.errors import CryptoError
 from consortia_proto.v1 import exchange_pb2
 
@@ -49,6 +50,8 @@ class Tools:
     """Seconds after which a sum goes on without a party, if enough others are there."""
     sums: Path
     """The folder of totals in the making."""
+    witnessed: Callable[[Entry], None]
+    """Returns when the witnesses have cosigned a log that has the entry in it; raises WitnessError."""
 
 
 @dataclass(frozen=True)

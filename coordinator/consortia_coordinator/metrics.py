@@ -14,6 +14,10 @@ EXCHANGE_MESSAGES = Counter(
     "consortia_exchange_messages", "Messages carried whole between coordinator and nodes.", ["direction"]
 )
 EXCHANGE_REFUSED = Counter("consortia_exchange_refused", "Connections and messages of nodes that were refused.")
+CONTRADICTIONS = Counter(
+    "consortia_contradictions",
+    "Checkpoints of a log that can't both be true, found here or told to the coordinator.",
+)
 CONNECTED_NODES = Gauge("consortia_connected_nodes", "Nodes with a live stream.")
 
 

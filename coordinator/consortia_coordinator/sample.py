@@ -37,4 +37,11 @@ listen = "{listen}"
 
 # How long, in seconds, a sum waits for parties that it can do without, once as many as it needs are there.
 #dropout_seconds = 300
+
+# Before a result is published, institutions must have cosigned the state of this coordinator's log. Whose
+# cosignatures are needed stands in this file, which `consortia coordinator witnesses` writes; until it is there, no
+# result is published. "none" publishes without witnesses, and the log says so.
+#witnesses = "witness.policy"
+# How long, in seconds, a result may wait for them.
+#witness_seconds = 30.0
 """

@@ -36,8 +36,9 @@ from consortia_coordinator.store.database import open_database
 from consortia_coordinator.store.jobs import JobStore
 from consortia_coordinator.store.members import MembersStore
 from consortia_coordinator.store.statements import StatementStore
-from consortia_crypto.keys import PublicIdentity
-from consortia_proto.v1 import exchange_pb2_grpc, network_pb2_grpc
+from consortia_coordinator.witnessing import Witnessing
+from consortia_crypto.keys import PrivateIdentity
+from consortia_proto.v1 import exchange_pb2_grpc, network_pb2_grpc, witness_pb2_grpc
 
 STOP_SECONDS = 5.0
 
@@ -49,6 +50,7 @@ class Running:
     port: int
     exchange: ExchangeService
     conductor: Conductor
+    witnessing: Witnessing
 
 
 def run(settings: CoordinatorSettings) -> None:
@@ -68,9 +70,19 @@ async def _until_told(settings: CoordinatorSettings) -> None:
         start_http_server(int(port), host)
     async with serving(settings) as running:
         logs.event("coordinator.started", network=settings.network, address=settings.listen)
-        await stopping.wait()
+        await _first(stopping, running.witnessing.lost)
         running.exchange.close()
+    if not stopping.is_set():
+        running.witnessing.rounds.require_whole()
     logs.event("coordinator.stopped", network=settings.network)
+
+
+async def _first(*events: asyncio.Event) -> None:
+    """Wait until one of them is set."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
 
 
 @asynccontextmanager
@@ -88,12 +100,13 @@ async def serving(
         members = Members(settings.network, MembersStore(engine), clock, log)
         parts = _Parts(settings, log, engine, mailbox, members)
         with Heartbeat(log, failed=partial(logs.failure, "audit.silent")):
-            async with _server(parts, identity.public, interceptors) as running:
+            async with _server(parts, identity, interceptors) as running:
                 try:
                     yield running
                 finally:
                     mailbox.close()
                     running.exchange.close()
+                    await running.witnessing.close()
         await asyncio.to_thread(running.conductor.stop, STOP_SECONDS)
         engine.dispose()
     finally:
@@ -116,11 +129,12 @@ class _Parts:
 
 @asynccontextmanager
 async def _server(
-    parts: _Parts, identity: PublicIdentity, interceptors: Sequence[grpc.aio.ServerInterceptor]
+    parts: _Parts, identity: PrivateIdentity, interceptors: Sequence[grpc.aio.ServerInterceptor]
 ) -> AsyncIterator[Running]:
     settings = parts.settings
     log_invitations(parts.members.store, parts.log, parts.members.clock)
     store = JobStore(parts.engine)
+    witnessing = Witnessing(settings, identity, parts.log, parts.engine, parts.members)
     conductor = Conductor(
         Tools(
             parts.mailbox,
@@ -130,6 +144,7 @@ async def _server(
             step_timeout=settings.step_seconds,
             dropout_timeout=settings.dropout_seconds,
             sums=settings.sums_folder,
+            witnessed=witnessing.rounds.witnessed,
         ),
         parts.members.identities,
         parts.now_ms,
@@ -152,7 +167,7 @@ async def _server(
         parts.log,
         network.load_authority(settings),
         keyfiles.read_file(settings.folder / tls.CA_FILE),
-        identity,
+        identity.public,
         parts.members.clock,
     )
     jobs = JobService(parts.members, store, parts.mailbox, parts.log, conductor, parts.now_ms)
@@ -162,11 +177,13 @@ async def _server(
     network_pb2_grpc.add_StatementsServicer_to_server(relay, server)
     network_pb2_grpc.add_JobsServicer_to_server(jobs, server)
     network_pb2_grpc.add_AuditServicer_to_server(AuditService(parts.members, parts.log), server)
+    witness_pb2_grpc.add_WitnessingServicer_to_server(witnessing.service, server)
     port = _listen(server, settings)
+    witnessing.rounds.start()
     conductor.resume()  # before anybody can submit, so that no job is taken up twice
     await server.start()
     try:
-        yield Running(port, exchange, conductor)
+        yield Running(port, exchange, conductor, witnessing)
     finally:
         await server.stop(STOP_SECONDS)
 

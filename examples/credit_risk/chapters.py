@@ -71,11 +71,16 @@ def _network(story: Story, places: Places, processes: Processes, port: int) -> d
         network.create(places, port)
     with story.working("starting the coordinator, enrolling everybody, starting three nodes"):
         fingerprints = network.start(places, port, processes)
+        network.name_witnesses(places, fingerprints, processes)
     story.say(
         "Every party made its keys in its own folder and joined with a one-time invitation. The banks dial the "
         f"coordinator (127.0.0.1:{port}, mutual TLS); the banks themselves listen to nobody."
     )
     story.remark("kept", "each bank: its private keys, its database, its own audit log")
+    story.say(
+        "Each bank and the coordinator watch over the others' audit logs: nothing is released before two others "
+        "have cosigned what its log says of it."
+    )
     story.remark("travelled", "invitations, certificate requests and public keys; no private key")
     return fingerprints
 

@@ -13,9 +13,10 @@ from typing import Any
 
 from consortia_common.audit_segments import LogFolder, records
 from consortia_crypto.audit.entry import Entry
+from consortia_crypto.audit.note import Note
 from examples.credit_risk import commands
 from examples.credit_risk.errors import DemoError
-from examples.credit_risk.network import Places
+from examples.credit_risk.network import QUORUM, Places
 from examples.credit_risk.split import BANKS
 
 OWNERS = (*BANKS, "coordinator")
@@ -44,11 +45,27 @@ def collect(places: Places) -> dict[str, Path]:
     return folders
 
 
-def verify(folder: Path, fingerprint: str) -> Verdict:
-    """Check one copy offline, against the fingerprint that its owner is known by."""
-    outcome = commands.attempt("audit", "verify", folder, "--fingerprint", fingerprint, "--json")
+def ask_for_witnesses(places: Places, folders: dict[str, Path]) -> None:
+    """Write the regulator's policy: two of the three banks must have cosigned each log, none of them its own."""
+    sources = [word for folder in folders.values() for word in ("--from", folder)]
+    banks = [word for bank in BANKS for word in ("--witness", bank)]
+    known = ("--profile", places.regulator, "--members", places.members)
+    commands.run("audit", "policy", *known, *sources, *banks, "--quorum", str(QUORUM), "--out", places.policy)
+
+
+def verify(folder: Path, fingerprint: str, policy: Path) -> Verdict:
+    """Check one copy offline, against its owner's fingerprint and the cosignatures that ``policy`` asks for."""
+    words = ("--fingerprint", fingerprint, "--policy", policy, "--json")
+    outcome = commands.attempt("audit", "verify", folder, *words)
     (report,) = outcome.document()["logs"]
     return Verdict(report["verdict"], report)
+
+
+def witnesses_of(folder: Path) -> list[str]:
+    """The banks whose cosignatures stand under a log's cosigned checkpoint, which ``verify`` has verified."""
+    notes = [Note.parse(path.read_bytes()) for path in (folder / "cosigned").glob("[!.]*")]
+    names = {one.name for note in notes for one in note.signatures}
+    return [bank for bank in BANKS if any(name.endswith(f"/{bank}/witness") for name in names)]
 
 
 def compare(folders: dict[str, Path]) -> tuple[int, list[str]]:
@@ -62,7 +79,7 @@ def verify_alone(places: Places) -> bool:
     archive, folder = places.root / "evidence.zip", places.root / "evidence" / "export"
     homes = [places.node(bank).parent for bank in BANKS] + [places.coordinator.parent]
     sources = [word for home in homes for word in ("--from", home)]
-    commands.run("audit", "export", *sources, "--out", archive)
+    commands.run("audit", "export", *sources, "--policy", places.policy, "--out", archive)
     shutil.unpack_archive(archive, folder)
     done = subprocess.run([sys.executable, "-I", "-S", "verify.py"], cwd=folder, capture_output=True, check=False)
     return done.returncode == 0

@@ -15,6 +15,8 @@ from examples.credit_risk.split import BANKS, COLUMNS, SUBJECT
 
 NETWORK = "demo"
 DATASETS = ("clients", "clients_test")
+QUORUM = 2
+"""So many others must have cosigned a log before its owner releases anything."""
 _MARKER = ".consortia-demo"
 T = TypeVar("T")
 R = TypeVar("R")
@@ -50,6 +52,16 @@ class Places:
     def data(self, bank: str) -> Path:
         """The folder with a bank's customers."""
         return self.root / bank / "data"
+
+    @property
+    def members(self) -> Path:
+        """Everybody's fingerprints, as people confirmed them by telephone."""
+        return self.root / "members.txt"
+
+    @property
+    def policy(self) -> Path:
+        """Whose cosignatures the regulator asks for."""
+        return self.root / "evidence" / "policy.txt"
 
     @property
     def analyst(self) -> Path:
@@ -102,6 +114,21 @@ def start(places: Places, port: int, processes: Processes) -> dict[str, str]:
     known = {bank: commands.ask("node", "status", "--config", places.node(bank))["fingerprint"] for bank in BANKS}
     analyst = commands.ask("user", "show", "--profile", places.analyst)
     return known | {"analyst": analyst["fingerprint"], "coordinator": analyst["coordinator_fingerprint"]}
+
+
+def name_witnesses(places: Places, fingerprints: dict[str, str], processes: Processes) -> None:
+    """Have each bank confirm the others' fingerprints, and everybody say whose cosignatures their log needs."""
+    places.members.write_text("".join(f"{name} {fingerprints[name]}\n" for name in (*BANKS, "coordinator")))
+    for bank in BANKS:
+        shutil.copy(places.members, places.node(bank).parent / "members.txt")
+        processes.wait(f"{bank}'s witnesses", partial(_witnessed, places, bank))
+    commands.run("coordinator", "witnesses", "--config", places.coordinator, "--quorum", str(QUORUM))
+
+
+def _witnessed(places: Places, bank: str) -> bool:
+    """Whether the policy that ``bank`` wrote names everybody else; a node may not have said its keys yet."""
+    answer = commands.attempt("node", "witnesses", "--config", places.node(bank), "--quorum", str(QUORUM), "--json")
+    return answer.status == 0 and len(answer.document()["witnesses"]) == len(BANKS)
 
 
 def together(work: Callable[[T], R], items: Iterable[T]) -> list[R]:

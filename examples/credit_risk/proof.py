@@ -18,14 +18,18 @@ def run(scene: Scene, processes: Processes, summary: Summary) -> None:
     story, places = scene.story, scene.places
     with story.working("the regulator takes the four logs"):
         folders = evidence.collect(places)
+        evidence.ask_for_witnesses(places, folders)
     processes.stop()
     story.say(
         "All processes are stopped; what follows needs the copies, and the owners' fingerprints, nothing else."
     )
     with story.working("verifying every entry of four logs"):
-        verdicts = {owner: evidence.verify(folders[owner], scene.fingerprints[owner]) for owner in OWNERS}
+        verdicts = {
+            owner: evidence.verify(folders[owner], scene.fingerprints[owner], places.policy) for owner in OWNERS
+        }
     for owner, verdict in verdicts.items():
         story.remark("proved", f"{owner}: {verdict.sentence}; {_extent(verdict)}")
+    _name_witnesses(scene, folders, verdicts)
     with story.working("comparing the four logs, and verifying them with Python alone"):
         agreed, lacking = evidence.compare(folders)
         alone = evidence.verify_alone(places)
@@ -46,6 +50,13 @@ def run(scene: Scene, processes: Processes, summary: Summary) -> None:
         summary["tampered_copy"] = _forge(scene, folders["bank-b"])
 
 
+def _name_witnesses(scene: Scene, folders: dict[str, Path], verdicts: dict[str, Verdict]) -> None:
+    """Who cosigned which log; the verdicts above were given under this policy."""
+    for owner in verdicts:
+        names = evidence.witnesses_of(folders[owner])
+        scene.story.remark("proved", f"{owner}'s log was cosigned by {' and '.join(names) or 'nobody'}")
+
+
 def _extent(verdict: Verdict) -> str:
     """What the verdict is about, or why it isn't a good one."""
     report = verdict.report
@@ -61,10 +72,10 @@ def _forge(scene: Scene, folder: Path) -> str:
     story, fingerprint = scene.story, scene.fingerprints["bank-b"]
     copy = folder.parent / "bank-b-forged"
     number = evidence.flip(folder, copy)
-    plain = evidence.verify(copy, fingerprint)
+    plain = evidence.verify(copy, fingerprint, scene.places.policy)
     story.say("Now one byte of a copy of bank-b's log is changed: a digit of how many rows a job used.")
     story.remark("proved", f"{plain.sentence}: {plain.report['cause']}")
     evidence.mend(copy, folder, number)
-    mended = evidence.verify(copy, fingerprint)
+    mended = evidence.verify(copy, fingerprint, scene.places.policy)
     story.remark("proved", f"with the checksum forged as well: {mended.sentence}: {mended.report['cause']}")
     return plain.sentence

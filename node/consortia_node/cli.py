@@ -120,3 +120,33 @@ def status(config_file: Path, as_json: bool) -> None:
             "log entries": found.log_entries,
         }
     )
+
+
+@node.command()
+@_CONFIG
+@click.option("--quorum", required=True, type=click.IntRange(min=1), help="How many of them must have cosigned.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs instead of text for people.")
+def witnesses(config_file: Path, quorum: int, as_json: bool) -> None:
+    """Say whose cosignatures this node's log needs.
+
+    Writes the running node's witness policy: --quorum of all members whose fingerprints are confirmed here (in
+    members.txt, or in an agreement that this institution signed), and of the coordinator. Until there is a policy,
+    nothing is released. The file may be edited afterwards.
+    """
+    import grpc
+
+    from consortia_common import rpc
+    from consortia_node import config
+    from consortia_proto.v1 import control_pb2, control_pb2_grpc
+
+    settings = config.load(config_file)
+    with (
+        grpc.insecure_channel(f"unix:{settings.control_socket}") as channel,
+        rpc.calling(f"the node of {settings.institution}"),
+    ):
+        request = control_pb2.WriteWitnessPolicyRequest(quorum=quorum)
+        written = control_pb2_grpc.ControlStub(channel).WriteWitnessPolicy(request, timeout=20)
+    if as_json:
+        terminal.as_json({"policy": written.path, "quorum": quorum, "witnesses": list(written.institutions)})
+        return
+    terminal.done(f"{quorum} of {', '.join(written.institutions)} must cosign; written to {written.path}")

@@ -106,7 +106,8 @@ class Compute:
         """What goes to the coordinator, once everything in the outcome is logged and sealed."""
         content = Content.from_bytes(result.content, "this node's worker")
         for event in result.events:
-            self._tools.log.append(event.name, job=job.job_id, purpose=job.spec.purpose, **event.detail)
+            logged = self._tools.log.append(event.name, job=job.job_id, purpose=job.spec.purpose, **event.detail)
+            self._tools.witnessed(logged)
         self._keep_files(job, result)
         letters = {
             f"envelope.{party}": seal_letter(self._tools, job, task.step, party, plaintext)
@@ -120,13 +121,14 @@ class Compute:
         reporters = job.spec.parameters.reporters(job.spec.parties)
         if self._tools.institution not in reporters or "analyst" not in job.recipients():
             return {}
-        self._tools.log.append(
+        announced = self._tools.log.append(
             "result.sealed",
             job=job.job_id,
             purpose=job.spec.purpose,
             recipient=ANALYST,
             digest=hashlib.sha256(result).hexdigest(),
         )
+        self._tools.witnessed(announced)
         analyst = accepted.identity(self._tools, job, ANALYST)
         sealed_result = seal_for(self._tools, job, RESULT_STEP, ANALYST, analyst, result)
         return {"envelope.analyst": sealed_result}

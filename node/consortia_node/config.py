@@ -75,6 +75,12 @@ class NodeSettings(Settings):
     """Where Prometheus may fetch metrics; none unless set."""
     subject_keys: LocalPath = Path("unbacked/subjects.key")
     """The file with the keys of customers' keys, which must never be in a backup; see docs/erasure.md."""
+    witnesses: Literal["none"] | LocalPath = Path("witness.policy")
+    """The file that says whose cosignatures this log's checkpoints need before anything is released; or "none"."""
+    witness_seconds: Annotated[float, Field(ge=1, le=3600)] = 30.0
+    """How long a release may wait for the witnesses before it fails."""
+    members: LocalPath = Path("members.txt")
+    """Fingerprints of other institutions that this one's people confirmed, a line each: INSTITUTION FINGERPRINT."""
     datasets: tuple[DatasetSettings, ...] = ()
 
     @model_validator(mode="after")

@@ -109,6 +109,12 @@ class ControlService(control_pb2_grpc.ControlServicer):
         with reading(self._tools.engine) as connection:
             return pb.ModelList(models=[_model_view(stored) for stored in ModelStore(connection).all()])
 
+    async def WriteWitnessPolicy(self, request: pb.WriteWitnessPolicyRequest, context: Any) -> pb.WitnessPolicy:
+        """Say whose cosignatures this node's own log needs before anything is released."""
+        del context
+        names = await asyncio.to_thread(self._tools.witnessing.write_policy, request.quorum)
+        return pb.WitnessPolicy(institutions=names, path=str(self._tools.settings.witnesses))
+
     def _status(self) -> pb.NodeStatus:
         with reading(self._tools.engine) as connection:
             running = JobStore(connection).under_way()

@@ -87,6 +87,8 @@ class Dispatcher:
     def _reply(self, task: pb.Task) -> pb.Reply:
         try:
             return self._handler(task)
+        except StoppingError:
+            raise
         except Exception as error:  # whatever a handler meets, its task gets an answer
             if self._closed:
                 raise StoppingError from error

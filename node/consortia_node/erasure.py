@@ -122,7 +122,9 @@ class Erasures:
             reaches = [(reach_of(connection, subject), since) for subject, since in begun if subject]
         if not reaches:
             return []
-        erased = [Erased(self._logged(reach, since), reach) for reach, since in reaches]
+        logged = [self._logged(reach, since) for reach, since in reaches]
+        tools.witnessed(logged[-1])
+        erased = [Erased(entry.index, reach) for entry, (reach, _) in zip(logged, reaches, strict=True)]
         for reach, _ in reaches:
             results.forget(tools.settings.folder, reach.jobs, reach.subject.number)
         tools.keys.begin_roll()
@@ -133,13 +135,13 @@ class Erasures:
         self._roll()
         return erased
 
-    def _logged(self, reach: Reach, since: int) -> int:
-        """The number of the entry that records this erasure; written now unless it was, at or after ``since``."""
+    def _logged(self, reach: Reach, since: int) -> Entry:
+        """The entry that records this erasure; written now unless it was, at or after ``since``."""
         log = self._tools.log
         for raw in log.read(since if since <= log.size else 0):  # a new year's log counts from zero
             entry = Entry.parse(raw)
             if entry.type == ERASED and entry.body["subject"] == reach.subject.pseudonym:
-                return entry.index
+                return entry
         document = {"v": 1, "jobs": list(reach.jobs), "models": list(reach.models)}
         return log.append(
             ERASED,
@@ -150,7 +152,7 @@ class Erasures:
             jobs=len(reach.jobs),
             models=len(reach.models),
             payloads=len(reach.subject.payloads),
-        ).index
+        )
 
     def _roll(self) -> None:
         """Bring every key under the newest key-encryption key, in short transactions, then destroy the others."""

@@ -7,6 +7,7 @@ neither redirect it nor pass an old one off as new.
 import hashlib
 
 from consortia_common.content import Content
+from consortia_crypto.audit.entry import Entry
 from consortia_crypto.envelope import seal, unseal
 from consortia_crypto.errors import EnvelopeError
 from consortia_crypto.keys import PublicIdentity
@@ -44,7 +45,7 @@ def open_letter(tools: Tools, job: AcceptedJob, step: str, sender: str, envelope
             blame=f"the coordinator, or {sender}",
             remedy="submit the job again; if it persists, compare both institutions' logs",
         )
-    log_letter(tools, "envelope.opened", job, step, sender, envelope)
+    tools.witnessed(log_letter(tools, "envelope.opened", job, step, sender, envelope))
     return unseal(
         envelope,
         sender=identity(tools, job, sender),
@@ -56,9 +57,9 @@ def open_letter(tools: Tools, job: AcceptedJob, step: str, sender: str, envelope
     )
 
 
-def log_letter(tools: Tools, event: str, job: AcceptedJob, step: str, peer: str, letter: bytes) -> None:
+def log_letter(tools: Tools, event: str, job: AcceptedJob, step: str, peer: str, letter: bytes) -> Entry:
     """Log that a letter to or from ``peer`` was sealed or opened."""
-    tools.log.append(
+    return tools.log.append(
         event,
         job=job.job_id,
         purpose=job.spec.purpose,

@@ -10,3 +10,7 @@ FAILED = "failed"
 TASKS = Counter("consortia_node_tasks", "Tasks that the coordinator asked and this node answered.", ["outcome"])
 CONNECTED = Gauge("consortia_node_connected", "1 while there is a live stream to the coordinator.")
 LOG_ENTRIES = Gauge("consortia_node_log_entries", "Entries in this node's audit log.")
+CONTRADICTIONS = Counter(
+    "consortia_node_contradictions",
+    "Checkpoints of a log that can't both be true, found here or told to this node.",
+)

@@ -30,6 +30,17 @@ institution = "{institution}"
 # found again in an older backup of this folder by whoever has this file as it was then. See docs/erasure.md.
 #subject_keys = "unbacked/subjects.key"
 
+# Before a sum is opened, a result leaves or a customer is erased, other institutions must have cosigned this log's
+# state. Whose cosignatures are needed stands in this file, which `consortia node witnesses` writes; until it is
+# there, nothing is released. "none" releases without witnesses, and the log says so.
+#witnesses = "witness.policy"
+# How long, in seconds, a release may wait for them.
+#witness_seconds = 30.0
+
+# Fingerprints of other institutions as their officers told you by another way than the network, a line each:
+# INSTITUTION FINGERPRINT. Those of the parties to agreements that you signed need not stand here.
+#members = "members.txt"
+
 # What jobs may find here, once an agreement that you signed names it: one table for each dataset. Data stay in
 # these files. `subject` is the column with your own customer number: it never leaves the node. A column's type is
 # number, category or label; low and high are its publicly known range, needed where features are encrypted.

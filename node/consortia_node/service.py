@@ -6,12 +6,13 @@ may finish, everything else goes on at the next start from the database.
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
+from typing import Any
 
 import grpc.aio
 from prometheus_client import start_http_server
@@ -19,21 +20,26 @@ from prometheus_client import start_http_server
 from consortia_common import keyfiles, logs, rpc, tls
 from consortia_common.audit_heartbeat import Heartbeat
 from consortia_common.audit_log import AuditLog
+from consortia_common.errors import WitnessError
 from consortia_node import metrics
 from consortia_node.agent import Agent
 from consortia_node.config import NodeSettings
 from consortia_node.control import ControlService
 from consortia_node.erasure import Erasures, open_ring
+from consortia_node.errors import StoppingError
 from consortia_node.exchange import NodeExchange, NodeExchangeSettings
 from consortia_node.notices import Notices
 from consortia_node.peers import Peers
 from consortia_node.store.database import open_database
 from consortia_node.store.tasks import TaskStore
 from consortia_node.tools import Tools
+from consortia_node.witnessing import Attendance, Witnessing
 from consortia_node.workers import Workers
 from consortia_proto.v1 import control_pb2_grpc, network_pb2, network_pb2_grpc
 
 PUBLISH_SECONDS = 20
+ERASE_AGAIN_SECONDS = 5
+"""An erasure that the witnesses did not let pass is tried again so much later."""
 
 
 @dataclass(frozen=True)
@@ -79,14 +85,20 @@ async def serving(settings: NodeSettings) -> AsyncIterator[Running]:
     )
     control = ControlService(tools, notices, partial(_publish, connect), lambda: exchange.connected)
     try:
-        await asyncio.to_thread(Erasures(tools).resume)
+        await asyncio.to_thread(tools.witnessing.rounds.compare_at_start)
+        tools.witnessing.rounds.start()
         with Heartbeat(tools.log, failed=partial(logs.failure, "audit.silent")):
-            async with _control_server(settings, control):
+            async with (
+                _control_server(settings, control),
+                _aside(Attendance(connect, tools.witnessing.desk).run()),
+                _aside(_finish_erasures(tools)),
+            ):
                 running = asyncio.create_task(exchange.run())
                 try:
                     yield Running(tools, exchange)
                 finally:
                     exchange.stop()
+                    await asyncio.to_thread(tools.witnessing.close)
                     await running
     finally:
         close_tools(tools)
@@ -100,6 +112,7 @@ def open_tools(settings: NodeSettings) -> Tools:
     try:
         engine = open_database(settings.database_file)
         keys = open_ring(settings.subject_keys, engine, log)
+        witnessing = Witnessing(settings, identity, log, engine, clock)
     except BaseException:
         log.close()
         raise
@@ -112,15 +125,43 @@ def open_tools(settings: NodeSettings) -> Tools:
         tasks=TaskStore(engine, clock),
         peers=Peers(settings.folder / "peers"),
         workers=Workers(settings.worker_memory_mib, settings.worker_seconds),
+        witnessing=witnessing,
         clock=clock,
     )
 
 
 def close_tools(tools: Tools) -> None:
-    """End the workers, close database and log."""
+    """End what waits for witnesses and the workers, close database and log."""
+    tools.witnessing.close()
     tools.workers.close()
     tools.engine.dispose()
     tools.log.close()
+
+
+@asynccontextmanager
+async def _aside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Have ``work`` done beside the block, and ended with it."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _finish_erasures(tools: Tools) -> None:
+    """Finish what was begun before the last start, as soon as the witnesses let it."""
+    while True:
+        try:
+            await asyncio.to_thread(Erasures(tools).resume)
+        except WitnessError as error:
+            logs.failure("erasure.postponed", error)
+        except StoppingError:
+            return
+        else:
+            return
+        await asyncio.sleep(ERASE_AGAIN_SECONDS)
 
 
 def _observe(listen: str, running: Running) -> None:

@@ -129,7 +129,7 @@ class Sums:
         total = _message(content, Total)
         state = asked.member
         plan = member.opening(asked.policy, asked.epoch, asked.totals, total, state)
-        self._tools.log.append(
+        opened_at = self._tools.log.append(
             "sum.opened",
             job=job.job_id,
             step=asked.name,
@@ -138,6 +138,7 @@ class Sums:
             digest=digest,
             length=asked.policy.length,
         )
+        self._tools.witnessed(opened_at)
         self._tools.workers.run(
             OpenRequest(
                 job.job_id, task.step, self._tools.institution, asked.policy, plan, asked.files, asked.secret

@@ -20,7 +20,7 @@ from consortia_node.store.sums import SumStore
 from tests.support.consortium import BANKS, build, spec
 from tests.support.hostile import Deal, Hostile, hostile
 
-PUBLIC = {"ca.pem", "tls.pem", "root.pem", "issuing.pem", "coordinator.json", "identity.json"}
+PUBLIC = {"ca.pem", "tls.pem", "root.pem", "issuing.pem", "coordinator.json", "identity.json", "witness.json"}
 """Files that anybody may read."""
 DATA = {"clients.parquet", "clients_test.parquet", "consents.parquet"}
 """Put there by the bank itself."""

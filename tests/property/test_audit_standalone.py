@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consortia_common import audit_export, audit_selftest, audit_standalone
+from consortia_common import audit_copy, audit_selftest, audit_standalone
 from consortia_common.audit_log import AuditLog
 from consortia_common.audit_segments import LogFolder
 from consortia_crypto.audit import tree
@@ -77,6 +77,17 @@ def test_roots_proofs_and_tile_names_are_those_of_the_log(size):
     assert named == {place.path for place in (*tiles_of(size), *bundles_of(size))}
 
 
+@settings(max_examples=300, deadline=None)
+@given(
+    st.integers(-2, 40),
+    st.integers(-2, 40),
+    st.lists(st.sampled_from([b"x" * n for n in (0, 31, 32, 33)]), max_size=7),
+)
+def test_proofs_of_any_shape_lead_where_the_library_says(index, size, proof):
+    leaf = tree.leaf_hash(b"entry")
+    assert NAMES["proved_root"](index, size, leaf, proof) == tree.proved_root(size, index, leaf, proof)
+
+
 @pytest.mark.parametrize(
     ("number", "path"), [(0, "000"), (999, "999"), (1000, "x001/000"), (1234067, "x001/x234/067")]
 )
@@ -91,7 +102,7 @@ def test_what_harms_a_log_is_found_here_too(tmp_path):
     with AuditLog.open(tmp_path / "log", owner, "bank-a", lambda: datetime(2026, 1, 1, tzinfo=UTC)) as log:
         commit = log.attach(b"{}")
         log.append_many([("peer.connected", {"peer": f"bank-{n}", "payload_commit": commit}) for n in range(8)])
-        for name, data in audit_export.LogCopy(LogFolder(tmp_path / "log")).files():
+        for name, data in audit_copy.LogCopy(LogFolder(tmp_path / "log")).files():
             (tmp_path / "copy" / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / "copy" / name).write_bytes(data)
     target = audit_selftest._target(LogFolder(tmp_path / "copy"))

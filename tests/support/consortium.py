@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from consortia_client import control, profile
 from consortia_client.session import Session
-from consortia_common import keyfiles
+from consortia_common import keyfiles, witness_keys
 from consortia_common.documents.agreement import Agreement
 from consortia_common.documents.base import utc
 from consortia_common.documents.jobspec import JobSpec
@@ -29,6 +29,7 @@ from consortia_coordinator import network
 from consortia_coordinator import service as coordinator_service
 from consortia_coordinator.store.database import open_database
 from consortia_coordinator.store.members import MembersStore
+from consortia_crypto.audit.witnesskeys import policy_of
 from consortia_crypto.keys import PublicIdentity
 from consortia_node import config as node_config
 from consortia_node import enrolment
@@ -117,7 +118,22 @@ def build(root: Path, seed: int = 1) -> Consortium:
             )
         profile.enrol(root / "analyst", _invite(consortium, "bank-a", "analyst", "ana"), _now())
         profile.enrol(root / "regulator", _invite(consortium, "authority", "regulator", "rex"), _now())
+    confirm_witnesses(consortium)
     return consortium
+
+
+def confirm_witnesses(consortium: Consortium, quorum: int = 2) -> None:
+    """Have everybody know everybody's fingerprint, and ask for the cosignatures of ``quorum`` of the others."""
+    folders = {name: consortium.root / name for name in (*BANKS, "coordinator")}
+    statements = {
+        name: witness_keys.load_or_make(folder, keyfiles.load_identity(folder / "identity.key")).statement
+        for name, folder in folders.items()
+    }
+    members = "".join(f"{bank} {_identity(consortium.root / bank).fingerprint}\n" for bank in BANKS)
+    for name, folder in folders.items():
+        others = [statement for other, statement in statements.items() if other != name]
+        keyfiles.write_file(folder / "witness.policy", policy_of(others, quorum).raw)
+        keyfiles.write_file(folder / "members.txt", members.encode())
 
 
 @contextmanager

@@ -270,7 +270,8 @@ def notice(root: Path, statement: Any, signer: PrivateIdentity | None = None) ->
 
 @contextmanager
 def _bank(consortium: Consortium, name: str) -> Iterator[Bank]:
-    tools = open_tools(config.load(consortium.node_config(name)))
+    alone = config.load(consortium.node_config(name)).model_copy(update={"witnesses": "none"})
+    tools = open_tools(alone)
     try:
         notices = Notices(tools)
         control = ControlService(tools, notices, _unpublished, lambda: False)

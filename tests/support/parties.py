@@ -58,6 +58,7 @@ class Lab:
     """By step: what parties say other than the usual."""
     asked: list[str] = field(default_factory=list)
     """The ids of the tasks that parties were asked, in order."""
+    witnessed: Callable[[Entry], None] = lambda _: None
     offer_timeout: float = 5
     step_timeout: float = 5
     dropout_timeout: float = 5
@@ -80,6 +81,7 @@ class Lab:
             self.step_timeout,
             self.dropout_timeout,
             self.folder,
+            self.witnessed,
         )
         self.conductor = Conductor(self.tools, lambda: [ANALYST.public], lambda: NOW_MS)
 

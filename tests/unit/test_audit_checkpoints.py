@@ -6,11 +6,14 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from consortia_common import audit_tip, keyfiles
 from consortia_common.audit_disk import Disk
 from consortia_common.audit_heartbeat import Heartbeat
 from consortia_common.audit_log import AuditLog
+from consortia_common.audit_pulse import LATE_SECONDS, Pulse
 from consortia_common.audit_segments import LogFolder, records
 from consortia_common.audit_tiles import read_tile
 from consortia_common.audit_verify import verify_folder
@@ -125,6 +128,33 @@ def test_the_heartbeat_signs_until_it_is_stopped_or_the_log_fails(tmp_path):
     with Heartbeat(log, 0.001, failed.append) as heartbeat:
         heartbeat._thread.join(10)
     assert len(failed) == 1
+
+
+def test_the_beats_are_told_of_every_ten_minutes_and_when_one_was_late(tmp_path):
+    clock = Clock()
+    with opened(tmp_path, clock) as log:
+        heartbeat, pulse, begun = Heartbeat(log), None, clock.now
+        for minutes in [*range(21), 24, 25]:
+            clock.now = begun + timedelta(minutes=minutes)
+            pulse = heartbeat._beat(pulse)
+        told = [entry.body["detail"] for raw in log.read() if (entry := Entry.parse(raw)).type == "log.alive"]
+        assert told == [{"beats": 10, "longest": 60}] * 2 + [{"beats": 1, "longest": 240}]
+        assert pulse == Pulse(pulse.told, pulse.told + 60, 1, 60)
+
+
+@given(st.lists(st.integers(-100, 5000), max_size=50))
+def test_no_late_beat_goes_untold(steps):
+    """Whatever the clock does, a beat that was late is told of as such by then, and none is counted twice."""
+    pulse, told, counted = Pulse(0, 0), [], 0
+    for step in steps:
+        pulse = pulse.beat(pulse.last + step)
+        if pulse.must_be_told:
+            told.append(pulse.longest)
+            counted += pulse.beats
+            pulse = Pulse(pulse.last, pulse.last)
+        assert pulse.longest <= LATE_SECONDS
+    assert counted + pulse.beats == len(steps)
+    assert [late for late in told if late > LATE_SECONDS] == [step for step in steps if step > LATE_SECONDS]
 
 
 def test_both_kinds_of_key_sign_and_the_owner_endorses_them(tmp_path):

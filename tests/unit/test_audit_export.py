@@ -18,7 +18,7 @@ from consortia_common.audit_log import AuditLog
 from consortia_common.audit_segments import frame
 from consortia_common.errors import LogStorageError
 from consortia_crypto.audit.checkpoint import Checkpoint
-from consortia_crypto.audit.note import Note
+from consortia_crypto.audit.note import Note, NoteSignature
 from consortia_crypto.audit.notekeys import KeyKind, SigningKey
 from consortia_crypto.keys import PrivateIdentity
 
@@ -51,7 +51,7 @@ def node(tmp_path_factory):
 @pytest.fixture(scope="module")
 def archive(node, tmp_path_factory):
     out = tmp_path_factory.mktemp("export") / "log.zip"
-    assert export_zip([node], out) == ENTRIES
+    assert export_zip([node], out) == ENTRIES + 2
     return out
 
 
@@ -192,6 +192,58 @@ def test_what_is_missing_is_unverifiable_not_tampered(unpacked):
         assert harmed(unpacked, LOG + name, lambda _: None)[0] == 2, name
 
 
+def test_a_signature_has_one_spelling_and_one_length(unpacked):
+    def with_val(change):
+        def harm(data):
+            value = json.loads(data)
+            value["sig"]["val"] = change(value["sig"]["val"])
+            return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+        return harm
+
+    for change in (str.upper, lambda val: val + "00", lambda val: val[:-2], lambda val: val[:64] + " " + val[64:]):
+        assert harmed(unpacked, LOG + "head", with_val(change))[0] == 1
+
+
+def test_a_cosignature_counts_only_whole_and_with_a_time(unpacked):
+    path, asked = unpacked / LOG / "cosigned" / "checkpoint", policy(unpacked, "b", "asked.txt")
+    bare = Note.parse((unpacked / LOG / "checkpoint").read_bytes())
+    checkpoint = Checkpoint.parse(bare.text)
+    line = checkpoint.sign(WITNESS, 1_800_000_000)
+    for value, code in (
+        (line.value, 0),
+        (checkpoint.sign(WITNESS, 0).value, 2),
+        (line.value[:8] + b"x" + line.value[8:], 1),
+        (line.value[1:], 1),
+    ):
+        path.write_bytes(bare.with_signatures([NoteSignature(line.name, line.key_id, value)]).raw)
+        assert verify(VERIFIER, unpacked, "--policy", asked)[0] == code, value
+
+
+def test_a_year_names_the_end_of_the_one_before(unpacked, tmp_path):
+    with AuditLog.open(tmp_path / "fork", OWNER, "bank-a", lambda: datetime(2025, 12, 31, tzinfo=UTC)) as log:
+        log.append("peer.connected", peer="bank-c")
+    year = unpacked / LOG / "years" / "2025"
+    year.rename(unpacked / "kept")
+    code, said = verify(VERIFIER, unpacked)
+    assert (code, "the year before" in said) == (2, True)
+    log_copy = {path.relative_to(tmp_path / "fork") for path in (tmp_path / "fork").rglob("*") if path.is_file()}
+    for name in log_copy - {Path("log.keys"), Path("lock"), Path("tip")}:
+        (year / name).parent.mkdir(parents=True, exist_ok=True)
+        (year / name).write_bytes((tmp_path / "fork" / name).read_bytes())
+    code, said = verify(VERIFIER, unpacked)
+    assert (code, "another end of the year before" in said) == (1, True)
+
+
+@pytest.mark.parametrize("left", [b"", b"\0" * 200])
+def test_a_head_that_a_power_cut_emptied_is_unverifiable_and_what_is_tampered_stays_so(unpacked, left):
+    code, said = harmed(unpacked, LOG + "head", lambda _: left)
+    assert (code, "power cut" in said) == (2, True)
+    (unpacked / LOG / "head").write_bytes(left)
+    for name, at in (("segments/000000000000.log", 45), ("tile/0/000", 45)):
+        assert harmed(unpacked, LOG + name, flip(at))[0] == 1
+
+
 def test_a_false_proof_or_document_is_found(unpacked):
     (proof,) = (unpacked / "proofs" / "bank-a").iterdir()
     for change in (flip(60), lambda data: data.replace(b"index 2", b"index 1"), lambda data: data[:50]):
@@ -213,6 +265,6 @@ def test_nothing_is_written_over_and_nothing_half_done_stays(node, archive, tmp_
 def test_the_command_line_makes_a_file_or_a_folder(node, tmp_path):
     for out in ("one.zip", "copy"):
         result = CliRunner().invoke(audit, ["export", "--from", str(node), "--out", str(tmp_path / out), "--json"])
-        assert (result.exit_code, json.loads(result.stdout)["entries"]) == (0, ENTRIES), result.output
+        assert (result.exit_code, json.loads(result.stdout)["entries"]) == (0, ENTRIES + 2), result.output
     result = CliRunner().invoke(audit, ["export", *["--from", str(node)] * 2, "--out", str(tmp_path / "other")])
     assert result.exit_code == 64

@@ -65,10 +65,13 @@ def test_a_clock_that_goes_back_is_a_fault():
     assert gaps((opened[0], {"at": 10}), (opened[0], {"at": 9})) == []
 
 
-def test_silence_and_cut_bytes_are_told():
-    day = timedelta(days=1).total_seconds()
-    assert gaps(("log.opened", {"at": 0}), ("log.opened", {"at": day + 1})) == [(Gravity.NOTE, 1)]
-    assert gaps(("log.opened", {"at": 0}), ("log.opened", {"at": day})) == []
+def alive(at, beats=10, longest=60):
+    return ("log.alive", {"at": at, "beats": beats, "longest": longest})
+
+
+def test_absence_and_cut_bytes_are_told():
+    assert gaps(("log.opened", {"at": 0}), ("log.opened", {"at": 721})) == [(Gravity.NOTE, 1)]
+    assert gaps(("log.opened", {"at": 0}), ("log.opened", {"at": 720})) == []
     assert gaps(("log.opened", {"cut_bytes": 7})) == [(Gravity.NOTE, 0)]
 
 
@@ -79,6 +82,22 @@ def test_a_missed_heartbeat_is_open_in_a_log_that_is_being_written():
     assert gaps(last, signed_at=START, now=START + timedelta(minutes=2)) == []
     assert gaps(last, signed_at=START, now=late) == [(Gravity.OPEN, 0)]
     assert gaps(signed_at=START, now=late) == []
+
+
+def test_every_heartbeat_that_was_ever_missed_is_told_of():
+    opened, day = ("log.opened", {"at": 0}), [alive(600 * number) for number in range(1, 145)]
+    assert gaps(opened, *day) == []
+    assert gaps(opened, *day[:50], *day[51:]) == [(Gravity.OPEN, 51)]
+    assert gaps(opened, *day[:9], *day[19:30], *day[40:]) == [(Gravity.OPEN, 10), (Gravity.OPEN, 21)]
+    assert gaps(opened, alive(600), alive(800, 3, 121), alive(1400)) == [(Gravity.OPEN, 2)]
+    assert gaps(opened, alive(600), alive(2000, 3, 1300), alive(2600)) == [(Gravity.OPEN, 2)]
+
+
+def test_a_log_that_is_written_to_without_being_signed_is_told_of_once():
+    busy = [("model.added", {"at": 100 * number}) for number in range(1, 20)]
+    assert gaps(("log.opened", {"at": 0}), *busy) == [(Gravity.OPEN, 8)]
+    assert gaps(("log.opened", {"at": 0}), *busy[:5], ("log.opened", {"at": 600}), *busy[6:13]) == []
+    assert gaps(("log.continued", {"at": 0}), alive(600)) == []
 
 
 def test_the_tables_use_events_and_fields_that_exist():

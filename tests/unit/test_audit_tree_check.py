@@ -9,7 +9,9 @@ import pytest
 from consortia_common.audit_log import AuditLog
 from consortia_common.audit_segments import LogFolder
 from consortia_common.audit_verify import verify_folder
-from consortia_crypto.audit.checkpoint import Checkpoint
+from consortia_crypto.audit import logkeys
+from consortia_crypto.audit.checkpoint import Checkpoint, sign_checkpoint
+from consortia_crypto.audit.logkeys import KeyPair
 from consortia_crypto.audit.note import Note
 from consortia_crypto.audit.notekeys import KeyKind, SigningKey
 from consortia_crypto.audit.policy import Policy
@@ -62,6 +64,21 @@ def test_a_whole_log_has_its_checkpoint_confirmed(folder):
     report = verify_folder(folder.path)
     assert (report.verdict, report.checkpoint, report.entries) == ("verified", SIZE, SIZE)
     assert report.signed_time == "2026-01-01T00:00:00.000Z"
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["consortia.demo/bank-b/audit/2026", "consortia.demo/bank-a/audit/2026x", "consortia.other/bank-a/audit/2026"],
+)
+def test_a_checkpoint_under_anothers_origin_is_not_this_logs(folder, origin):
+    """Though the owner endorsed the keys, and the root is right."""
+    signers = [SigningKey.generate(origin, kind) for kind in (KeyKind.ED25519, KeyKind.MLDSA44)]
+    pair = KeyPair(signers[0].verifier, signers[1].verifier, 0).endorsed(OWNER)
+    folder.vkeys.write_bytes(logkeys.encode((pair,)))
+    mine = Checkpoint.parse(Note.parse(folder.checkpoint.read_bytes()).text)
+    folder.checkpoint.write_bytes(sign_checkpoint(Checkpoint(origin, mine.size, mine.root), signers, 1).raw)
+    found, cause = verdict(folder)
+    assert (found, "of another log" in cause) == ("tampered", True)
 
 
 @pytest.mark.parametrize("name", ["0/000", "0/001.p/44", "1/000.p/1", "entries/000", "entries/001.p/44"])

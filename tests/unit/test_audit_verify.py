@@ -154,6 +154,37 @@ def test_an_entry_by_another_key_is_found(folder):
     assert verdict(folder) == ("tampered", 2)
 
 
+@pytest.mark.parametrize("left", [b"", b"\0" * 300])
+def test_a_head_that_a_power_cut_emptied_is_no_tampering_if_a_checkpoint_vouches_for_the_log(folder, left):
+    folder.head.write_bytes(left)
+    report = verify_folder(folder.path)
+    assert (report.verdict, report.entries) == ("unverifiable", SIZE)
+    assert f"vouches for the first {SIZE} entries" in report.cause
+    raws = list(records(folder))
+    for changed in (raws[:-1], [*raws[:2], resign(raws[2], salt="0" * 32), *raws[3:]]):
+        rewrite(folder, changed)
+        assert verify_folder(folder.path).verdict == "tampered"
+
+
+@pytest.mark.parametrize("gone", ["checkpoint", "vkeys.json"])
+def test_an_empty_head_that_no_checkpoint_replaces_is_tampered(folder, gone):
+    folder.head.write_bytes(b"")
+    (folder.path / gone).unlink()
+    assert verify_folder(folder.path).verdict == "tampered"
+
+
+def test_an_older_head_is_made_up_for_by_the_checkpoint(folder):
+    raws = list(records(folder))
+    older = entries.Head.sign(3, Entry.parse(raws[3]).prev, OWNER, OWNER.public.fingerprint)
+    folder.head.write_bytes(older.raw)
+    assert verify_folder(folder.path).verdict == "verified"
+    rewrite(folder, raws[:4])
+    assert verify_folder(folder.path).verdict == "tampered"
+    folder.head.write_bytes(entries.Head.sign(3, "ab" * 32, OWNER, OWNER.public.fingerprint).raw)
+    rewrite(folder, raws)
+    assert verdict(folder) == ("tampered", 2)
+
+
 def test_the_signed_head_can_be_neither_altered_nor_taken_away(folder):
     intact = folder.head.read_bytes()
     for position in range(0, len(intact), 5):

@@ -20,6 +20,7 @@ from consortia_client.cli.audit_common import (
 from consortia_client.cli.audit_files import fsck, monitor, prove
 from consortia_client.cli.audit_questions import gaps, reconcile, timeline, why
 from consortia_client.cli.audit_timestamps import stamp, stamps
+from consortia_client.cli.audit_witnesses import acknowledge, forget, policy
 from consortia_common import terminal
 from consortia_common.audit_verify import EXIT_CODES, verify_folder
 from consortia_crypto.audit.policy import Policy
@@ -31,7 +32,7 @@ def audit() -> None:
     """Verify, question, follow and export audit logs."""
 
 
-for command in (fsck, gaps, monitor, prove, reconcile, stamp, stamps, timeline, why):
+for command in (acknowledge, forget, fsck, gaps, monitor, policy, prove, reconcile, stamp, stamps, timeline, why):
     audit.add_command(command)
 
 
@@ -129,13 +130,13 @@ def fetch(profile_folder: Path, out: Path) -> None:
     Over the network, with a regulator's identity; the institutions' logs are theirs to hand over.
     """
     from consortia_client.profile import Profile
-    from consortia_common import audit_copy, rpc
+    from consortia_common import audit_fetch, rpc
     from consortia_proto.v1 import network_pb2, network_pb2_grpc
 
     profile = Profile.load(profile_folder)
     with rpc.calling("the coordinator"), profile.channel() as channel:
         stream = network_pb2_grpc.AuditStub(channel).Read(network_pb2.ReadLogRequest())
-        count = audit_copy.receive(stream, profile.coordinator, out)
+        count = audit_fetch.receive(stream, profile.coordinator, out)
     terminal.done(f"{count} entries of the coordinator's log written to {out}")
     terminal.note(f"Verify it with: consortia audit verify {out} --fingerprint {profile.coordinator.fingerprint}")
 

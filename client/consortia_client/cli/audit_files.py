@@ -139,8 +139,9 @@ def _visit_coordinator(profile_folder: Path, state: Any, now: datetime) -> Any:
     entries: list[bytes] = []
     with rpc.calling("the coordinator"), profile.channel() as channel:
         for chunk in network_pb2_grpc.AuditStub(channel).Read(network_pb2.ReadLogRequest(from_entry=start)):
-            entries += chunk.entries
-            head = chunk.head or head
+            if not chunk.year:
+                entries += chunk.entries
+                head = chunk.head or head
     return audit_monitor.visit_head(profile.coordinator, head, entries, state, now)
 
 

@@ -1,7 +1,7 @@
 """``consortia audit reconcile | timeline | why | gaps``: questions that verified logs answer."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -119,18 +119,18 @@ def why(job: str, paths: tuple[Path, ...], owners: Owners, as_json: bool) -> Non
 
 @click.command(cls=AuditCommand)
 @log_path
-@click.option("--quiet", default=24 * 60, show_default=True, metavar="MINUTES", help="Tell of a longer silence.")
 @click.option("--live", is_flag=True, help="The log is being written now: ask for a heartbeat of these minutes.")
 @questions
-def gaps(path: Path, quiet: int, live: bool, owners: Owners, as_json: bool) -> None:
+def gaps(path: Path, live: bool, owners: Owners, as_json: bool) -> None:
     """Say what is missing within the log at LOG.
 
-    Entries that can't stand alone, a clock that went back, beginnings without an end, silence, missed heartbeats.
+    Entries that can't stand alone, a clock that went back, beginnings without an end, absence, and heartbeats that
+    were missed at any time of the log's life.
     Exits with 1 if something must have been left out, with 2 if something has begun and not ended.
     """
     from consortia_common.audit_gaps import Gaps, Gravity
 
-    told = Gaps(timedelta(minutes=quiet))
+    told = Gaps()
     with unpacked([path]) as (log, *_):
         report = _read(log, owners, lambda _, entry: told.see(entry))
     signed = datetime.fromisoformat(report.signed_time) if report.signed_time else None

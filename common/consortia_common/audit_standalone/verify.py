@@ -4,9 +4,8 @@
     python verify.py [EXPORT] [--members FILE] [--policy FILE] [--json]
 
 EXPORT is the zip file, or the folder that it was unpacked to; if left out, the folder of this file. Take the two
-FILEs from elsewhere than the export: members has lines `INSTITUTION FINGERPRINT`, without it each log's key is
-taken from the export itself, which shows only that nobody without that key altered the log; policy says whose
-cosignatures you ask for, without it the export's own policy is used.
+FILEs from elsewhere: members has lines `INSTITUTION FINGERPRINT`, without it each log's key is the export's own,
+which shows only that nobody without that key altered the log; policy says whose cosignatures you ask for.
 
 For each log it is checked that
   1. each record has its checksum; each entry is canonical JSON, numbered in order, and cites the one before it;
@@ -14,10 +13,9 @@ For each log it is checked that
   3. the log reaches as far as its signed head says, and attached documents have the hashes that are their names;
   4. the Merkle tree over the entries has the root that the signed checkpoint names, and the tiles are its parts;
   5. a key that the owner endorsed signed the checkpoint, and witnesses cosigned it as the policy asks;
-  6. each proof leads from its entry to the root of that checkpoint.
+  6. each proof leads from its entry to that root; each year's first entry names the end of the year before.
 Not checked here: ML-DSA signatures (each stands beside an Ed25519 one), and whether each access was allowed by an
 agreement and covered by consent, which `consortia audit verify` says. docs/audit-log.md describes the formats.
-
 Exit status: 0 verified, 1 tampered with, 2 unverifiable (something needed is missing), 64 called wrongly.
 """
 
@@ -99,8 +97,6 @@ def ed25519(public: bytes, message: bytes, signature: bytes) -> bool:
 
 
 # ---- The Merkle tree (RFC 9162 §2.1), its tiles (C2SP tlog-tiles) and proofs ----
-
-
 def sha256(data: bytes) -> bytes:
     """SHA-256. A leaf is hashed behind a byte 0, two nodes behind a byte 1."""
     return hashlib.sha256(data).digest()
@@ -115,19 +111,15 @@ def root_of(level: list[bytes]) -> bytes:
 
 
 def proved_root(index: int, size: int, leaf: bytes, proof: list[bytes]) -> bytes | None:
-    """The root to which an inclusion proof leads (RFC 9162 §2.1.3.2)."""
-    node, last = index, size - 1
-    for sibling in proof:
-        if last == 0:
-            return None
-        if node & 1 or node == last:
-            leaf = sha256(b"\1" + sibling + leaf)
-            while node and not node & 1:
-                node, last = node >> 1, last >> 1
-        else:
-            leaf = sha256(b"\1" + leaf + sibling)
-        node, last = node >> 1, last >> 1
-    return leaf if last == 0 and 0 <= index < size else None
+    """The root to which an inclusion proof leads (RFC 9162 §2.1.3.2); from ``shared`` on it is the right edge."""
+    shared = (index ^ (size - 1)).bit_length()
+    expected = shared + (index >> shared).bit_count()
+    if not 0 <= index < size or [len(sibling) for sibling in proof] != [32] * expected:
+        return None
+    for height, sibling in enumerate(proof):
+        is_right = height >= shared or index >> height & 1
+        leaf = sha256(b"\1" + (sibling + leaf if is_right else leaf + sibling))
+    return leaf
 
 
 def tiles(leaves: list[bytes], entries: list[bytes]) -> Iterator[tuple[str, bytes]]:
@@ -153,8 +145,6 @@ def tile_path(level: str, number: int, width: int) -> str:
 
 
 # ---- Checkpoints and policies: C2SP signed-note, tlog-checkpoint, tlog-cosignature, tlog-policy ----
-
-
 def signers(note: bytes, vkeys: list[str]) -> tuple[set[str], set[str]]:
     """Which of ``vkeys`` signed the note: those whose signature holds, and those of a kind not checked here."""
     text, _, lines = note.decode().rpartition("\n\n")
@@ -171,9 +161,9 @@ def signers(note: bytes, vkeys: list[str]) -> tuple[set[str], set[str]]:
             message = {1: f"{text}\n", 4: f"cosignature/v1\ntime {time}\n{text}\n"}.get(key[0])
             if message is None:
                 unchecked.add(vkey)
-            elif not ed25519(key[1:], message.encode(), value[-64:]):
+            elif len(value) != {1: 68, 4: 76}[key[0]] or not ed25519(key[1:], message.encode(), value[-64:]):
                 raise TamperedError(f"the signature of {name} under the checkpoint is false")
-            else:
+            elif time or key[0] == 1:  # a witness that gives no time says nothing
                 checked.add(vkey)
     return checked, unchecked
 
@@ -181,16 +171,17 @@ def signers(note: bytes, vkeys: list[str]) -> tuple[set[str], set[str]]:
 def judge(policy: str, note: bytes) -> str:
     """Why the checkpoint does not satisfy the policy; empty if it does."""
     lines = [line.split() for line in policy.splitlines() if line.strip() and not line.strip().startswith("#")]
-    witnesses = {words[1]: words[2] for words in lines if words[0] == "witness"}
-    logs = [words[1] for words in lines if words[0] == "log" and words[1].split("+")[0] == origin_of(note)]
+    origin = note.decode(errors="replace").split("\n")[0]
+    own = origin.split("/audit/")[0] + "/witness+"  # nobody is a witness of their own log
+    witnesses = {words[1]: words[2] for words in lines if words[0] == "witness" and not words[2].startswith(own)}
+    logs = [words[1] for words in lines if words[0] == "log" and words[1].startswith(f"{origin}+")]
     (quorum,) = [words[1] for words in lines if words[0] == "quorum"]
     checked, unchecked = signers(note, [*logs, *witnesses.values()])
     if not checked & set(logs):
         return "no key that the policy names for this log signed its checkpoint"
-    for trusted, why in (
-        (checked, ""),
-        (checked | unchecked, "the quorum rests on ML-DSA-44 signatures, which are not checked here"),
-    ):
+    names = {vkey.split("+")[0] for vkey in checked}  # an ML-DSA-44 key counts beside an Ed25519 one of its owner
+    backed = checked | {vkey for vkey in unchecked if vkey.split("+")[0] in names}
+    for trusted, why in (backed, ""), (checked | unchecked, "it rests on ML-DSA-44, which is not checked here"):
         reached = {"none"} | {name for name, vkey in witnesses.items() if vkey in trusted}
         for _, name, count, *members in (words for words in lines if words[0] == "group"):
             needed = {"any": 1, "all": len(members)}.get(count) or int(count)
@@ -200,14 +191,7 @@ def judge(policy: str, note: bytes) -> str:
     return f"the cosignatures do not make up the quorum {quorum}"
 
 
-def origin_of(note: bytes) -> str:
-    """The log that a checkpoint is of."""
-    return note.decode().split("\n", 1)[0]
-
-
 # ---- One log ----
-
-
 def canonical(value: Any) -> bytes:
     """The one way to write a value as JSON."""
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
@@ -223,9 +207,9 @@ def parse(raw: bytes) -> Any:
 
 def is_signed(public: bytes, domain: str, raw: bytes, val: str) -> bool:
     """Whether ``val``, a part of ``raw``, begins with the owner's Ed25519 signature over ``raw`` without it."""
-    before, _, after = raw.rpartition(f',"val":"{val}"'.encode())
-    message = b"consortia/v1/" + domain.encode() + b"\0" + sha256(before + after)
-    return ed25519(public, message, bytes.fromhex(val)[:64])
+    signature, rest = bytes.fromhex(val), b"".join(raw.rsplit(f',"val":"{val}"'.encode(), 1))
+    is_whole = (signature.hex(), len(signature)) == (val, 64 + 3309 if domain == "log-key" else 64)
+    return is_whole and ed25519(public, f"consortia/v1/{domain}\0".encode() + sha256(rest), signature[:64])
 
 
 def records(log: Any) -> Iterator[bytes]:
@@ -244,7 +228,7 @@ def records(log: Any) -> Iterator[bytes]:
             number, offset = number + 1, offset + 8 + length
 
 
-def check_entry(raw: bytes, number: int, prev: str, due: int | None, owner: tuple[bytes, str]) -> int | None:
+def check_entry(raw: bytes, number: int, prev: str, due: int | None, owner: tuple[bytes, str, str]) -> int | None:
     """Check one entry in its place; returns the entry that must sign it, if that is a later one (of its batch)."""
     value = parse(raw)
     sig = value["sig"]
@@ -255,14 +239,14 @@ def check_entry(raw: bytes, number: int, prev: str, due: int | None, owner: tupl
     if sig["kid"] != owner[1]:
         raise TamperedError("it is signed by another key than the owner's")
     end = sig["end"] if sig["alg"] == "ed25519-batch" else number
-    if due not in (None, end) or end < number or (end == number) != ("val" in sig):
+    if due not in (None, end) or not number <= end < number + 1024 or (end == number) != ("val" in sig):
         raise TamperedError("it does not end its batch where the batch ends")
-    if end == number and not (len(sig["val"]) == 128 and is_signed(owner[0], "audit-entry", raw, sig["val"])):
+    if end == number and not is_signed(owner[0], "audit-entry", raw, sig["val"]):
         raise TamperedError("it, or an entry of its batch, was altered after it was signed")
     return None if end == number else int(end)
 
 
-def read_entries(log: Any, owner: tuple[bytes, str]) -> list[bytes]:
+def read_entries(log: Any, owner: tuple[bytes, str, str]) -> list[bytes]:
     """All entries, each in its place and signed, and as many as the signed head says."""
     entries: list[bytes] = []
     prev, due = "0" * 64, None
@@ -276,6 +260,8 @@ def read_entries(log: Any, owner: tuple[bytes, str]) -> list[bytes]:
         prev = sha256(b"\0" + raw).hex()
         entries.append(raw)
     raw = (log / "head").read_bytes()
+    if not raw.strip(b"\0"):
+        return entries
     head = parse(raw)
     if head["sig"]["kid"] != owner[1] or not is_signed(owner[0], "audit-head", raw, head["sig"]["val"]):
         raise TamperedError("the signed head was altered")
@@ -295,7 +281,7 @@ def leaves_of(note: bytes, entries: list[bytes]) -> list[bytes]:
     return leaves
 
 
-def check_tree(log: Any, entries: list[bytes], owner: tuple[bytes, str]) -> bytes:
+def check_tree(log: Any, entries: list[bytes], owner: tuple[bytes, str, str]) -> bytes:
     """Check checkpoint, keys and tiles against the entries; returns the checkpoint."""
     note: bytes = (log / "checkpoint").read_bytes()
     leaves, keys = leaves_of(note, entries), []
@@ -303,7 +289,8 @@ def check_tree(log: Any, entries: list[bytes], owner: tuple[bytes, str]) -> byte
         if not is_signed(owner[0], "log-key", canonical(pair), pair["val"]):
             raise TamperedError("the log's owner did not endorse a key in vkeys.json")
         until = len(leaves) if pair["until"] is None else pair["until"]
-        if pair["name"] == origin_of(note) and pair["since"] <= len(leaves) <= until:
+        is_own = pair["name"].startswith(owner[2]) and note.startswith(pair["name"].encode() + b"\n")
+        if is_own and pair["since"] <= len(leaves) <= until:
             keys += [pair["ed25519"], pair["mldsa44"]]
     if not all(signers(note, keys)):
         raise TamperedError("the checkpoint is not signed with both kinds of key that the owner endorsed for it")
@@ -321,26 +308,43 @@ def verify_log(log: Any, root: Any, members: dict[str, str] | None, policy: str)
     identity, fingerprint = parse(raw), sha256(raw).hex()
     if members is not None and members.get(identity["institution"]) != fingerprint:
         raise UnverifiableError(f"it is the log of another identity, {fingerprint}")
-    owner = (base64.b64decode(identity["ed25519"]), fingerprint)
+    origin = f"consortia.{identity['network']}/{identity['institution']}/audit/"
+    owner = (base64.b64decode(identity["ed25519"]), fingerprint, origin)
     entries = read_entries(log, owner)
     documents = list((log / "documents").iterdir()) if (log / "documents").is_dir() else []
     for path in documents:
         if f"{sha256(path.read_bytes()).hex()}.json" != path.name:
             raise TamperedError(f"the attached document {path.name} is not the one that was cited")
     note = check_tree(log, entries, owner)
-    cosigned = [path.read_bytes() for path in (log / "cosigned").iterdir()] if (log / "cosigned").is_dir() else []
-    notes = [note, *(one for one in cosigned if origin_of(one) == origin_of(note) and leaves_of(one, entries))]
+    paths = (log / "cosigned").iterdir() if (log / "cosigned").is_dir() else []
+    cosigned = [one for path in paths if (one := path.read_bytes()).startswith(note.split(b"\n")[0] + b"\n")]
+    notes = [note, *(one for one in cosigned if leaves_of(one, entries))]
     reasons = [judge(policy, one) for one in notes]
     if all(reasons) and log.parent.name != "years":
         raise UnverifiableError(f"the policy is not satisfied: {reasons[-1]}")
+    check_year(log, entries)
+    if not (log / "head").read_bytes().strip(b"\0"):
+        raise UnverifiableError("its signed head is empty, as after a power cut, so later entries may be missing")
     count = check_proofs(root / "proofs" / log.name, entries, note)
     return f"{len(entries)} entries, {len(documents)} documents, {count} proofs; owner's key {fingerprint}"
 
 
+def check_year(log: Any, entries: list[bytes]) -> None:
+    """A log begins with ``log.continued`` if there is a year before it, and names that one's last checkpoint."""
+    years, end = (log.parent, log.name) if log.parent.name == "years" else (log / "years", "a")
+    before = sorted(path.name for path in years.iterdir() if path.name < end) if years.is_dir() else []
+    body = json.loads(entries[0])["body"] if entries else {}
+    if (body.get("type") == "log.continued") != bool(before):
+        raise UnverifiableError("the year before it is missing, or is not named by its first entry")
+    for name in before[-1:]:
+        origin, size, root, *_ = (years / name / "checkpoint").read_text().split("\n")
+        if body["detail"] != {"previous": origin, "size": int(size), "root": base64.b64decode(root).hex()}:
+            raise TamperedError("entry 0: it names another end of the year before it")
+
+
 def check_proofs(folder: Any, entries: list[bytes], note: bytes) -> int:
     """Check every proof (C2SP tlog-proof) in the folder; how many there are."""
-    proofs = list(folder.iterdir()) if folder.is_dir() else []
-    for path in proofs:
+    for path in (proofs := list(folder.iterdir()) if folder.is_dir() else []):
         head, _, signed = path.read_bytes().partition(b"\n\n")
         lines = head.decode().split("\n")
         index, size = int(lines[1].removeprefix("index ")), int(signed.split(b"\n")[1])
@@ -351,8 +355,6 @@ def check_proofs(folder: Any, entries: list[bytes], note: bytes) -> int:
 
 
 # ---- The command ----
-
-
 def verdict_on(log: Any, root: Any, members: dict[str, str] | None, policy: str) -> tuple[str, str]:
     """The verdict on one log, and why."""
     try:
@@ -372,25 +374,23 @@ def main() -> int:
     parser.add_argument("--members", type=Path, help="a file of lines: INSTITUTION FINGERPRINT")
     parser.add_argument("--policy", type=Path, help="a witness policy (C2SP tlog-policy)")
     parser.add_argument("--json", action="store_true")
-    parser.exit_on_error = False
     try:
-        asked, unknown = parser.parse_known_args()
-        if unknown:
-            raise OSError(f"it does not take {unknown[0]}")
+        asked = parser.parse_args()
         root: Any = zipfile.Path(asked.export) if asked.export.is_file() else asked.export
         words = [line.split() for line in asked.members.read_text().splitlines()] if asked.members else []
         members = {line[0]: line[1] for line in words if len(line) == 2} if asked.members else None
         policy = (asked.policy or root / "policy.txt").read_text()
         logs = sorted((root / "logs").iterdir(), key=lambda path: str(path.name))
         logs += [year for log in logs if (log / "years").is_dir() for year in (log / "years").iterdir()]
-    except (argparse.ArgumentError, OSError, KeyError, zipfile.BadZipFile) as error:
+    except SystemExit as stopped:  # argparse has said why
+        return 64 if stopped.code else 0
+    except (OSError, KeyError, UnicodeError, zipfile.BadZipFile) as error:
         sys.stderr.write(f"verify.py: {error}\n")
         return 64
     found = [(str(log).rstrip("/"), *verdict_on(log, root, members, policy)) for log in logs]
-    if asked.json:
-        sys.stdout.write(json.dumps([{"log": n, "verdict": v, "why": w} for n, v, w in found], indent=2) + "\n")
-    else:
-        sys.stdout.write("".join(f"{name}: {verdict}: {why}\n" for name, verdict, why in found))
+    document = [{"log": name, "verdict": verdict, "why": why} for name, verdict, why in found]
+    text = json.dumps(document, indent=2) if asked.json else "\n".join(": ".join(item) for item in found)
+    sys.stdout.write(f"{text}\n")
     verdicts = {verdict for _, verdict, _ in found}
     return 1 if "tampered" in verdicts else 2 if "unverifiable" in verdicts or not found else 0
 

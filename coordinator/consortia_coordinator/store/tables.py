@@ -6,6 +6,8 @@ comes. ``migrations/`` brings a database of any age to this shape.
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Integer, LargeBinary, MetaData, String, Table, Text
 
+from consortia_common.witness_store import witness_table
+
 metadata = MetaData(
     naming_convention={
         "pk": "pk_%(table_name)s",
@@ -92,3 +94,14 @@ memos = Table(
     Column("value", LargeBinary, nullable=False),
 )
 """Results of a job's own steps that must come out the same when it is run again."""
+
+witnessed = witness_table(metadata)
+"""The newest checkpoint of each log that this party has cosigned."""
+
+witnesses = Table(
+    "witnesses",
+    metadata,
+    Column("institution", String(64), primary_key=True),
+    Column("statement", LargeBinary, nullable=False),
+)
+"""What each institution says its witness keys are, signed by its identity."""

@@ -7,7 +7,7 @@ its turn comes. ``sign`` chains the bodies of one batch and signs the last entry
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from consortia_crypto import canonical
 from consortia_crypto.audit import events, shape, tree
@@ -22,12 +22,11 @@ _ENVELOPE_BYTES = 512
 _encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 
-@dataclass(frozen=True)
-class Body:
+class Body(NamedTuple):
     """An event that the catalogue allows, as canonical JSON but for its time."""
 
-    before: bytes = field(repr=False)
-    after: bytes = field(repr=False)
+    before: bytes
+    after: bytes
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> Self:

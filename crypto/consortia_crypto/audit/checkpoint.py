@@ -27,6 +27,12 @@ def log_origin(network: str, institution: str, year: int) -> str:
     return f"{_member(network, institution)}/audit/{year:04d}"
 
 
+def is_origin_of(origin: str, network: str, institution: str) -> bool:
+    """Whether ``origin`` is that of a log of this institution, of whatever year."""
+    member, _, year = origin.rpartition("/audit/")
+    return member == f"consortia.{network}/{institution}" and len(year) == 4 and year.isdecimal() and year.isascii()
+
+
 def witness_name(network: str, institution: str) -> str:
     """The name under which an institution cosigns others' checkpoints."""
     return f"{_member(network, institution)}/witness"

@@ -42,6 +42,9 @@ _HEAD_FIELDS = frozenset({"leaf", "sig", "size", "v"})
 _SIGNATURE_FIELDS = frozenset({"alg", "kid", "val"})
 _BATCH_FIELDS = frozenset({"alg", "end", "kid"})
 Parts = re.Match[bytes] | dict[str, bytes]
+_BODY = '{"body":'
+"""What every entry begins with."""
+_decode_value = json.JSONDecoder().raw_decode
 _END = b'},"v":1}'
 _HEX = {length: re.compile(f"[0-9a-f]{{{length}}}") for length in (32, 64, 128)}
 
@@ -90,10 +93,13 @@ class Entry:
         """RFC 9162 leaf hash, 64 hexadecimal digits: what the next entry cites."""
         return tree.leaf_hash(self.raw).hex()
 
-    @cached_property
+    @property
     def body(self) -> Mapping[str, Any]:
         """What the entry records."""
-        body: dict[str, Any] = json.loads(self.raw)["body"]
+        body: dict[str, Any] | None = self.__dict__.get("_body")
+        if body is None:
+            body, _ = _decode_value(self.raw.decode(), len(_BODY))
+            self.__dict__["_body"] = body
         return body
 
     @property
@@ -130,7 +136,8 @@ class Entry:
     def of_parts(cls, raw: bytes, parts: Parts) -> Self:
         """The entry ``raw``, which has been found to say ``parts``."""
         entry = object.__new__(cls)
-        entry.__dict__.update(index=int(parts["i"]), raw=raw, parts=parts)
+        said = entry.__dict__
+        said["index"], said["raw"], said["parts"] = int(parts["i"]), raw, parts
         return entry
 
     def verify(self, signer: PublicIdentity) -> None:

@@ -6,8 +6,9 @@
     group   two-of  any bank-b bank-c
     quorum  two-of
 
-Stricter than the specification in one thing: where the policy names an Ed25519 and an ML-DSA-44 key of a log, a
-checkpoint must carry valid signatures of both kinds, not of any one.
+Stricter than the specification in two things: where the policy names an Ed25519 and an ML-DSA-44 key of a log, a
+checkpoint must carry valid signatures of both kinds, not of any one; and an institution's witness does not count
+under that institution's own log.
 """
 
 import re
@@ -112,7 +113,9 @@ class Policy:
         times = {item.key: item.timestamp for item in signed.verified if item.timestamp}
         cosigned = [
             item.name for item in self.witnesses
-            if item.key in times and (latest is None or times[item.key] <= latest)
+            if item.key in times
+            and (latest is None or times[item.key] <= latest)
+            and not _is_own(item.key, signed.checkpoint.origin)
         ]  # fmt: skip
         missing = [item.name for item in self.witnesses if item.name not in cosigned]
         cause = self._breach(signed, cosigned)
@@ -133,6 +136,12 @@ class Policy:
             if sum(member in reached for member in group.members) >= group.threshold:
                 reached.add(group.name)
         return self.quorum in reached
+
+
+def _is_own(key: VerifierKey, origin: str) -> bool:
+    """Whether a witness's key is of the institution whose log it is, by the names that logs and witnesses have."""
+    institution, is_witness, _ = key.name.rpartition("/witness")
+    return bool(is_witness) and origin.startswith(f"{institution}/audit/")
 
 
 class _LineError(ValueError):

@@ -6,7 +6,6 @@ What is in a full tile never changes. ``TileTree`` reads, ``TileBuilder`` writes
 """
 
 import re
-import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -122,12 +121,10 @@ def decode_tile(data: bytes, width: int) -> list[bytes]:
 
 def encode_bundle(entries: Iterable[bytes]) -> bytes:
     """A bundle's bytes: each entry behind its length in two bytes, big-endian. TileError if one is too long."""
-    parts: list[bytes] = []
-    for entry in entries:
-        if len(entry) > MAX_BUNDLED_ENTRY:
-            raise _refused(f"an entry is longer than {MAX_BUNDLED_ENTRY} bytes")
-        parts += [struct.pack(">H", len(entry)), entry]
-    return b"".join(parts)
+    bundle = list(entries)
+    if max(map(len, bundle), default=0) > MAX_BUNDLED_ENTRY:
+        raise _refused(f"an entry is longer than {MAX_BUNDLED_ENTRY} bytes")
+    return b"".join([len(entry).to_bytes(2, "big") + entry for entry in bundle])
 
 
 def decode_bundle(data: bytes, width: int) -> list[bytes]:

@@ -102,8 +102,7 @@ class TileBuilder:
     def extend(self, leaves: Iterable[bytes]) -> list[tuple[Tile, bytes]]:
         """Add leaf hashes; the tiles that became full, each after those below it."""
         full: list[tuple[Tile, bytes]] = []
-        for leaf in leaves:
-            self._add(0, leaf, full)
+        self._add(0, list(leaves), full)
         return full
 
     def partial(self) -> list[tuple[Tile, bytes]]:
@@ -122,14 +121,19 @@ class TileBuilder:
             reached = [tree.root([*edge, *reached])] if edge or reached else []
         return reached[0] if reached else tree.EMPTY_ROOT
 
-    def _add(self, level: int, value: bytes, full: list[tuple[Tile, bytes]]) -> None:
-        if level == len(self._edges):
+    def _add(self, level: int, hashes: list[bytes], full: list[tuple[Tile, bytes]]) -> None:
+        """Add hashes to one level, and the roots of the tiles that become full to the one above."""
+        if hashes and level == len(self._edges):
             self._edges.append([])
             self._counts.append(0)
-        edge = self._edges[level]
-        edge.append(value)
-        self._counts[level] += 1
-        if len(edge) == WIDTH:
-            full.append((Tile(level, self._counts[level] // WIDTH - 1), encode_tile(edge)))
-            self._edges[level] = []
-            self._add(level + 1, tree.root(edge), full)
+        start = 0
+        while start < len(hashes):
+            edge = self._edges[level]
+            taken = hashes[start : start + WIDTH - len(edge)]
+            edge += taken
+            start += len(taken)
+            self._counts[level] += len(taken)
+            if len(edge) == WIDTH:
+                full.append((Tile(level, self._counts[level] // WIDTH - 1), encode_tile(edge)))
+                self._edges[level] = []
+                self._add(level + 1, [tree.root(edge)], full)

@@ -178,7 +178,8 @@ def _split(size: int) -> int:
 
 def _parents(level: list[bytes]) -> list[bytes]:
     """The next level; a node without a sibling moves up as it is, which gives RFC 9162's left-full split."""
-    parents = [node_hash(left, right) for left, right in zip(level[::2], level[1::2], strict=False)]
+    sha256, pairs = hashlib.sha256, zip(level[::2], level[1::2], strict=False)
+    parents = [sha256(b"\x01" + left + right).digest() for left, right in pairs]
     return parents + level[-1:] if len(level) % 2 else parents
 
 

@@ -68,6 +68,8 @@ class ChainReader:
         self._signer = signer
         self._kid = signer.fingerprint
         self._head = head
+        self.leaf = b""
+        """The leaf hash of the last record."""
         self._leaf = NO_ENTRY
         self._last: Entry | None = None
         self._proved = 0
@@ -88,11 +90,6 @@ class ChainReader:
         """The time of the last entry that says one."""
         return self._last.time if self._last else ""
 
-    @property
-    def leaf_hash(self) -> str:
-        """The leaf hash of the last record."""
-        return self._leaf
-
     def follow(self, raw: bytes) -> list[Entry]:
         """Take the next record. Raises TamperedLogError.
 
@@ -104,12 +101,14 @@ class ChainReader:
         if parts is not None and self._continues_batch(parts):
             self._last = Entry.of_parts(raw, parts)
             self._waiting.append(self._last)
-            self._leaf = tree.leaf_hash(raw).hex()
+            self.leaf = tree.leaf_hash(raw)
+            self._leaf = self.leaf.hex()
             return []
         entry = self._parse(raw)
         judged = entry if entry is not None and self._check_place(entry) else None
         self._waiting.append(judged)
-        self._leaf = tree.leaf_hash(raw).hex()
+        self.leaf = tree.leaf_hash(raw)
+        self._leaf = self.leaf.hex()
         if self._head is not None and self._head.size == self.size and self._head.leaf != self._leaf:
             self._proved, self._waiting = self.size - 1, []
             self.refuse("the log's signed head tells of another entry here", time=entry.time if entry else "")
@@ -142,14 +141,11 @@ class ChainReader:
 
     def _continues_batch(self, parts: re.Match[bytes]) -> bool:
         """Whether an entry of plain shape simply goes on with the batch: what most do, so it is tried first."""
-        index, prev, kid, end = parts.group("i", "prev", "kid", "end")
-        return (
-            end == self._batch
-            and prev.decode() == self._leaf
-            and kid == self._kid_bytes
-            and int(index) == self._proved + len(self._waiting) < self._due
-            and int(index) + 1 != self._promised
-        )
+        number, prev, kid, end = parts.group("i", "prev", "kid", "end")
+        if end != self._batch or kid != self._kid_bytes or prev.decode() != self._leaf:
+            return False
+        index = int(number)
+        return index == self._proved + len(self._waiting) < self._due and index + 1 != self._promised
 
     def _parse(self, raw: bytes) -> Entry | None:
         try:

@@ -5,6 +5,8 @@ Nothing here leaves the institution. ``migrations/`` brings a database of any ag
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Integer, LargeBinary, MetaData, String, Table, Text
 
+from consortia_common.witness_store import witness_table
+
 metadata = MetaData(
     naming_convention={
         "pk": "pk_%(table_name)s",
@@ -136,3 +138,6 @@ models = Table(
     Column("document", LargeBinary, nullable=False),
     Column("origin", String(80), nullable=False),  # "imported" or a job id
 )
+
+witnessed = witness_table(metadata)
+"""The newest checkpoint of each log that this party has cosigned."""

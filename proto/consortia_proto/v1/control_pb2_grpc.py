@@ -89,6 +89,11 @@ class ControlStub:
                 request_serializer=consortia__proto_dot_v1_dot_control__pb2.ListModelsRequest.SerializeToString,
                 response_deserializer=consortia__proto_dot_v1_dot_control__pb2.ModelList.FromString,
                 _registered_method=True)
+        self.WriteWitnessPolicy = channel.unary_unary(
+                '/consortia.v1.Control/WriteWitnessPolicy',
+                request_serializer=consortia__proto_dot_v1_dot_control__pb2.WriteWitnessPolicyRequest.SerializeToString,
+                response_deserializer=consortia__proto_dot_v1_dot_control__pb2.WitnessPolicy.FromString,
+                _registered_method=True)
 
 
 class ControlServicer:
@@ -160,6 +165,12 @@ class ControlServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WriteWitnessPolicy(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ControlServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -217,6 +228,11 @@ def add_ControlServicer_to_server(servicer, server):
                     servicer.ListModels,
                     request_deserializer=consortia__proto_dot_v1_dot_control__pb2.ListModelsRequest.FromString,
                     response_serializer=consortia__proto_dot_v1_dot_control__pb2.ModelList.SerializeToString,
+            ),
+            'WriteWitnessPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.WriteWitnessPolicy,
+                    request_deserializer=consortia__proto_dot_v1_dot_control__pb2.WriteWitnessPolicyRequest.FromString,
+                    response_serializer=consortia__proto_dot_v1_dot_control__pb2.WitnessPolicy.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -516,6 +532,33 @@ class Control:
             '/consortia.v1.Control/ListModels',
             consortia__proto_dot_v1_dot_control__pb2.ListModelsRequest.SerializeToString,
             consortia__proto_dot_v1_dot_control__pb2.ModelList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WriteWitnessPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/consortia.v1.Control/WriteWitnessPolicy',
+            consortia__proto_dot_v1_dot_control__pb2.WriteWitnessPolicyRequest.SerializeToString,
+            consortia__proto_dot_v1_dot_control__pb2.WitnessPolicy.FromString,
             options,
             channel_credentials,
             insecure,

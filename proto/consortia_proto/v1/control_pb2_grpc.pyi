@@ -44,6 +44,7 @@ class ControlStub:
     ListAgreements: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListAgreementsRequest, _control_pb2.AgreementList]
     AddModel: _grpc.UnaryUnaryMultiCallable[_control_pb2.AddModelRequest, _control_pb2.ModelView]
     ListModels: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListModelsRequest, _control_pb2.ModelList]
+    WriteWitnessPolicy: _grpc.UnaryUnaryMultiCallable[_control_pb2.WriteWitnessPolicyRequest, _control_pb2.WitnessPolicy]
 
 @_typing.type_check_only
 class ControlAsyncStub(ControlStub):
@@ -59,6 +60,7 @@ class ControlAsyncStub(ControlStub):
     ListAgreements: _aio.UnaryUnaryMultiCallable[_control_pb2.ListAgreementsRequest, _control_pb2.AgreementList]  # type: ignore[assignment]
     AddModel: _aio.UnaryUnaryMultiCallable[_control_pb2.AddModelRequest, _control_pb2.ModelView]  # type: ignore[assignment]
     ListModels: _aio.UnaryUnaryMultiCallable[_control_pb2.ListModelsRequest, _control_pb2.ModelList]  # type: ignore[assignment]
+    WriteWitnessPolicy: _aio.UnaryUnaryMultiCallable[_control_pb2.WriteWitnessPolicyRequest, _control_pb2.WitnessPolicy]  # type: ignore[assignment]
 
 class ControlServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -137,5 +139,12 @@ class ControlServicer(metaclass=_abc_1.ABCMeta):
         request: _control_pb2.ListModelsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_control_pb2.ModelList, _abc.Awaitable[_control_pb2.ModelList]]: ...
+
+    @_abc_1.abstractmethod
+    def WriteWitnessPolicy(
+        self,
+        request: _control_pb2.WriteWitnessPolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.WitnessPolicy, _abc.Awaitable[_control_pb2.WitnessPolicy]]: ...
 
 def add_ControlServicer_to_server(servicer: ControlServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -438,19 +438,37 @@ class LogChunk(_message.Message):
 
     ENTRIES_FIELD_NUMBER: _builtins.int
     HEAD_FIELD_NUMBER: _builtins.int
+    YEAR_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_FIELD_NUMBER: _builtins.int
+    KEYS_FIELD_NUMBER: _builtins.int
+    COSIGNED_FIELD_NUMBER: _builtins.int
     head: _builtins.bytes
-    """in the last chunk: the signed head that counts exactly the entries sent"""
+    """in the last chunk of a year: the signed head that counts exactly the entries sent"""
+    year: _builtins.int
+    """of an earlier year's log; 0 for the present one, which comes last"""
+    checkpoint: _builtins.bytes
+    """beside the head: the newest signed checkpoint, of no more entries than that"""
+    keys: _builtins.bytes
+    """beside it: the keys that may sign checkpoints, endorsed by the log's owner"""
     @_builtins.property
     def entries(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    @_builtins.property
+    def cosigned(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """checkpoints with witnesses' signatures"""
+
     def __init__(
         self,
         *,
         entries: _abc.Iterable[_builtins.bytes] | None = ...,
         head: _builtins.bytes = ...,
+        year: _builtins.int = ...,
+        checkpoint: _builtins.bytes = ...,
+        keys: _builtins.bytes = ...,
+        cosigned: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "head", b"head"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "cosigned", b"cosigned", "entries", b"entries", "head", b"head", "keys", b"keys", "year", b"year"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

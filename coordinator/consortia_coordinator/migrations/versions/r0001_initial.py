@@ -78,6 +78,22 @@ def upgrade() -> None:
     op.create_index(op.f("ix_tasks_institution"), "tasks", ["institution"], unique=False)
     op.create_index(op.f("ix_tasks_job_id"), "tasks", ["job_id"], unique=False)
     op.create_table(
+        "witnessed",
+        sa.Column("origin", sa.String(length=255), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("root", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("note", sa.LargeBinary(), nullable=False),
+        sa.Column("identity", sa.LargeBinary(), nullable=False),
+        sa.Column("vkeys", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("origin", name=op.f("pk_witnessed")),
+    )
+    op.create_table(
+        "witnesses",
+        sa.Column("institution", sa.String(length=64), nullable=False),
+        sa.Column("statement", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("institution", name=op.f("pk_witnesses")),
+    )
+    op.create_table(
         "memos",
         sa.Column("job_id", sa.String(length=80), nullable=False),
         sa.Column("name", sa.String(length=120), nullable=False),
