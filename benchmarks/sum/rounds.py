@@ -2,11 +2,11 @@
 
 Coordinator and nodes share one process and the machine; the nodes' workers are processes of their own, as always.
 A round lasts from the moment at which the coordinator says that it begins to that of the next one. The first,
-before which workers start, is left out, and so is the last, to which no share of a next round belongs.
+before which workers start, is left out, and so is the last, to which no share of a next round belongs. Bytes are those
+of the whole job, with its offer, keys and receipts, divided by its rounds.
 """
 
 import os
-import statistics
 import tempfile
 import time
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ _SECONDS = 600
 
 @dataclass(frozen=True)
 class Round:
-    """Figures of one round, the median of several."""
+    """Figures of one round, the mean of several."""
 
     seconds: float
     cpu: float
@@ -56,26 +56,25 @@ def over_the_exchange(kinds: tuple[str, ...], institutions: int, length: int, ro
 
 
 def _job(built: Any, asked: Any, counter: Counter) -> Round:
-    with _sampled(counter) as samples:
+    before = counter.total
+    with _sampled() as samples:
         status = built.finish(built.submit(asked), _SECONDS)
     if status.state != "finished":
         raise RuntimeError(f"the job {status.state}: {status.stage}")
-    steps = [
-        [late - early for early, late in zip(before, after, strict=True)]
-        for before, after in zip(samples[1:], samples[2:], strict=False)
-    ]
-    return Round(*(statistics.median(column) for column in zip(*steps, strict=True)))
+    first, last, count = samples[1], samples[-1], len(samples) - 2
+    seconds, cpu = ((late - early) / count for early, late in zip(first, last, strict=True))
+    return Round(seconds, cpu, (counter.total - before) / len(samples))
 
 
 @contextmanager
-def _sampled(counter: Counter) -> Iterator[list[tuple[float, float, float]]]:
-    """Wall time, CPU time and bytes at the beginning of each round."""
-    samples: list[tuple[float, float, float]] = []
+def _sampled() -> Iterator[list[tuple[float, float]]]:
+    """Wall time and CPU time at the beginning of each round."""
+    samples: list[tuple[float, float]] = []
     progress = JobRun.progress
 
     def recorded(run: JobRun, stage: str, done: int, total: int) -> None:
         if stage.startswith("round "):
-            samples.append((time.perf_counter(), _cpu(), counter.total))
+            samples.append((time.perf_counter(), _cpu()))
         progress(run, stage, done, total)
 
     with patch.object(JobRun, "progress", recorded):

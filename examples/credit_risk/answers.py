@@ -60,11 +60,12 @@ def _tell_statistics(scene: Scene, job: Job) -> None:
     story.table(("education", "clients", "defaulted", "limit, mean", "± std", "age, mean", "± std"), rows)
     story.remark("kept", "every bank: its own table; nobody but its node saw it")
     story.remark(
-        "travelled", f"{size(job.travelled)}: each bank's table, encrypted under a key only the banks have"
+        "travelled", f"{size(job.travelled)}: each bank's table, under masks that only the sum sheds"
     )
     story.remark(
         "travelled", "the sum of the three, to the banks, who opened it and sealed the result to the analyst"
     )
+    story.remark("proved", f"by every bank's receipt: {job.sealing}")
     expected = sum(len(rows.labels) for rows in scene.market.train.values())
     if _count(job) == expected:
         story.remark(
@@ -119,6 +120,7 @@ def _compare(scene: Scene, job: Job) -> dict[str, Any]:
         "travelled",
         f"{size(job.travelled)} in {training.rounds} rounds: masked updates, which the coordinator added unread",
     )
+    story.remark("proved", f"by every bank's receipt: {job.sealing}")
     story.remark(
         "proved", f"the joint model is within {abs(pooled - federated):.4f} of the one from pooled records"
     )

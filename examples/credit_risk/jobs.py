@@ -16,7 +16,7 @@ _OVER = frozenset({"finished", "refused", "failed"})
 
 @dataclass(frozen=True)
 class Job:
-    """A job that is over: its state as the coordinator tells it, and the opened result."""
+    """A job that is over: its state as the coordinator tells it, the opened result and the parties' receipts."""
 
     id: str
     name: str
@@ -25,6 +25,19 @@ class Job:
     bytes_down: int
     refusals: list[dict[str, Any]]
     result: dict[str, Any]
+    receipts: list[dict[str, Any]]
+
+    @property
+    def sealing(self) -> str:
+        """How its sums were sealed, as every party's receipt says."""
+        sums = self.receipts[0]["sums"]
+        if any(receipt["sums"] != sums for receipt in self.receipts):
+            raise _stuck(self.id, "its parties' receipts say different things of its sums")
+        gone = "nobody dropped out" if not sums["missing"] else f"dropped out: {sums['missing']}"
+        return (
+            f"engine {sums['engine']} ({sums['parameters']}); {sums['opened']} sums of {sums['institutions']} parties, "
+            f"{sums['threshold']} of them needed, {sums['colluding']} may collude; {gone}"
+        )
 
     @property
     def travelled(self) -> int:
@@ -57,9 +70,16 @@ def finish(job: str, profile: Path, tell: Callable[[str], None], expected: str =
     status = watch(job, profile, tell, until=lambda _: False)
     if status["state"] != expected:
         raise _stuck(job, f"it {status['state']}: {status['refusals'] or status['stage']}")
-    result = commands.ask("job", "result", job, "--profile", profile)["result"] if expected == "finished" else {}
+    opened = commands.ask("job", "result", job, "--profile", profile) if expected == "finished" else {}
     return Job(
-        job, status["name"], status["state"], status["bytes_up"], status["bytes_down"], status["refusals"], result
+        job,
+        status["name"],
+        status["state"],
+        status["bytes_up"],
+        status["bytes_down"],
+        status["refusals"],
+        opened.get("result", {}),
+        opened.get("receipts", []),
     )
 
 

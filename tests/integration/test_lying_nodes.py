@@ -1,5 +1,6 @@
 """A node that sends what it should not: refused in its name, on the coordinator's log, and the next job runs."""
 
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from consortia_common.content import Content
-from consortia_crypto.sum import institution as sums
+from consortia_crypto.sum import lattice_secret, opening
 from consortia_proto.v1 import content_pb2
 from consortia_proto.v1 import exchange_pb2 as pb
 from tests.support.consortium import BANKS, Consortium, spec
@@ -23,24 +24,15 @@ def _without_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     in_this_process(monkeypatch)
 
 
-def block(change: Callable[[bytes], bytes]) -> Tell:
-    """The upload with its first ciphertext changed."""
+def saying(**changes: Any) -> Tell:
+    """The answer with other values in it; what is called is called with the honest one, None leaves it out."""
 
     def tell(said: pb.Reply) -> pb.Reply:
-        data = change(said.content.arrays[0].data)
-        said.content.arrays[0].data = data
-        said.content.arrays[0].shape[:] = [len(data)]
-        return said
-
-    return tell
-
-
-def arrays(**made: Any) -> Tell:
-    """Other arrays in the place of the upload."""
-
-    def tell(said: pb.Reply) -> pb.Reply:
-        named = {name.replace("_", "."): array for name, array in made.items()}
-        return pb.Reply(task_id=said.task_id, job_id=said.job_id, content=Content(arrays=named).to_proto())
+        config = dict(Content.from_proto(said.content, "a test").config)
+        for name, change in changes.items():
+            config[name] = change(config[name]) if callable(change) else change
+        kept = {name: value for name, value in config.items() if value is not None}
+        return pb.Reply(task_id=said.task_id, job_id=said.job_id, content=Content(config=kept).to_proto())
 
     return tell
 
@@ -55,32 +47,37 @@ def contents(change: Callable[[content_pb2.Content], object]) -> Tell:
     return tell
 
 
-def too_large(data: bytes) -> bytes:
-    """A coefficient that is not below the modulus."""
-    return data[:-8] + b"\xff" * 8
+def frames(change: Callable[[bytes], bytes]) -> Tell:
+    """The upload with its only frame changed."""
+    return saying(frames=lambda honest: [change(honest[0])])
+
+
+def array(name: str) -> content_pb2.Array:
+    return Content(arrays={name: np.zeros(4)}).to_proto().arrays[0]
 
 
 def misshapen(content: content_pb2.Content) -> None:
+    content.arrays.append(array("x"))
     content.arrays[0].shape[:] = [7, 7]
 
 
 def doubled(content: content_pb2.Content) -> None:
-    content.arrays.append(content.arrays[0])
+    content.arrays.extend([array("x"), array("x")])
 
 
 @pytest.mark.parametrize(
     ("tell", "words"),
     [
-        (block(lambda data: data[:-1]), "a ciphertext is not exactly"),
-        (block(lambda _: b"x"), "a ciphertext is not exactly"),
-        (block(lambda data: b"\0" * len(data)), "header is not that of its parameter set"),
-        (block(too_large), "coefficient is outside its modulus"),
-        (arrays(sealed_0=np.full(8, np.nan)), "something else came"),
-        (arrays(sealed_0=np.zeros((2, 2), np.uint8)), "something else came"),
-        (arrays(sealed_1=np.zeros(2, np.uint8)), "something else came"),
-        (arrays(update=np.full(3, np.inf)), "something else came"),
-        (arrays(), "something else came"),
-        (arrays(sealed_0=np.zeros(9, np.uint8), sealed_1=np.zeros(9, np.uint8)), "wrong number of blocks"),
+        (frames(lambda data: data[:-1]), "frame 0 has"),
+        (frames(lambda data: bytes([data[0] ^ 1]) + data[1:]), "not the one that it signed"),
+        (saying(frames=lambda honest: honest * 2), "frame 1 came where"),
+        (saying(frames=[]), "it ended after 0 of 1 frames"),
+        (saying(frames=["text"]), "an answer lacks its frames"),
+        (saying(frames=None), "an answer lacks its frames"),
+        (saying(message=lambda honest: honest[:-1]), "was not understood"),
+        (saying(message=lambda honest: honest[:-64] + bytes(64)), "signature of bank-b"),
+        (saying(message=lambda honest: honest.replace(b"bank-b", b"bank-c")), "names another sender"),
+        (saying(message="text"), "an answer lacks its message"),
         (contents(misshapen), "an array's bytes do not match its shape"),
         (contents(doubled), "two arrays have one name"),
         (contents(lambda content: content.metrics["loss"].MergeFrom(content_pb2.Value(text="x"))), "is no number"),
@@ -91,36 +88,78 @@ def test_an_upload_that_is_none_is_refused_in_its_senders_name(
     tell: Tell, words: str, spoilt: Consortium, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as lying:
-        lie(lying, LIAR, "query.tabulate", tell)
+        lie(lying, LIAR, "sum.upload", tell)
         status = spoilt.run(spec("statistics"))
-    failure = only_failure(status, "coordinator", words)
-    assert failure.blame == LIAR
+    (refusal,) = status.refusals
+    failure = only_failure(status, refusal.institution, words)
+    assert LIAR in failure.blame
     assert reasons(spoilt, "coordinator", "job.failed", status.job_id) == [failure.what]
     check_silent(spoilt, str(status))
 
 
-def test_a_corrupt_ciphertext_of_a_training_round_is_on_the_log_with_its_sender(
-    spoilt: Consortium, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("step", ["sum.share", "sum.sign", "sum.reveal"])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [(lambda honest: honest[:-1], "was not understood"), (lambda honest: honest[:-64] + bytes(64), "signature of")],
+)
+def test_a_message_that_is_not_its_senders(
+    step: str, change: Callable[[bytes], bytes], words: str, spoilt: Consortium, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as lying:
-        lie(lying, LIAR, "train", block(too_large))
-        status = spoilt.run(spec("train"))
-    failure = only_failure(status, "coordinator", "outside its modulus")
+        lie(lying, LIAR, step, saying(message=change))
+        status = spoilt.run(spec("statistics"))
+    failure = only_failure(status, LIAR, words)
     (entry,) = logged(spoilt, "coordinator", "ciphertext.refused", status.job_id)
     assert entry["reason"] == failure.what
-    assert entry["detail"] == {"peer": LIAR, "step": "update"}
+    assert entry["detail"]["step"] == step
+    assert LIAR in entry["detail"]["peer"]
 
 
-def test_a_ciphertext_that_only_key_holders_can_tell_is_wrong_ends_the_job_at_each_of_them(
+def too_large(data: bytes) -> bytes:
+    """A coefficient that is not below the modulus."""
+    return data[:-8] + b"\xff" * 8
+
+
+def signing(monkeypatch: pytest.MonkeyPatch, change: Callable[[bytes], bytes]) -> None:
+    """Have LIAR's upload changed before it signs for it."""
+    honest = opening.seal
+
+    def seal(policy: Any, group: Any, values: Any, sink: Any, plan: Any, **others: Any) -> tuple[str, int]:
+        digest, tag = honest(policy, group, values, sink, plan, **others)
+        if f"/{LIAR}/" not in str(sink._file.name):
+            return digest, tag
+        data = change(sink.read(0, sink.size).tobytes())
+        sink.write(0, np.frombuffer(data, np.uint8))
+        return hashlib.sha256(data).hexdigest(), tag
+
+    monkeypatch.setattr(opening, "seal", seal)
+
+
+def test_a_corrupt_ciphertext_is_on_the_log_with_its_sender(
     spoilt: Consortium, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as lying:
-        lie(lying, LIAR, "query.tabulate", block(lambda data: data[:-8] + b"\1" * 7 + b"\0"))
-        status = spoilt.run(spec("statistics"))
+        signing(lying, too_large)
+        status = spoilt.run(spec("statistics", engine="lattice"))
+    failure = only_failure(status, LIAR, "outside its modulus")
+    (entry,) = logged(spoilt, "coordinator", "ciphertext.refused", status.job_id)
+    assert entry["reason"] == failure.what
+    assert entry["detail"] == {"peer": LIAR, "step": "sum.upload"}
+
+
+@pytest.mark.parametrize("engine", ["masked", "lattice"])
+def test_an_upload_that_only_key_holders_can_tell_is_wrong_ends_the_job_at_each_of_them(
+    engine: str, spoilt: Consortium, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its tag is not that of what it sent: the total is not the sum of what the institutions tagged."""
+    with monkeypatch.context() as lying:
+        signing(lying, lambda data: data[:-8] + b"\1" * 7 + b"\0")
+        status = spoilt.run(spec("statistics", engine=engine))
     assert status.state == "failed"
     assert {refusal.failure.what for refusal in status.refusals} == {"the sealed total was refused"}
-    assert "roll call" in reasons(spoilt, "bank-a", "ciphertext.refused", status.job_id)[0]
-    assert spoilt.run(spec("statistics")).state == "finished"
+    (refusal, *_) = status.refusals
+    assert "not the sum" in reasons(spoilt, refusal.institution, "ciphertext.refused", status.job_id)[0]
+    assert spoilt.run(spec("statistics", engine=engine)).state == "finished"
 
 
 def test_a_context_with_its_secret_key_is_refused_logged_and_not_kept(
@@ -133,24 +172,25 @@ def test_a_context_with_its_secret_key_is_refused_logged_and_not_kept(
         return secret
 
     with monkeypatch.context() as lying:
-        lying.setattr(sums, "public_part", whole)
-        status = spoilt.run(spec("statistics"))
+        lying.setattr(lattice_secret, "public_part", whole)
+        status = spoilt.run(spec("statistics", engine="lattice"))
     failure = only_failure(status, "coordinator", "a context came with its secret key and was not loaded")
     assert failure.blame == "bank-a"
     assert "treat this key as exposed" in failure.remedy
     (entry,) = logged(spoilt, "coordinator", "ciphertext.refused", status.job_id)
-    assert entry["detail"] == {"peer": "bank-a", "step": "epoch.make"}
+    assert entry["detail"] == {"peer": "bank-a", "step": "epoch.key"}
     stored = [path.read_bytes() for path in (spoilt.root / "coordinator").glob("coordinator.db*")]
     marks = [given[0][at : at + 64] for at in range(1000, len(given[0]) - 64, 10_000)]
     assert not [mark for mark in marks if any(mark in data for data in stored)]
-    assert spoilt.run(spec("statistics")).state == "finished"
+    assert spoilt.run(spec("statistics", engine="lattice")).state == "finished"
 
 
 @pytest.mark.parametrize(
     ("step", "name", "words"),
     [
-        ("epoch.make", "public", "an answer lacks its public"),
-        ("epoch.make", "envelope.bank-b", "an answer lacks its envelope.bank-b"),
+        ("epoch.key", "key", "an answer lacks its key"),
+        ("epoch.seed", "envelope.bank-b", "an answer lacks its envelope.bank-b"),
+        ("epoch.join", "confirm", "an answer lacks its confirm"),
         ("close", "receipt", "an answer lacks its receipt"),
         ("close", "signature", "an answer lacks its signature"),
     ],
@@ -183,7 +223,7 @@ def test_a_failure_in_words_unfit_for_a_log_still_ends_the_job(
         return pb.Reply(task_id=reply.task_id, job_id=reply.job_id, failure=said)
 
     with monkeypatch.context() as lying:
-        lie(lying, LIAR, "query.tabulate", fail)
+        lie(lying, LIAR, "sum.upload", fail)
         status = spoilt.run(spec("statistics"))
     assert status.state == "failed"
     (refusal,) = status.refusals

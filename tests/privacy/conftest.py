@@ -1,6 +1,6 @@
 """One consortium that did all kinds of jobs while everything that crossed the coordinator was recorded."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,12 @@ from consortia_common import logs
 from consortia_common.database import reading
 from consortia_crypto.he.context import PRIVATE, fields_of
 from consortia_crypto.score import data_owner
-from consortia_crypto.sum.institution import LatticeInstitution
+from consortia_crypto.sum import epoch, opening
+from consortia_crypto.sum.epoch import EpochSecrets
+from consortia_crypto.sum.vector import Vector
 from consortia_node import workers
 from consortia_node.kinds import train
+from consortia_node.step import StepRequest
 from consortia_node.store.subjects import SubjectStore
 from tests.support import consortium as support
 from tests.support.consortium import BANKS, Consortium, spec
@@ -27,6 +30,9 @@ PLANTED = 12
 """Rows of each table, at its end, whose values occur nowhere else."""
 INCOME, AGE, REGION, NOTE = 31337.77, 61.41421356, 987654321, 0.57721566490153
 JOBS = ("statistics", "train", "score")
+_SIZES: Mapping[str, dict[str, Any]] = {"score": {"max_rows": 500}}
+LATTICE = "statistics"
+"""The kind whose sums are added under the engine "lattice" too."""
 
 
 @dataclass
@@ -86,7 +92,9 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
 def _run(seen: Observed, kind: str) -> None:
     if kind == "train":
         seen.consortium.withdraw("bank-a", "CANARY-BANK-A-001")
-    status = seen.consortium.run(spec(kind, **({"max_rows": 500} if kind == "score" else {})))
+    status = seen.consortium.run(
+        spec(kind, engine="lattice" if kind == LATTICE else "masked", **_SIZES.get(kind, {}))
+    )
     assert status.state == "finished", status
     seen.jobs[kind] = status.job_id
     seen.results[kind] = seen.consortium.result(status.job_id)
@@ -149,23 +157,39 @@ def _spy(patched: pytest.MonkeyPatch, seen: Observed) -> None:
             seen.during = seen.coordinator_folder()
         answer = workers._run(request)
         assert not isinstance(answer, workers._Refusal), answer
+        if not isinstance(request, StepRequest):
+            return answer
         for name, value in (dict(request.values) | dict(answer.values)).items():
             if name in {"train.model", "train.means", "train.scales"}:
                 seen.sealed.vector(name, np.frombuffer(value, "<f8"))
-            if name in {"sum.key", "score.secret"}:
+            if name == "score.secret":
                 for piece in windows(fields_of(value, "a test")[PRIVATE], 200):
                     seen.keys.raw(name, piece)
         return answer
 
     patched.setattr(workers.Workers, "run", run)
     for holder, name, note in (
-        (LatticeInstitution, "seal", lambda given, _: seen.sealed.vector("contribution", given[1])),
-        (LatticeInstitution, "open", lambda _, made: seen.sealed.vector("sum", made)),
+        (epoch, "confirm", lambda _, made: _note_keys(seen, made)),
+        (opening, "seal", lambda given, _: _note_vector(seen, "contribution", given[2])),
+        (opening, "open_total", lambda given, _: _note_vector(seen, "sum", given[2])),
         (train, "descend", lambda given, made: _note_update(seen, given[0], made)),
         (data_owner, "encrypt", lambda given, made: _note_features(seen, given[1], made)),
         (data_owner, "decrypt", lambda _, made: seen.sealed.vector("score", made)),
     ):
         patched.setattr(holder, name, _noting(getattr(holder, name), note))
+
+
+def _note_keys(seen: Observed, keys: EpochSecrets) -> None:
+    """All that masks, tags and shares of a job's sums are derived from, and what signs them."""
+    for secret in (keys.group_key, keys.round_seed, *keys.pair_keys.values()):
+        seen.keys.raw("key of sums", secret)
+    if keys.attachment:
+        for piece in windows(fields_of(keys.attachment, "a test")[PRIVATE], 200):
+            seen.keys.raw("shared key", piece)
+
+
+def _note_vector(seen: Observed, what: str, vector: Vector) -> None:
+    seen.sealed.vector(what, np.frombuffer(vector.read(0, vector.size), "<i8"))
 
 
 def _noting(honest: Callable[..., Any], note: Callable[[Any, Any], None]) -> Callable[..., Any]:

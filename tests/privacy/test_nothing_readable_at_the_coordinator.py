@@ -69,7 +69,7 @@ def test_there_was_something_to_find(observed: Observed) -> None:
     assert {"train.model", "update", "contribution", "sum", "score", "result"} <= set(
         observed.sealed.words.values()
     )
-    assert set(observed.keys.words.values()) == {"sum.key", "score.secret"}
+    assert set(observed.keys.words.values()) == {"key of sums", "shared key", "score.secret"}
     for name in SECRET:
         assert len(getattr(observed, name).words) > 30, name
 
@@ -135,7 +135,7 @@ def test_no_context_that_crosses_can_decrypt(observed: Observed) -> None:
     secret = ts.context(ts.SCHEME_TYPE.BFV, 4096, 1032193).serialize(save_secret_key=True)
     assert is_private(secret) is True
     found = [is_private(data) for data in blobs(observed)]
-    assert found.count(False) == 2, "one public context for each job of sums"
+    assert found.count(False) == 1, "the public context of the job with the engine lattice"
     assert True not in found
 
 
@@ -192,7 +192,7 @@ def test_a_plaintext_that_does_cross_is_noticed(observed: Observed, monkeypatch:
 
     before = len(observed.recorder.payloads)
     with monkeypatch.context() as lying:
-        lie(lying, "bank-b", "query.tabulate", blurt)
+        lie(lying, "bank-b", "sum.upload", blurt)
         assert observed.consortium.run(spec("statistics")).state == "failed"
     assert {"income", "age", "customer"} <= observed.data.found_in(observed.recorder.everything(before))
     del observed.recorder.payloads[before:]

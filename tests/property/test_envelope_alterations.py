@@ -12,7 +12,7 @@ from consortia_crypto.errors import EncodingError, EnvelopeError
 from consortia_crypto.keys import SIGNATURE_LENGTH, PrivateIdentity
 
 A, B, C = (PrivateIdentity.generate("lab", f"bank-{letter}", "node", "node") for letter in "abc")
-PLACE: dict[str, Any] = {"purpose": "credit-risk", "job": "job-1", "step": "epoch.make", "sequence": 0}
+PLACE: dict[str, Any] = {"purpose": "credit-risk", "job": "job-1", "step": "epoch.seed", "sequence": 0}
 ENVELOPE = seal(b"the key", sender=A, recipient=B.public, **PLACE)
 
 

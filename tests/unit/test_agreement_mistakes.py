@@ -97,7 +97,7 @@ RECEIPT: dict[str, Any] = {
     "spec": "a" * 64,
     "agreement": "credit-risk@1#" + "b" * 64,
     "parties": ["bank-a", "bank-b", "bank-c"],
-    "engine": "lattice",
+    "sums": None,
     "cohorts": [{"dataset": "clients", "rows_used": 5, "rows_left_out": 1, "consent_root": "c" * 64}],
     "result": None,
     "closed_ms": 1,

@@ -87,7 +87,7 @@ def agree(tale):
 
 
 def letter(tale):
-    words = {"step": "epoch.make", "digest": digest("letter")}
+    words = {"step": "epoch.seed", "digest": digest("letter")}
     tale.tell("bank-a", "envelope.sealed", **JOB, peer="bank-b", **words)
     tale.tell("coordinator", "envelope.relayed", **JOB, sender="bank-a", recipient="bank-b", **words)
     tale.tell("bank-b", "envelope.opened", **JOB, peer="bank-a", **words)

@@ -120,6 +120,7 @@ REFUSED: list[tuple[GateRequest, str, str]] = [
     (request(agreement=amended(job_kinds=[{"kind": "score", "recipients": ["parties"]}])), "job_kinds", "score"),
     (request(STATISTICS | {"purpose": "marketing"}), "purposes", "is marketing; the agreement allows credit-risk"),
     (request(agreement=amended(min_parties=4)), "min_parties", "over 3 institutions; the agreement asks for 4"),
+    (request(agreement=amended(min_colluding=2)), "min_colluding", "withstand 1 institutions .* asks for 2"),
     (request(statistics_of(dataset="loans", columns=["limit"])), "datasets", "loans; .* clients, branches"),
     (request(statistics_of(dataset="branches", columns=["rent"])), "datasets.owners", "only at bank-b"),
     (

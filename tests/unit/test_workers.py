@@ -25,7 +25,7 @@ class Deadly:
 
 
 def request(content: Any) -> StepRequest:
-    return StepRequest("job", b"no spec", "bank-a", "train", 1, 10, content)
+    return StepRequest("job", b"no spec", "bank-a", "train", 1, 10, content, Path("sums"))
 
 
 @pytest.fixture

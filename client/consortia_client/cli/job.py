@@ -136,6 +136,15 @@ def _finish(session: Any, status: Any, as_json: bool) -> None:
 def _show_result(opened: Any) -> None:
     parties = ", ".join(receipt.institution for receipt in opened.receipts)
     terminal.done(f"the result is the one for which {parties} signed receipts")
+    if sums := opened.receipts[0].sums:
+        gone = [f"{', '.join(missing.institutions)} of {missing.sum}" for missing in sums.missing]
+        terminal.facts(
+            {
+                "sums": f"{sums.opened}, sealed with engine {sums.engine} ({sums.parameters})",
+                "parties": f"{sums.institutions}; {sums.threshold} needed, {sums.colluding} may collude",
+                "dropped out": "; ".join(gone) or "nobody",
+            }
+        )
     if opened.result is not None:
         terminal.as_json(opened.result)
 
