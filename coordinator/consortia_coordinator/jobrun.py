@@ -99,14 +99,15 @@ class JobRun:
             self._tools.log.append(event, job=self.job_id, **fields)
             self._tools.store.keep(self.job_id, memo, b"logged")
 
-    def offer(self, offer: Content) -> None:
+    def offer(self, offer: Content) -> dict[str, Content]:
         """Ask every party's gate; waits for all of them together, so that a refused job shows every refusal."""
         ids = [self.post(institution, "offer", 0, offer) for institution in self.spec.parties]
-        _, failures = self._gather(ids, self._tools.offer_timeout, every=True)
+        answers, failures = self._gather(ids, self._tools.offer_timeout, every=True)
         for institution in self.spec.parties:
             self._log_decision(institution, failures.get(institution))
         if failures:
             raise PartiesRefusedError(failures)
+        return {party_of(task_id): content for task_id, content in answers.items()}
 
     def ask(self, step: str, requests: Mapping[str, Content], turn: int = 0) -> dict[str, Content]:
         """See Job."""

@@ -69,6 +69,10 @@ class Mailbox:
         there = self._await(wanted, None if timeout is None else self._clock() + timeout, stop, every)
         return {task_id: pb.Reply.FromString(self._journal.reply(task_id)) for task_id in there}
 
+    def notices(self, job_id: str) -> int:
+        """How many statements about the job have been queued for nodes."""
+        return self._journal.notices(job_id)
+
     def traffic(self, job_id: str) -> tuple[int, int]:
         """Bytes that the job's messages took through the exchange so far: (up, down)."""
         return self._journal.traffic(job_id)
@@ -76,6 +80,19 @@ class Mailbox:
     def erase(self, job_id: str) -> None:
         """Erase what the messages of a job that has ended held."""
         self._journal.erase(job_id)
+
+    def wait_for(self, done: Callable[[], bool], seconds: float) -> bool:
+        """Whether ``done`` became true in so many seconds; asked after each ``wake``. Raises StoppingError."""
+        deadline = self._clock() + seconds
+        with self._changed:
+            while not done():
+                if self._closed:
+                    raise _stopped()
+                left = deadline - self._clock()
+                if left <= 0:
+                    return False
+                self._changed.wait(left)
+            return True
 
     def wake(self) -> None:
         """Have everybody who waits ask again whether to stop."""

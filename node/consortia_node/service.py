@@ -19,21 +19,27 @@ from prometheus_client import start_http_server
 from consortia_common import keyfiles, logs, rpc, tls
 from consortia_common.audit_heartbeat import Heartbeat
 from consortia_common.audit_log import AuditLog
+from consortia_crypto.errors import ConsortiaError
 from consortia_node import metrics
 from consortia_node.agent import Agent
 from consortia_node.config import NodeSettings
+from consortia_node.consent_desk import ConsentDesk
+from consortia_node.consent_outbox import ConsentOutbox
 from consortia_node.control import ControlService
 from consortia_node.erasure import Erasures, open_ring
 from consortia_node.exchange import NodeExchange, NodeExchangeSettings
 from consortia_node.notices import Notices
 from consortia_node.peers import Peers
+from consortia_node.store.consents import ConsentStore
 from consortia_node.store.database import open_database
 from consortia_node.store.tasks import TaskStore
 from consortia_node.tools import Tools
+from consortia_node.withdrawals import Withdrawals
 from consortia_node.workers import Workers
-from consortia_proto.v1 import control_pb2_grpc, network_pb2, network_pb2_grpc
+from consortia_proto.v1 import control_pb2_grpc, exchange_pb2, network_pb2, network_pb2_grpc
 
 PUBLISH_SECONDS = 20
+RUN_OUT_SECONDS = 3600
 
 
 @dataclass(frozen=True)
@@ -70,22 +76,30 @@ async def serving(settings: NodeSettings) -> AsyncIterator[Running]:
     tools = open_tools(settings)
     notices = Notices(tools)
     connect = partial(_channel, settings)
+    withdrawals = Withdrawals(tools)
+    outbox = ConsentOutbox(withdrawals, partial(_publish, connect))
     exchange = NodeExchange(
         connect,
         tools.tasks,
-        Agent(tools, notices).handle,
+        partial(_handle, Agent(tools, notices, withdrawals), outbox),
         NodeExchangeSettings(settings.network, f"consortia {version('consortia')}"),
         on_refused=partial(_log_refused, tools.log),
     )
-    control = ControlService(tools, notices, partial(_publish, connect), lambda: exchange.connected)
+    desk = ConsentDesk(tools, withdrawals, outbox.poke)
+    control = ControlService(tools, notices, desk, partial(_publish, connect), lambda: exchange.connected)
     try:
         await asyncio.to_thread(Erasures(tools).resume)
+        await asyncio.to_thread(desk.run_out)
         with Heartbeat(tools.log, failed=partial(logs.failure, "audit.silent")):
             async with _control_server(settings, control):
                 running = asyncio.create_task(exchange.run())
+                beside = [asyncio.create_task(outbox.run()), asyncio.create_task(_run_out(desk))]
                 try:
                     yield Running(tools, exchange)
                 finally:
+                    for task in beside:
+                        task.cancel()
+                    await asyncio.gather(*beside, return_exceptions=True)
                     exchange.stop()
                     await running
     finally:
@@ -109,6 +123,7 @@ def open_tools(settings: NodeSettings) -> Tools:
         log=log,
         engine=engine,
         keys=keys,
+        consents=ConsentStore(engine, keys),
         tasks=TaskStore(engine, clock),
         peers=Peers(settings.folder / "peers"),
         workers=Workers(settings.worker_memory_mib, settings.worker_seconds),
@@ -121,6 +136,24 @@ def close_tools(tools: Tools) -> None:
     tools.workers.close()
     tools.engine.dispose()
     tools.log.close()
+
+
+def _handle(agent: Agent, outbox: ConsentOutbox, task: exchange_pb2.Task) -> exchange_pb2.Reply:
+    """Do a task; what it has to say to others goes out."""
+    try:
+        return agent.handle(task)
+    finally:
+        outbox.poke()
+
+
+async def _run_out(desk: ConsentDesk) -> None:
+    """Let the clock end consents, once an hour; reading looks at the clock by itself."""
+    while True:
+        await asyncio.sleep(RUN_OUT_SECONDS)
+        try:
+            await asyncio.to_thread(desk.run_out)
+        except ConsortiaError as error:
+            logs.failure("consent.run_out", error)
 
 
 def _observe(listen: str, running: Running) -> None:

@@ -23,6 +23,10 @@ _IS_ERASED = exists().where(_OTHERS.c.job_id == tasks.c.job_id, _OTHERS.c.reques
 """Whether the job of a task was erased: no request is empty before."""
 
 
+NOTICE = "notice/"
+"""How the ids of tasks begin that pass on a statement."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """One task, without its contents."""
@@ -114,6 +118,12 @@ class TaskJournal:
         """The stored reply of a task that was answered; empty if it has been erased since."""
         with reading(self._engine) as connection:
             return connection.scalar(select(tasks.c.reply).where(tasks.c.task_id == task_id)) or b""
+
+    def notices(self, job_id: str) -> int:
+        """How many statements about the job have been queued for nodes."""
+        of_job = tasks.c.job_id == job_id, tasks.c.task_id.startswith(NOTICE, autoescape=True)
+        with reading(self._engine) as connection:
+            return int(connection.scalar(select(func.count()).where(*of_job)) or 0)
 
     def traffic(self, job_id: str) -> tuple[int, int]:
         """Bytes of the job's messages (up, down), each time that one was carried whole."""
