@@ -15,9 +15,10 @@ settings.load_profile("consortia")
 def consortium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[support.Consortium]:
     """Three banks and a coordinator, running, with consent imported and the agreement signed.
 
-    Shared: a test may run jobs and withdraw consent, but must not assume that no other did.
+    Shared: a test may run jobs and withdraw consent, but must not assume that no other did. For that, min_cell is
+    1: else a withdrawal would forbid the next statistics, see test_played_attacks.
     """
     built = support.build(tmp_path_factory.mktemp("consortium"))
     with support.running(built):
-        support.prepare(built)
+        support.prepare(built, min_cell=1)
         yield built

@@ -35,7 +35,9 @@ def consortium(root: Path, institutions: int, interceptors: Sequence[ServerInter
     for bank in banks:
         enrolment.create(root / bank, bank)
     for settings in (built.coordinator_config, *map(built.node_config, banks)):
-        settings.write_text(f'witnesses = "none"\n{settings.read_text()}')  # they would add to the start and the end
+        settings.write_text(
+            f'witnesses = "none"\n{settings.read_text()}'
+        )  # they would add to the start and the end
     with running(built, banks=()):
         for bank in banks:
             _enrol(built, bank)

@@ -35,7 +35,7 @@ def copy(source: Path, target: Path) -> None:
             file.write(piece.data)
 
 
-def add(upload: Path, total: Path, first: bool) -> None:  # noqa: FBT001
+def add(upload: Path, total: Path, first: bool) -> None:
     """Add an upload to the total."""
     if first:
         copy(upload, total)

@@ -35,7 +35,7 @@ class ProfileSettings(Settings):
     PART: ClassVar[str] = "CLIENT"
 
     institution: Name
-    role: Literal["analyst", "regulator"]
+    role: Literal["analyst", "officer", "regulator"]
     name: Name
     network: NetworkName | Literal[""] = ""
     coordinator: Address | Literal[""] = ""

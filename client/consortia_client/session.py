@@ -16,9 +16,12 @@ import grpc
 from consortia_client.errors import ResultError
 from consortia_client.keepsakes import Keepsakes
 from consortia_client.profile import Profile
+from consortia_client.receipts import JobProof, SignedBy, prove
 from consortia_common import rpc
+from consortia_common.documents.agreement import Agreement
 from consortia_common.documents.jobspec import JobSpec, Submission
 from consortia_common.documents.receipt import SALT, SIGNATURE_DOMAIN, Receipt
+from consortia_common.documents.statements import PROPOSED
 from consortia_crypto import canonical
 from consortia_crypto.envelope import unseal
 from consortia_crypto.keys import PublicIdentity
@@ -113,6 +116,31 @@ class Session:
         with rpc.calling(COORDINATOR):
             found = self._statements.Members(pb.MembersRequest(), timeout=CALL_SECONDS)
         return [PublicIdentity.from_document(canonical.decode(data)) for data in found.identities]
+
+    def proof(self, job_id: str) -> JobProof:
+        """What proves to anybody that a job was run, with every party's receipt. Raises ResultError."""
+        submission = self._keepsakes.submission(job_id)
+        with rpc.calling(COORDINATOR):
+            sealed = self._jobs.Result(pb.JobRequest(job_id=job_id), timeout=CALL_SECONDS)
+        parties = self._parties(submission)
+        receipts = [
+            SignedBy(parties[item.institution], item.document, item.signature)
+            for item in sealed.receipts
+            if item.institution in parties
+        ]
+        return prove(submission, self._agreement(receipts, job_id), receipts)
+
+    def _agreement(self, receipts: list[SignedBy], job_id: str) -> Agreement:
+        """The agreement that the receipts cite, which the coordinator can't make up: they cite its hash."""
+        cited = {Receipt.from_canonical(item.document, "a receipt").agreement for item in receipts}
+        with rpc.calling(COORDINATOR):
+            found = self._statements.List(pb.ListStatementsRequest(), timeout=CALL_SECONDS).statements
+        documents = [item.document for item in found if item.type == PROPOSED]
+        agreements = [Agreement.from_canonical(data, "an agreement") for data in documents]
+        known = {agreement.reference: agreement for agreement in agreements}
+        if len(cited) != 1 or not cited <= known.keys():
+            raise _distrust(job_id, "its agreement is not at hand, or the parties worked under different ones")
+        return known[cited.pop()]
 
     def _parties(self, submission: Submission) -> dict[str, PublicIdentity]:
         """The pinned identities of the submission's parties."""

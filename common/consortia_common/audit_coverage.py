@@ -11,7 +11,7 @@ The number of consents is an upper bound: a consent that ran out by its date, wi
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -109,6 +109,17 @@ class Coverage:
             body.get("purpose", ""),
         )
 
+    def _waiting(self, entry: Entry) -> None:
+        """What the gate accepted stands only once people have approved it."""
+        self._set_accepted(entry.body["job"], accepted=False)
+
+    def _approved(self, entry: Entry) -> None:
+        self._set_accepted(entry.body["job"], accepted=True)
+
+    def _set_accepted(self, job: str, *, accepted: bool) -> None:
+        if job in self._decisions:
+            self._decisions[job] = replace(self._decisions[job], accepted=accepted)
+
     def _granted(self, entry: Entry) -> None:
         if self._judge(entry, self._breach(entry)):
             self._grants.add((entry.body["job"], entry.body["dataset"]))
@@ -184,13 +195,17 @@ def _period_breach(agreement: Agreement, time: str) -> str:
 
 _HANDLERS: Mapping[str, Callable[[Coverage, Entry], None]] = {
     "agreement.activated": Coverage._activated,
+    "agreement.resumed": Coverage._activated,
     "agreement.suspended": Coverage._ended,
     "agreement.superseded": Coverage._ended,
     "agreement.terminated": Coverage._ended,
     "consent.imported": Coverage._imported,
+    "consent.ended": Coverage._imported,
     "consent.changed": Coverage._changed,
     "erasure.done": Coverage._erased,
     "job.decided": Coverage._decided,
+    "job.waiting": Coverage._waiting,
+    "job.approved": Coverage._approved,
     "access.granted": Coverage._granted,
     "access.cohort": Coverage._cohort,
 }

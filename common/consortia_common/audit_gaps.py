@@ -91,7 +91,12 @@ PAIRS = (
     Pair("peer.disconnected", "peer.connected", ("peer",), "a connection ended that never began"),
 )
 OPENINGS = (
-    Opening("job.submitted", ("job.finished", "job.failed", "job.refused"), _JOB, "the job has not ended"),
+    Opening(
+        "job.submitted",
+        ("job.finished", "job.failed", "job.refused", "job.disapproved"),
+        _JOB,
+        "the job has not ended",
+    ),
     Opening(
         "access.granted", ("access.cohort", "job.failed"), _JOB, "no rows were counted after the dataset was opened"
     ),

@@ -41,7 +41,7 @@ class Invitation(Document):
     address: Address
     coordinator: Fingerprint
     institution: Name
-    role: Literal["node", "analyst", "regulator"]
+    role: Literal["node", "analyst", "officer", "regulator"]
     name: Name
     expires: AwareDatetime
     ca_pem: Pem

@@ -21,8 +21,8 @@ from cryptography.x509.verification import PolicyBuilder, Store, VerificationErr
 from consortia_common import x509_shapes
 from consortia_common.errors import CertificateError
 
-ROLES = ("coordinator", "node", "analyst", "regulator", "invitee")
-MEMBER_ROLES = ("node", "analyst", "regulator")
+ROLES = ("coordinator", "node", "analyst", "officer", "regulator", "invitee")
+MEMBER_ROLES = ("node", "analyst", "officer", "regulator")
 ROOT_LIFETIME = timedelta(days=3650)
 ISSUING_LIFETIME = timedelta(days=730)
 LEAF_LIFETIME = timedelta(days=30)

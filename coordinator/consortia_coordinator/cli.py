@@ -48,8 +48,8 @@ def init(folder: Path, name: str, listen: str) -> None:
 @click.option(
     "--role",
     required=True,
-    type=click.Choice(["node", "analyst", "regulator"]),
-    help="node for the institution's node, analyst or regulator for a person.",
+    type=click.Choice(["node", "analyst", "officer", "regulator"]),
+    help="node for the institution's node; analyst, officer or regulator for a person.",
 )
 @click.option("--name", default="node", show_default=True, help="The person's name; a node keeps the default.")
 @click.option("--days", default=7, show_default=True, type=click.IntRange(1, 30), help="How long it is valid.")

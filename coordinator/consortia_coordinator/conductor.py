@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from consortia_common import logs
 from consortia_common.content import Content
 from consortia_common.documents.jobspec import Submission
+from consortia_coordinator.approvals import await_officers
 from consortia_coordinator.errors import CoordinatorError, PartiesRefusedError, StoppingError
 from consortia_coordinator.jobrun import JobRun, Tools
 from consortia_coordinator.jobs import JobState
@@ -108,7 +109,8 @@ class Conductor:
                 "identities": [canonical.encode(document) for document in known],
             }
         )
-        run.offer(offer)
+        offered = run.offer(offer)
+        await_officers(run, offered, self._tools.mailbox, self._now_ms)
         if self._tools.store.get(run.job_id).state is JobState.OFFERED:
             self._tools.store.move(run.job_id, JobState.RUNNING)
 

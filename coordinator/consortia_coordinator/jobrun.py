@@ -128,7 +128,7 @@ class JobRun:
             self._tools.log.append(event, job=self.job_id, **fields)
             self._tools.store.keep(self.job_id, memo, b"logged")
 
-    def offer(self, offer: Content) -> None:
+    def offer(self, offer: Content) -> dict[str, Content]:
         """Ask every party's gate; waits for all of them together, so that a refused job shows every refusal."""
         ids = [self.post(institution, "offer", 0, offer) for institution in self.spec.parties]
         answers = self.gather(ids, self._tools.offer_timeout, every=True)
@@ -137,6 +137,7 @@ class JobRun:
             self._log_decision(institution, failures.get(institution))
         if failures:
             raise PartiesRefusedError(failures)
+        return {party_of(task_id): content for task_id, content in answers.contents.items()}
 
     def ask(self, step: str, requests: Mapping[str, Content], turn: int = 0) -> dict[str, Content]:
         """See Job."""

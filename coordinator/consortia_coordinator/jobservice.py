@@ -54,18 +54,18 @@ class JobService(network_pb2_grpc.JobsServicer):
 
     async def Get(self, request: pb.JobRequest, context: Any) -> pb.JobStatus:
         """Where a job stands."""
-        self._members.require(context, "analyst", "regulator")
+        self._members.require(context, "analyst", "officer", "regulator")
         return self._status(await asyncio.to_thread(self._store.get, request.job_id))
 
     async def List(self, request: pb.ListJobsRequest, context: Any) -> pb.JobList:
         """Every job of the network, oldest first."""
         del request
-        self._members.require(context, "analyst", "regulator")
+        self._members.require(context, "analyst", "officer", "regulator")
         return pb.JobList(jobs=[self._status(job) for job in await asyncio.to_thread(self._store.all)])
 
     async def Watch(self, request: pb.JobRequest, context: Any) -> AsyncIterator[pb.JobStatus]:
         """Where a job stands, each time that changes, until it ends."""
-        self._members.require(context, "analyst", "regulator")
+        self._members.require(context, "analyst", "officer", "regulator")
         last = None
         while True:
             job = await asyncio.to_thread(self._store.get, request.job_id)

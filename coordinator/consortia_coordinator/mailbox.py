@@ -74,6 +74,10 @@ class Mailbox:
         found = self._journal.first_failure(job_id, institution)
         return pb.Reply.FromString(found[1]) if found else None
 
+    def notices(self, job_id: str) -> int:
+        """How many statements about the job have been queued for nodes."""
+        return self._journal.notices(job_id)
+
     def traffic(self, job_id: str) -> tuple[int, int]:
         """Bytes that the job's messages took through the exchange so far: (up, down)."""
         return self._journal.traffic(job_id)
@@ -85,6 +89,19 @@ class Mailbox:
     def drop(self, task_ids: Iterable[str]) -> None:
         """Erase what these answered tasks and their replies held, because nobody will ask for it again."""
         self._journal.empty(tuple(task_ids))
+
+    def wait_for(self, done: Callable[[], bool], seconds: float) -> bool:
+        """Whether ``done`` became true in so many seconds; asked after each ``wake``. Raises StoppingError."""
+        deadline = self._clock() + seconds
+        with self._changed:
+            while not done():
+                if self._closed:
+                    raise _stopped()
+                left = deadline - self._clock()
+                if left <= 0:
+                    return False
+                self._changed.wait(left)
+            return True
 
     def wake(self) -> None:
         """Have everybody who waits ask again whether to stop."""

@@ -1,6 +1,6 @@
-"""Passes on what institutions state (agreements and their signatures) and who the members are. Decides nothing.
+"""Passes on what institutions and officers state, and who the members are. Decides nothing.
 
-A statement is signed by its publisher; every node checks it for itself. It reaches a node as a journalled task, so
+A statement is signed by its author; every node checks it for itself. It reaches a node as a journalled task, so
 a node that is away, or that enrols later, gets it when it comes.
 """
 
@@ -11,18 +11,37 @@ from typing import Any
 from consortia_common import rpc
 from consortia_common.audit_log import AuditLog
 from consortia_common.content import Content
+from consortia_common.documents import statements, withdrawal
 from consortia_common.documents.agreement import Agreement
+from consortia_common.documents.base import refuse
+from consortia_common.documents.statements import AgreementChange, JobApproval
 from consortia_common.errors import NotPermittedError
 from consortia_coordinator.errors import CoordinatorError
 from consortia_coordinator.mailbox import Mailbox
 from consortia_coordinator.members import Members
 from consortia_coordinator.store.statements import StatementStore, StoredStatement
+from consortia_coordinator.store.tasks import NOTICE
 from consortia_crypto import canonical
 from consortia_crypto.keys import PublicIdentity
 from consortia_proto.v1 import exchange_pb2, network_pb2, network_pb2_grpc
 
-_TYPES = ("agreement.proposed", "agreement.signed")
-_SIGNATURE_DOMAIN = "agreement.signed"
+_CONSENT_TYPES = (withdrawal.WITHDRAWN, withdrawal.ACKNOWLEDGED)
+_AGREEMENT_TYPES = (statements.PROPOSED, statements.SIGNED)
+_ROLES = {
+    statements.PROPOSED: ("node",),
+    statements.SIGNED: ("node", "officer"),
+    statements.CHANGED: ("node", "officer"),
+    statements.APPROVAL: ("officer",),
+    withdrawal.WITHDRAWN: ("node",),
+    withdrawal.ACKNOWLEDGED: ("node",),
+}
+"""Who may state what."""
+_STEPS = {
+    statements.CHANGED: "notice.change",
+    statements.APPROVAL: "notice.approval",
+    **dict.fromkeys(_CONSENT_TYPES, "notice.consent"),
+}
+"""The step by which a node is told of it, where that is not notice.statement."""
 
 
 @rpc.guarded
@@ -44,8 +63,8 @@ class StatementService(network_pb2_grpc.StatementsServicer):
         self._now_ms = now_ms
 
     async def Publish(self, request: network_pb2.Statement, context: Any) -> network_pb2.PublishResponse:
-        """Keep a node's statement and pass it on to the other nodes."""
-        peer = self._members.require(context, "node")
+        """Keep a statement and pass it on to the nodes that it concerns."""
+        peer = self._members.require(context, "node", "officer")
         identity = await asyncio.to_thread(self._members.identity_of, peer)
         statement_id = await asyncio.to_thread(self._publish, request, identity)
         return network_pb2.PublishResponse(statement_id=statement_id)
@@ -53,71 +72,123 @@ class StatementService(network_pb2_grpc.StatementsServicer):
     async def List(self, request: network_pb2.ListStatementsRequest, context: Any) -> network_pb2.StatementList:
         """Every statement so far."""
         del request
-        self._members.require(context, "node", "analyst", "regulator")
+        self._members.require(context, "node", "analyst", "officer", "regulator")
         stored = await asyncio.to_thread(self._store.all)
         return network_pb2.StatementList(statements=[item.statement for item in stored])
 
     async def Members(self, request: network_pb2.MembersRequest, context: Any) -> network_pb2.MemberList:
         """Every active member's public identity."""
         del request
-        self._members.require(context, "node", "analyst", "regulator")
+        self._members.require(context, "node", "analyst", "officer", "regulator")
         return network_pb2.MemberList(identities=await asyncio.to_thread(self._members.store.identities))
 
     def catch_up(self, institution: str) -> None:
-        """Queue for ``institution`` every statement that others made; those it has had are not queued again."""
-        identities = {
-            identity.institution: identity for identity in self._members.identities() if identity.role == "node"
-        }
+        """Queue for ``institution`` every statement that it has not made itself; none is queued twice."""
+        authors = {identity.fingerprint: identity for identity in self._members.identities()}
         for stored in self._store.all():
-            author = identities.get(stored.statement.institution)
-            if author is not None and author.institution != institution:
+            author = authors.get(stored.author)
+            if author is not None and _concerns(stored, author, institution):
                 self._mailbox.post(_notice(stored, author, institution), institution)
 
     def _publish(self, statement: network_pb2.Statement, author: PublicIdentity) -> str:
         with self._log.refusing(peer=author.institution, step="statement.publish"):
-            agreement = _checked(statement, author)
-        self._log.append(
-            statement.type,
-            agreement=agreement.reference,
-            payload_commit=self._log.attach(statement.document),
-            institution=author.institution,
-            fingerprint=author.fingerprint,
-        )
-        stored = self._store.add(statement, self._now_ms())
+            event, fields = self._checked(statement, author)
+        commit = self._log.attach(statement.document)
+        self._log.append(event, payload_commit=commit, institution=author.institution, **fields)
+        return self._pass_on(statement, author)
+
+    def _checked(self, statement: network_pb2.Statement, author: PublicIdentity) -> tuple[str, dict[str, Any]]:
+        """The event, with its fields, for the log, if ``author`` may make it. Raises ConsortiaError."""
+        if author.role not in _ROLES.get(statement.type, ()):
+            raise CoordinatorError(
+                f"there are no statements of type {statement.type[:40]!r} by a member of role {author.role}",
+                blame=author.institution,
+                remedy="run a version of Consortia that is compatible with this coordinator's",
+            )
+        _require_own(statement.institution, author)
+        if statement.type in _CONSENT_TYPES:
+            return _consent(statement, author)
+        if statement.type in _AGREEMENT_TYPES:
+            agreement = Agreement.from_canonical(statement.document, "the agreement")
+            author.verify(statements.SIGNED, statement.document, statement.signature)
+            return statement.type, {"agreement": agreement.reference, "fingerprint": author.fingerprint}
+        author.verify(statement.type, statement.document, statement.signature)
+        return self._change(statement, author)
+
+    def _change(self, statement: network_pb2.Statement, author: PublicIdentity) -> tuple[str, dict[str, Any]]:
+        if statement.type == statements.CHANGED:
+            change = AgreementChange.from_canonical(statement.document, "the change")
+            _require_same((change.network, change.institution, change.signer), self._members.network, author)
+            said = {"agreement": change.agreement, "decision": change.action, "reason": change.reason}
+        else:
+            approval = JobApproval.from_canonical(statement.document, "the approval")
+            _require_same((approval.network, approval.institution, approval.officer), self._members.network, author)
+            said = {"job": approval.job, "decision": approval.decision, "reason": approval.reason}
+        return statement.type, said | {"fingerprint": author.fingerprint}
+
+    def _pass_on(self, statement: network_pb2.Statement, author: PublicIdentity) -> str:
+        stored = self._store.add(statement, author.fingerprint, self._now_ms())
         for institution in self._members.nodes():
             self.catch_up(institution)
+        self._mailbox.wake()
         return stored.statement_id
 
 
-def _checked(statement: network_pb2.Statement, author: PublicIdentity) -> Agreement:
-    """The agreement that ``author`` states something of. Raises ConsortiaError."""
-    if statement.type not in _TYPES:
-        raise CoordinatorError(
-            f"there are no statements of type {statement.type[:40]!r}",
-            blame=author.institution,
-            remedy="run a version of Consortia that is compatible with this coordinator's",
-        )
-    if statement.institution != author.institution:
+def _consent(statement: network_pb2.Statement, author: PublicIdentity) -> tuple[str, dict[str, Any]]:
+    """What ``author`` states of consents that ended. Raises ConsortiaError."""
+    about = withdrawal.read(statement.type, statement.document)
+    _require_own(about.institution, author)
+    author.verify(statement.type, statement.document, statement.signature)
+    return "withdrawal.relayed", {"statement": about.statement}
+
+
+def _require_same(said: tuple[str, str, str], network: str, author: PublicIdentity) -> None:
+    """Network, institution and signer that a document names must be its author's."""
+    if said != (network, author.institution, author.fingerprint):
+        raise refuse("the statement", ["it is for another network, or names another signer than its sender"])
+
+
+def _require_own(institution: str, author: PublicIdentity) -> None:
+    if institution != author.institution:
         raise NotPermittedError(
-            f"{author.institution} can't publish for {statement.institution[:60]!r}",
+            f"{author.institution} can't publish for {institution[:60]!r}",
             blame=author.institution,
             remedy="let that institution publish its own statement",
         )
-    agreement = Agreement.from_canonical(statement.document, "the agreement")
-    author.verify(_SIGNATURE_DOMAIN, statement.document, statement.signature)
-    return agreement
+
+
+def _concerns(stored: StoredStatement, author: PublicIdentity, institution: str) -> bool:
+    """Whether the statement is for that institution's node; agreements are for all, each decides by itself."""
+    statement = stored.statement
+    if author.role == "node" and author.institution == institution:
+        return False
+    if statement.type == statements.APPROVAL:
+        return author.institution == institution
+    if statement.type in _CONSENT_TYPES:
+        return institution in withdrawal.read(statement.type, statement.document).recipients
+    return True
 
 
 def _notice(stored: StoredStatement, author: PublicIdentity, recipient: str) -> exchange_pb2.Task:
+    """The task that carries it. One about a job is done in the order of that job's tasks."""
+    statement = stored.statement
     content = Content(
         config={
-            "document": stored.statement.document,
-            "signature": stored.statement.signature,
+            "type": statement.type,
+            "document": statement.document,
+            "signature": statement.signature,
             "identity": canonical.encode(author.document()),
         }
     )
     return exchange_pb2.Task(
-        task_id=f"notice/{stored.statement_id}/0/{recipient}",
-        step="notice.statement",
+        task_id=f"{NOTICE}{stored.statement_id}/0/{recipient}",
+        job_id=_job_of(statement),
+        step=_STEPS.get(statement.type, "notice.statement"),
         content=content.to_proto(),
     )
+
+
+def _job_of(statement: network_pb2.Statement) -> str:
+    if statement.type != statements.APPROVAL:
+        return ""
+    return JobApproval.from_canonical(statement.document, "the approval").job

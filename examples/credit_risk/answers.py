@@ -59,9 +59,7 @@ def _tell_statistics(scene: Scene, job: Job) -> None:
     rows = [_line(name, group) for name, group in [*named, ("all", job.result["overall"])]]
     story.table(("education", "clients", "defaulted", "limit, mean", "± std", "age, mean", "± std"), rows)
     story.remark("kept", "every bank: its own table; nobody but its node saw it")
-    story.remark(
-        "travelled", f"{size(job.travelled)}: each bank's table, under masks that only the sum sheds"
-    )
+    story.remark("travelled", f"{size(job.travelled)}: each bank's table, under masks that only the sum sheds")
     story.remark(
         "travelled", "the sum of the three, to the banks, who opened it and sealed the result to the analyst"
     )

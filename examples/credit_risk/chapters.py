@@ -131,6 +131,7 @@ def _promises(scene: Scene) -> None:
 def _consents(scene: Scene, bank: str) -> dict[str, int]:
     path = scene.places.data(bank) / "consent.parquet"
     counts = consents.write([scene.parts[bank, name] for name in network.DATASETS], path)
+    commands.run("consent", "notice", consents.TEMPLATE, "--config", scene.places.node(bank))
     commands.run("consent", "import", path, "--config", scene.places.node(bank))
     return dict(counts)
 

@@ -15,7 +15,9 @@ import pyarrow.parquet as pq
 from examples.credit_risk.split import SUBJECT, draws
 
 PURPOSE = "credit-risk-model"
-NOTICE = "credit-risk-notice-2"
+NOTICE = "credit-risk@2"
+"""What clients were shown; ``specs/notice.yaml``."""
+TEMPLATE = Path(__file__).parent / "specs" / "notice.yaml"
 GIVEN, REFUSED, WITHDRAWN, EXPIRED = "given", "refused", "withdrawn", "expired"
 _SHARES = ((GIVEN, 0.92), (REFUSED, 0.03), (WITHDRAWN, 0.03), (EXPIRED, 0.02))
 _EFFECTIVE = datetime(2024, 3, 1, tzinfo=UTC)

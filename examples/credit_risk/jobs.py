@@ -35,8 +35,8 @@ class Job:
             raise _stuck(self.id, "its parties' receipts say different things of its sums")
         gone = "nobody dropped out" if not sums["missing"] else f"dropped out: {sums['missing']}"
         return (
-            f"engine {sums['engine']} ({sums['parameters']}); {sums['opened']} sums of {sums['institutions']} parties, "
-            f"{sums['threshold']} of them needed, {sums['colluding']} may collude; {gone}"
+            f"engine {sums['engine']} ({sums['parameters']}); {sums['opened']} sums of {sums['institutions']} "
+            f"parties, {sums['threshold']} of them needed, {sums['colluding']} may collude; {gone}"
         )
 
     @property

@@ -18,6 +18,7 @@ from consortia_node import accepted, metrics
 from consortia_node import jobs as rules
 from consortia_node.accepted import AcceptedJob
 from consortia_node.answers import Answer, failed_by, refused_by
+from consortia_node.approvals import ApprovalDesk
 from consortia_node.cohorts import Cohorts
 from consortia_node.compute import Compute
 from consortia_node.epochs import Epochs
@@ -27,6 +28,7 @@ from consortia_node.offers import Offers
 from consortia_node.store.jobs import JobStore
 from consortia_node.sums import Sums
 from consortia_node.tools import Tools
+from consortia_node.withdrawals import Withdrawals
 from consortia_proto.v1 import exchange_pb2 as pb
 
 Handler = Callable[[pb.Task, Content], Answer]
@@ -36,15 +38,21 @@ StepHandler = Callable[[AcceptedJob, pb.Task, Content], Answer]
 class Agent:
     """Takes tasks; ``handle`` is what the exchange calls, in several threads."""
 
-    def __init__(self, tools: Tools, notices: Notices) -> None:
+    def __init__(self, tools: Tools, notices: Notices, withdrawals: Withdrawals) -> None:
         self._tools = tools
         self._cohorts = Cohorts(tools)
         offers, epochs, compute = Offers(tools, self._cohorts), Epochs(tools), Compute(tools, self._cohorts)
+        approvals = ApprovalDesk(tools)
         self._deciding = threading.Lock()  # two offers at once must not spend one budget twice
         self._handlers: dict[str, Handler] = {
             "offer": offers.offer,
             "close": offers.close,
+            "approval": approvals.ask,
+            "approval.end": approvals.ask,
+            "notice.approval": approvals.receive,
+            "notice.change": notices.receive_change,
             "notice.statement": notices.receive,
+            "notice.consent": withdrawals.receive,
         }
         self._compute: StepHandler = compute.step
         self._keys: Mapping[str, StepHandler] = epochs.steps

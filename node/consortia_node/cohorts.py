@@ -12,17 +12,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from consortia_common import keyfiles
 from consortia_common.database import reading
+from consortia_common.documents.agreement import Agreement
+from consortia_common.documents.jobspec import JobSpec
 from consortia_common.documents.kinds import Reads
-from consortia_common.gate import decide_rows
+from consortia_common.gate.rules import needs_consent
 from consortia_node.accepted import AcceptedJob
 from consortia_node.config import DatasetSettings
-from consortia_node.consent import consent_root
+from consortia_node.consent import Need
+from consortia_node.consent_proofs import keep_pairs
 from consortia_node.errors import RefusedError, SourceError
-from consortia_node.sources.duckdb_source import Cohort, write_cohort
-from consortia_node.store.consents import ConsentStore
+from consortia_node.guards import Guards
+from consortia_node.sources.duckdb_source import write_cohort
+from consortia_node.store.cohorts import CohortStore
+from consortia_node.store.consents import Allowed
 from consortia_node.store.jobs import JobStore
+from consortia_node.store.register import ordered_pairs
 from consortia_node.tools import Tools
 
 COHORT = "cohort."
@@ -35,7 +43,7 @@ class Cohorts:
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
-        self._consents = ConsentStore(tools.engine, tools.keys)
+        self._guards = Guards(tools)
 
     def ready(self, job: AcceptedJob) -> dict[str, Path]:
         """The cohort file of each dataset that the job reads here. Raises RefusedError, SourceError."""
@@ -54,52 +62,67 @@ class Cohorts:
         state = json.loads(kept) if kept else None
         now = self._tools.now_ms()
         if not (state and path.exists() and self._is_fresh(state, now)):
-            self._form(job, reads, path, now)
+            self._form(job, reads, path, now, again=state is not None)
         return path
 
     def _is_fresh(self, state: Mapping[str, Any], now_ms: int) -> bool:
-        unchanged = bool(state["consents"] == self._consents.version())
+        unchanged = bool(state["consents"] == self._tools.consents.version())
         return unchanged and now_ms - int(state["formed_ms"]) < REFRESH_SECONDS * 1000
 
-    def _form(self, job: AcceptedJob, reads: Reads, path: Path, now_ms: int) -> None:
-        cited = {"job": job.job_id, "purpose": job.spec.purpose, "agreement": job.agreement.reference}
+    def _form(self, job: AcceptedJob, reads: Reads, path: Path, now_ms: int, *, again: bool) -> None:
+        cited: dict[str, Any] = {
+            "job": job.job_id,
+            "purpose": job.spec.purpose,
+            "agreement": job.agreement.reference,
+            "lawful_basis": job.agreement.lawful_basis,
+        }
         self._tools.log.append(
             "access.granted", **cited, dataset=reads.dataset, columns=reads.columns, policy_hash=job.spec.hash()
         )
         keyfiles.make_folder(path.parent)
-        version = self._consents.version()
-        allowed = self._consents.allowed(job.spec.purpose, self._tools.clock())
-        cohort = write_cohort(self._dataset(reads), reads.columns, allowed, path, keep_subject=reads.subjects)
-        decision = decide_rows(job.agreement, cohort.rows_used)
-        if not decision.accepted:
+        version = self._tools.consents.version()
+        allowed, everybody = self._allowed(job, reads, now_ms)
+        cohort = write_cohort(
+            self._dataset(reads),
+            reads.columns,
+            allowed.numbers,
+            path,
+            keep_subject=reads.subjects,
+            everybody=everybody,
+        )
+        members = allowed.subject_ids.take(pa.array(cohort.members))
+        try:
+            with self._guards.admitting(job, cohort.rows_used, members.to_numpy(), again=again):
+                relied_on = b"" if everybody else ordered_pairs(allowed.pairs[cohort.members])
+                root = keep_pairs(self._tools.settings.folder, relied_on)
+                used: dict[str, Any] = {"rows_used": cohort.rows_used, "rows_left_out": cohort.rows_left_out}
+                self._tools.log.append(
+                    "access.cohort",
+                    **cited,
+                    dataset=reads.dataset,
+                    columns=reads.columns,
+                    **used,
+                    consent_ref=root,
+                )
+                used |= {"dataset": reads.dataset, "consent_root": root}
+                self._keep(job, reads.dataset, members, {"consents": version, "formed_ms": now_ms, "used": used})
+        except RefusedError:
             path.unlink(missing_ok=True)
-            raise RefusedError(decision.clause, decision.sentence)
-        members = cohort.members
-        root = consent_root(
-            list(zip(members["pseudonym"].to_pylist(), members["record_hash"].to_pylist(), strict=True))
-        )
-        self._tools.log.append(
-            "access.cohort",
-            **cited,
-            dataset=reads.dataset,
-            columns=reads.columns,
-            rows_used=cohort.rows_used,
-            rows_left_out=cohort.rows_left_out,
-            consent_ref=root,
-        )
-        self._keep(job, reads.dataset, cohort, {"consents": version, "formed_ms": now_ms, "root": root})
+            raise
 
-    def _keep(self, job: AcceptedJob, dataset: str, cohort: Cohort, state: dict[str, object]) -> None:
-        used = {
-            "dataset": dataset,
-            "rows_used": cohort.rows_used,
-            "rows_left_out": cohort.rows_left_out,
-            "consent_root": state.pop("root"),
-        }
+    def _allowed(self, job: AcceptedJob, reads: Reads, now_ms: int) -> tuple[Allowed, bool]:
+        """Whose rows may be used; and whether everybody's may, on another basis than consent."""
+        need = need_of(job.agreement, job.spec, job.analyst, reads, self._tools.institution)
+        if need is None:
+            return self._tools.consents.known(), True
+        return self._tools.consents.allowed(need, now_ms), False
+
+    def _keep(self, job: AcceptedJob, dataset: str, members: pa.Array, state: dict[str, Any]) -> None:
         with self._tools.engine.begin() as connection:
             jobs = JobStore(connection)
-            jobs.put(job.job_id, COHORT + dataset, json.dumps(state | {"used": used}).encode())
-            jobs.add_members(job.job_id, dataset, cohort.members["subject_id"])
+            jobs.put(job.job_id, COHORT + dataset, json.dumps(state).encode())
+            jobs.add_members(job.job_id, dataset, members)
+            CohortStore(connection).note(job.job_id, dataset, state["used"]["rows_used"])
 
     def _dataset(self, reads: Reads) -> DatasetSettings:
         dataset = self._tools.settings.dataset(reads.dataset)
@@ -113,3 +136,16 @@ class Cohorts:
 
     def _folder(self, job_id: str) -> Path:
         return self._tools.settings.folder / "work" / job_id
+
+
+def need_of(agreement: Agreement, spec: JobSpec, analyst: str, reads: Reads, institution: str) -> Need | None:
+    """What the job needs consent for at ``institution``; None if the agreement names another basis than consent.
+
+    ``analyst`` is the fingerprint of whoever submitted it.
+    """
+    if not needs_consent(agreement):
+        return None
+    analysts = {person.institution for person in agreement.analysts if person.key == analyst}
+    recipients = frozenset({*spec.parties, *analysts} - {institution})
+    scopes = frozenset(agreement.consent_required)
+    return Need(spec.purpose, reads.dataset, frozenset(reads.columns), recipients, scopes)

@@ -29,6 +29,8 @@ class ColumnSettings(Table):
     """Smallest value that the column can hold, publicly known; scales features for encrypted scoring."""
     high: float | None = None
     """Largest value."""
+    grade: Annotated[int, Field(ge=1, le=5)] = 3
+    """How sensitive it is, after JR/T 0197-2020: 1 (public) to 5 (harm to national security)."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -49,6 +51,11 @@ class DatasetSettings(Table):
     subject: ColumnName
     """The column with the institution's own customer number; never leaves the node."""
     columns: Annotated[dict[ColumnName, ColumnSettings], Field(min_length=1)]
+
+    @property
+    def grades(self) -> dict[str, int]:
+        """The grade of each column."""
+        return {name: column.grade for name, column in self.columns.items()}
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -7,23 +7,22 @@ changes something comes through here, and what it changes is logged before it ta
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from consortia_common import rpc
 from consortia_common.database import reading
-from consortia_common.documents.agreement import Agreement
-from consortia_common.documents.base import utc
+from consortia_common.documents.agreement import Agreement, Approvals
 from consortia_common.documents.model import LinearModel
+from consortia_crypto import canonical
 from consortia_crypto.subject import open_payload
-from consortia_node.consent import Change, ConsentRecord, milliseconds
+from consortia_node import subject_report
+from consortia_node.approval import until_ms
+from consortia_node.approvals import ApprovalDesk
+from consortia_node.consent_desk import ConsentDesk, moment
 from consortia_node.erasure import Erased, Erasures, reach_of
 from consortia_node.notices import Notices
-from consortia_node.sources.consent_file import read_consents
 from consortia_node.store.agreements import StoredAgreement
-from consortia_node.store.consents import ConsentStore, Imported
-from consortia_node.store.jobs import JobStore
+from consortia_node.store.jobs import JobStore, StoredJob
 from consortia_node.store.models import IMPORTED, ModelStore, StoredModel
 from consortia_node.store.subjects import SubjectStore
 from consortia_node.tools import Tools
@@ -38,12 +37,20 @@ Publish = Callable[[network_pb2.Statement], Awaitable[None]]
 class ControlService(control_pb2_grpc.ControlServicer):
     """Serves the control socket; whoever can open it may command."""
 
-    def __init__(self, tools: Tools, notices: Notices, publish: Publish, is_connected: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        tools: Tools,
+        notices: Notices,
+        consents: ConsentDesk,
+        publish: Publish,
+        is_connected: Callable[[], bool],
+    ) -> None:
         self._tools = tools
         self._notices = notices
         self._publish = publish
         self._is_connected = is_connected
-        self._consents = ConsentStore(tools.engine, tools.keys)
+        self._consents = consents
+        self._approvals = ApprovalDesk(tools)
         self._erasures = Erasures(tools)
 
     async def Status(self, request: pb.StatusRequest, context: Any) -> pb.NodeStatus:
@@ -54,20 +61,42 @@ class ControlService(control_pb2_grpc.ControlServicer):
     async def ImportConsent(self, request: pb.ImportConsentRequest, context: Any) -> pb.ImportConsentResponse:
         """Take over a consent table, all of it or nothing."""
         del context
-        report = await asyncio.to_thread(
-            self._consents.import_rows, read_consents(Path(request.path)), self._log_import
-        )
-        return pb.ImportConsentResponse(counts=report.counts, log_entry=self._tools.log.size - 1)
+        return await asyncio.to_thread(self._consents.import_, request)
+
+    async def AddConsentNotice(self, request: pb.AddConsentNoticeRequest, context: Any) -> pb.ConsentNotices:
+        """Register a notice that consents can cite."""
+        del context
+        return await asyncio.to_thread(self._consents.add_notice, request)
+
+    async def ListConsentNotices(self, request: pb.ListConsentNoticesRequest, context: Any) -> pb.ConsentNotices:
+        """Every notice that consents can cite."""
+        del request, context
+        return await asyncio.to_thread(self._consents.notices)
 
     async def SetConsent(self, request: pb.SetConsentRequest, context: Any) -> pb.ConsentView:
         """Change one customer's consent; the jobs that have used the customer's row come back with it."""
         del context
-        return await asyncio.to_thread(self._set_consent, request)
+        return await asyncio.to_thread(self._consents.change, request)
 
     async def ShowConsent(self, request: pb.ShowConsentRequest, context: Any) -> pb.ConsentView:
         """One customer's consent records."""
         del context
-        return await asyncio.to_thread(self._view, request.subject)
+        return await asyncio.to_thread(self._consents.view, request.subject)
+
+    async def ConsentHistory(self, request: pb.ShowConsentRequest, context: Any) -> pb.ConsentHistoryView:
+        """Every version of one customer's consent records."""
+        del context
+        return await asyncio.to_thread(self._consents.history, request.subject)
+
+    async def ProveConsent(self, request: pb.ProveConsentRequest, context: Any) -> pb.ConsentProofs:
+        """Proof that one customer's consent stood when a job used the row."""
+        del context
+        return await asyncio.to_thread(self._consents.prove, request)
+
+    async def ReportSubject(self, request: pb.ShowSubjectRequest, context: Any) -> pb.SubjectReport:
+        """What one customer is told: who used what, when, for what, with whom, under which consent."""
+        del context
+        return await asyncio.to_thread(self._report, request.subject)
 
     async def ShowSubject(self, request: pb.ShowSubjectRequest, context: Any) -> pb.SubjectView:
         """Everything that this node keeps about one customer's part in jobs and in the log."""
@@ -92,6 +121,18 @@ class ControlService(control_pb2_grpc.ControlServicer):
         del context
         await self._publish(await asyncio.to_thread(self._notices.sign, request.reference))
         return self._agreement(request.reference)
+
+    async def ChangeAgreement(self, request: pb.ChangeAgreementRequest, context: Any) -> pb.AgreementView:
+        """Suspend, resume or terminate an agreement as this institution's node, and tell the other parties."""
+        del context
+        change = self._notices.change
+        await self._publish(await asyncio.to_thread(change, request.reference, request.action, request.reason))
+        return self._agreement(request.reference)
+
+    async def ListWaitingJobs(self, request: pb.ListWaitingJobsRequest, context: Any) -> pb.WaitingJobs:
+        """The jobs that wait here for this institution's officers."""
+        del request, context
+        return pb.WaitingJobs(jobs=[_waiting(*found) for found in await asyncio.to_thread(self._approvals.waiting)])
 
     async def ListAgreements(self, request: pb.ListAgreementsRequest, context: Any) -> pb.AgreementList:
         """Every agreement that this node knows."""
@@ -128,36 +169,11 @@ class ControlService(control_pb2_grpc.ControlServicer):
             running_jobs=[job.job_id for job in running],
         )
 
-    def _log_import(self, report: Imported) -> None:
-        for purpose, counts in report.in_force.items():
-            self._tools.log.append("consent.imported", purpose=purpose, root=report.root, **counts)
-
-    def _set_consent(self, request: pb.SetConsentRequest) -> pb.ConsentView:
-        change = Change(request.state, milliseconds(self._tools.clock()), request.notice or None)
-        self._consents.change(request.subject, request.purpose, change, self._log_change)
-        return self._view(request.subject)
-
-    def _log_change(self, record: ConsentRecord, commitment: str) -> None:
-        self._tools.log.append(
-            "consent.changed",
-            subject=record.pseudonym,
-            purpose=record.purpose,
-            decision=record.state,
-            payload_commit=commitment,
-        )
-
-    def _view(self, number: str) -> pb.ConsentView:
-        subject = self._consents.find(number)
-        with reading(self._tools.engine) as connection:
-            reached = JobStore(connection).reached_by(subject.id)
-        return pb.ConsentView(
-            pseudonym=subject.pseudonym,
-            records=[_consent_state(record) for record in subject.records],
-            reached_jobs=reached,
-        )
+    def _report(self, number: str) -> pb.SubjectReport:
+        return pb.SubjectReport(document=canonical.encode(subject_report.of(self._tools, number)))
 
     def _subject(self, number: str) -> pb.SubjectView:
-        subject = self._consents.find(number)
+        subject = self._tools.consents.find(number)
         with reading(self._tools.engine) as connection:
             reach = reach_of(connection, subject)
             payloads = SubjectStore(connection, self._tools.keys).payloads(subject)
@@ -183,17 +199,6 @@ class ControlService(control_pb2_grpc.ControlServicer):
         return _model_view(StoredModel(request.name, model, IMPORTED))
 
 
-def _consent_state(record: ConsentRecord) -> pb.ConsentState:
-    until = record.valid_until_ms
-    return pb.ConsentState(
-        purpose=record.purpose,
-        state=record.state,
-        effective_at=_moment(record.effective_ms),
-        valid_until="" if until is None else _moment(until),
-        notice=record.notice,
-    )
-
-
 def _erased(one: Erased) -> pb.ErasedSubject:
     reach = one.reach
     return pb.ErasedSubject(
@@ -209,9 +214,21 @@ def _agreement_view(stored: StoredAgreement) -> pb.AgreementView:
     return pb.AgreementView(
         reference=stored.agreement.reference,
         state=stored.state,
-        signed_by=sorted(stored.signatures),
+        signed_by=stored.signed_by,
         missing=stored.missing,
+        signers=stored.signers,
         document=stored.agreement.canonical(),
+    )
+
+
+def _waiting(job: StoredJob, asked: Approvals, decisions: dict[str, str]) -> pb.WaitingJob:
+    return pb.WaitingJob(
+        job_id=job.job_id,
+        submission=job.submission,
+        agreement=job.agreement,
+        until=moment(until_ms(asked, job.accepted_ms)),
+        officers=asked.officers,
+        approved_by=sorted(decisions),
     )
 
 
@@ -219,7 +236,3 @@ def _model_view(stored: StoredModel) -> pb.ModelView:
     return pb.ModelView(
         name=stored.name, digest=stored.model.hash(), origin=stored.origin, features=stored.model.features
     )
-
-
-def _moment(unix_ms: int) -> str:
-    return utc(datetime.fromtimestamp(unix_ms / 1000, UTC))

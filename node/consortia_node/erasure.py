@@ -45,8 +45,7 @@ class Reach:
     @property
     def purposes(self) -> list[str]:
         """The purposes for which consent stood until now."""
-        consents = sorted(self.subject.consents.items())
-        return [purpose for purpose, held in consents if held.record.state in PERMITTING]
+        return [record.purpose for record in self.subject.records if record.state in PERMITTING]
 
 
 @dataclass(frozen=True)

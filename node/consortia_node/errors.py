@@ -93,6 +93,26 @@ _REFUSALS = {
         "this institution's node.toml",
         "have its operator add what is missing and restart the node, then submit the job again",
     ),
+    "datasets.max_grade": (
+        "the agreement, or the grades in this institution's node.toml",
+        "leave the column out, or have the parties sign a version with a higher max_grade for it",
+    ),
+    "lawful_basis": (
+        "nobody: no customer of this institution has consented to the purpose",
+        "submit the job again when some have",
+    ),
+    "differencing": (
+        "the job, whose answer could be subtracted from an earlier one's",
+        "use the earlier answer, or ask again when the customers differ by more (differencing.memory_days)",
+    ),
+    "approvals": (
+        "nobody: the people whom the agreement asks decided so, or did not decide in time",
+        "ask the institution's officers, then submit the job again",
+    ),
+    "gate": (
+        "this node's software, or a damaged agreement",
+        "have its operator look at the log's entry gate.disagreed, and report it",
+    ),
     "min_rows": (
         "nobody: too few customers of this institution have consented",
         "submit the job again when more have, or have the parties sign a version with a smaller min_rows",

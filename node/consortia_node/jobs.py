@@ -1,8 +1,12 @@
-"""PURE: the life of a job at this node. It is decided once; a job that ended never starts again."""
+"""PURE: the life of a job at this node.
+
+It is decided once, and may then wait for people; a job that ended never starts again.
+"""
 
 from consortia_node.states import StateTable
 
-ACCEPTED, REFUSED, RUNNING, FINISHED, FAILED, CANCELLED = STATES = (
+WAITING, ACCEPTED, REFUSED, RUNNING, FINISHED, FAILED, CANCELLED = STATES = (
+    "waiting",
     "accepted",
     "refused",
     "running",
@@ -14,6 +18,7 @@ ACCEPTED, REFUSED, RUNNING, FINISHED, FAILED, CANCELLED = STATES = (
 LIFE = StateTable(
     "a job",
     {
+        WAITING: frozenset({ACCEPTED, REFUSED, FAILED}),
         ACCEPTED: frozenset({RUNNING, FINISHED, FAILED, CANCELLED}),
         RUNNING: frozenset({FINISHED, FAILED, CANCELLED}),
         REFUSED: frozenset(),
@@ -23,7 +28,7 @@ LIFE = StateTable(
     },
 )
 
-DECISIONS = frozenset({ACCEPTED, REFUSED})
+DECISIONS = frozenset({WAITING, ACCEPTED, REFUSED})
 """What a job can be when it is first written down."""
 UNDER_WAY = frozenset({ACCEPTED, RUNNING})
 """The jobs that hold values and that a withdrawal can still reach."""

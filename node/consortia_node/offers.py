@@ -1,24 +1,29 @@
 """A job's beginning and end here: the offer, which the gate decides, and the close, which gives a receipt."""
 
 import json
+from datetime import UTC, datetime
 
 from consortia_common.content import Content
 from consortia_common.database import reading
-from consortia_common.documents.base import refuse
+from consortia_common.documents.base import refuse, utc
 from consortia_common.documents.jobspec import Submission
 from consortia_common.documents.receipt import SIGNATURE_DOMAIN, CohortUsed, Receipt
-from consortia_common.gate import ACCEPT, DECIDED_BEFORE, Decision, GateRequest, decide
+from consortia_common.gate.ledger import SPENT
+from consortia_common.gate.request import Decision
+from consortia_common.gate.rules import DECIDED_BEFORE
 from consortia_crypto import canonical
 from consortia_crypto.errors import EncodingError
 from consortia_crypto.keys import PublicIdentity
-from consortia_node import accepted
+from consortia_node import accepted, approval
 from consortia_node import jobs as rules
 from consortia_node.accepted import AcceptedJob
 from consortia_node.answers import Answer, refused_by
+from consortia_node.approvals import WAITING_MS
 from consortia_node.cohorts import COHORT, Cohorts
 from consortia_node.errors import RefusedError
+from consortia_node.gatekeeper import Gatekeeper
 from consortia_node.store.agreements import AgreementStore, StoredAgreement
-from consortia_node.store.jobs import JobStore, Spent, StoredJob
+from consortia_node.store.jobs import JobStore, StoredJob
 from consortia_node.store.sums import SumStore
 from consortia_node.sums import sums_used
 from consortia_node.tools import Tools
@@ -36,6 +41,7 @@ class Offers:
         self._tools = tools
         self._cohorts = cohorts
         self._agreements = AgreementStore(tools.engine)
+        self._gatekeeper = Gatekeeper(tools)
 
     def offer(self, task: pb.Task, content: Content) -> Answer:
         """Decide, log the decision, keep it, and only then say it. The coordinator's word is no part of it."""
@@ -52,16 +58,29 @@ class Offers:
             payload_commit=self._tools.log.attach(submission.canonical()),
         )
         stored = self._agreements.citing(spec.agreement)
-        decision = self._decide(task.job_id, submission, stored, identities)
+        decision = self._gatekeeper.decide(task.job_id, submission, stored, identities)
         reference = stored.agreement.reference if stored else spec.agreement
         self._log_decision(task.job_id, submission, reference, decision)
+        cost = spec.parameters.epsilon_micro()
+        if decision.accepted and cost:
+            self._tools.log.append(SPENT, job=task.job_id, agreement=reference, epsilon_micro=cost)
+        asked = approval.asked_by(stored.agreement, spec.kind) if stored and decision.accepted else None
+        now = self._tools.now_ms()
+        if asked:
+            self._tools.log.append(
+                "job.waiting",
+                job=task.job_id,
+                agreement=reference,
+                officers=asked.officers,
+                until=utc(datetime.fromtimestamp(approval.until_ms(asked, now) / 1000, UTC)),
+            )
         job = StoredJob(
             job_id=task.job_id,
             submission=submission.canonical(),
             agreement=reference,
-            state=rules.ACCEPTED if decision.accepted else rules.REFUSED,
+            state=rules.WAITING if asked else rules.ACCEPTED if decision.accepted else rules.REFUSED,
             reason=decision.sentence,
-            accepted_ms=self._tools.now_ms(),
+            accepted_ms=now,
             scored_rows=spec.parameters.scored_rows() if decision.accepted else 0,
         )
         return self._answer(job, submission, stored, identities, decision)
@@ -74,10 +93,10 @@ class Offers:
             stored = JobStore(connection).get(task.job_id)
         self._tools.workers.end(task.job_id)
         self._tools.tasks.forget(task.job_id)
-        if stored is None or stored.state not in rules.UNDER_WAY:
+        if stored is None or stored.state not in rules.UNDER_WAY | {rules.WAITING}:
             return Answer(Content())
-        job = accepted.load(self._tools, task.job_id)
         if outcome == rules.FINISHED:
+            job = accepted.load(self._tools, task.job_id)
             accepted.require_complete(self._tools, job)
             return self._finish(job)
         self._tools.log.append("job.failed", job=task.job_id, reason=reason or "the coordinator gave it up")
@@ -99,31 +118,6 @@ class Offers:
             raise refuse("the offer", ["the analyst's identity is missing"])
         analyst.verify(SUBMISSION_DOMAIN, data, signature)
         return submission, identities
-
-    def _decide(
-        self, job_id: str, submission: Submission, stored: StoredAgreement | None, known: list[PublicIdentity]
-    ) -> Decision:
-        with reading(self._tools.engine) as connection:
-            jobs = JobStore(connection)
-            spent = jobs.spent(stored.agreement.reference) if stored else Spent(0, 0)
-            decided = jobs.get(job_id) is not None
-        request = GateRequest(
-            submission=submission,
-            requester=submission.analyst,
-            agreement=stored.agreement if stored else None,
-            agreement_state=stored.state if stored else "",
-            network=self._tools.settings.network,
-            institution=self._tools.institution,
-            datasets={dataset.name: dataset.columns for dataset in self._tools.settings.datasets},
-            already_decided=decided,
-            jobs_run=spent.jobs_run,
-            rows_scored=spent.rows_scored,
-            now=self._tools.clock(),
-        )
-        decision = decide(request)
-        if decision.accepted and stored:
-            return _pinned(submission, stored, known, self._tools.identity.public)
-        return decision
 
     def _log_decision(self, job_id: str, submission: Submission, reference: str, decision: Decision) -> None:
         self._tools.log.append(
@@ -155,7 +149,9 @@ class Offers:
         for identity in known:
             if identity.fingerprint in named:
                 self._tools.peers.keep(identity)
-        return Answer(Content(), store=lambda c: JobStore(c).create(job))
+        asked = approval.asked_by(stored.agreement, submission.spec.kind) if stored else None
+        until = approval.until_ms(asked, job.accepted_ms) if asked else 0
+        return Answer(Content(config={WAITING_MS: until}), store=lambda c: JobStore(c).create(job))
 
     def _finish(self, job: AcceptedJob) -> Answer:
         with reading(self._tools.engine) as connection:
@@ -192,23 +188,6 @@ def _identity(document: object) -> PublicIdentity:
         return PublicIdentity.from_document(canonical.decode(document if isinstance(document, bytes) else b""))
     except EncodingError as error:
         raise refuse("the offer", ["an identity in it can't be read"]) from error
-
-
-def _pinned(
-    submission: Submission, stored: StoredAgreement, known: list[PublicIdentity], own: PublicIdentity
-) -> Decision:
-    """Every party's identity must be the one whose fingerprint the agreement names, this node's own included."""
-    prints = {identity.fingerprint for identity in known if identity.institution != own.institution}
-    prints.add(own.fingerprint)
-    for name in submission.spec.parties:
-        party = stored.agreement.party(name)
-        if party is None or party.key not in prints:
-            return Decision(
-                accepted=False,
-                clause="parties.key",
-                sentence=f"The identity of {name} that the agreement names is not at hand here.",
-            )
-    return ACCEPT
 
 
 def _datasets(job: AcceptedJob, institution: str) -> list[str]:

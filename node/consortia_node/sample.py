@@ -43,13 +43,14 @@ institution = "{institution}"
 
 # What jobs may find here, once an agreement that you signed names it: one table for each dataset. Data stay in
 # these files. `subject` is the column with your own customer number: it never leaves the node. A column's type is
-# number, category or label; low and high are its publicly known range, needed where features are encrypted.
+# number, category or label; low and high are its publicly known range, needed where features are encrypted. Its
+# grade says how sensitive it is, from 1 to 5 after JR/T 0197-2020 (3 unless set); agreements go up to a grade.
 #[[datasets]]
 #name = "clients"
 #path = "data/clients.parquet"
 #subject = "customer_id"
 #[datasets.columns]
 #LIMIT_BAL = {{ type = "number", low = 0, high = 1000000 }}
-#EDUCATION = {{ type = "category" }}
+#EDUCATION = {{ type = "category", grade = 2 }}
 #DEFAULT = {{ type = "label" }}
 """

@@ -21,25 +21,31 @@ from consortia_common import keyfiles, logs, rpc, tls
 from consortia_common.audit_heartbeat import Heartbeat
 from consortia_common.audit_log import AuditLog
 from consortia_common.errors import WitnessError
+from consortia_crypto.errors import ConsortiaError
 from consortia_node import metrics
 from consortia_node.agent import Agent
 from consortia_node.config import NodeSettings
+from consortia_node.consent_desk import ConsentDesk
+from consortia_node.consent_outbox import ConsentOutbox
 from consortia_node.control import ControlService
 from consortia_node.erasure import Erasures, open_ring
 from consortia_node.errors import StoppingError
 from consortia_node.exchange import NodeExchange, NodeExchangeSettings
 from consortia_node.notices import Notices
 from consortia_node.peers import Peers
+from consortia_node.store.consents import ConsentStore
 from consortia_node.store.database import open_database
 from consortia_node.store.tasks import TaskStore
 from consortia_node.tools import Tools
+from consortia_node.withdrawals import Withdrawals
 from consortia_node.witnessing import Attendance, Witnessing
 from consortia_node.workers import Workers
-from consortia_proto.v1 import control_pb2_grpc, network_pb2, network_pb2_grpc
+from consortia_proto.v1 import control_pb2_grpc, exchange_pb2, network_pb2, network_pb2_grpc
 
 PUBLISH_SECONDS = 20
 ERASE_AGAIN_SECONDS = 5
 """An erasure that the witnesses did not let pass is tried again so much later."""
+RUN_OUT_SECONDS = 3600
 
 
 @dataclass(frozen=True)
@@ -76,17 +82,21 @@ async def serving(settings: NodeSettings) -> AsyncIterator[Running]:
     tools = open_tools(settings)
     notices = Notices(tools)
     connect = partial(_channel, settings)
+    withdrawals = Withdrawals(tools)
+    outbox = ConsentOutbox(withdrawals, partial(_publish, connect))
     exchange = NodeExchange(
         connect,
         tools.tasks,
-        Agent(tools, notices).handle,
+        partial(_handle, Agent(tools, notices, withdrawals), outbox),
         NodeExchangeSettings(settings.network, f"consortia {version('consortia')}"),
         on_refused=partial(_log_refused, tools.log),
     )
-    control = ControlService(tools, notices, partial(_publish, connect), lambda: exchange.connected)
+    desk = ConsentDesk(tools, withdrawals, outbox.poke)
+    control = ControlService(tools, notices, desk, partial(_publish, connect), lambda: exchange.connected)
     try:
         await asyncio.to_thread(tools.witnessing.rounds.compare_at_start)
         tools.witnessing.rounds.start()
+        await asyncio.to_thread(desk.run_out)
         with Heartbeat(tools.log, failed=partial(logs.failure, "audit.silent")):
             async with (
                 _control_server(settings, control),
@@ -94,9 +104,13 @@ async def serving(settings: NodeSettings) -> AsyncIterator[Running]:
                 _aside(_finish_erasures(tools)),
             ):
                 running = asyncio.create_task(exchange.run())
+                beside = [asyncio.create_task(outbox.run()), asyncio.create_task(_run_out(desk))]
                 try:
                     yield Running(tools, exchange)
                 finally:
+                    for task in beside:
+                        task.cancel()
+                    await asyncio.gather(*beside, return_exceptions=True)
                     exchange.stop()
                     await asyncio.to_thread(tools.witnessing.close)
                     await running
@@ -122,6 +136,7 @@ def open_tools(settings: NodeSettings) -> Tools:
         log=log,
         engine=engine,
         keys=keys,
+        consents=ConsentStore(engine, keys),
         tasks=TaskStore(engine, clock),
         peers=Peers(settings.folder / "peers"),
         workers=Workers(settings.worker_memory_mib, settings.worker_seconds),
@@ -162,6 +177,24 @@ async def _finish_erasures(tools: Tools) -> None:
         else:
             return
         await asyncio.sleep(ERASE_AGAIN_SECONDS)
+
+
+def _handle(agent: Agent, outbox: ConsentOutbox, task: exchange_pb2.Task) -> exchange_pb2.Reply:
+    """Do a task; what it has to say to others goes out."""
+    try:
+        return agent.handle(task)
+    finally:
+        outbox.poke()
+
+
+async def _run_out(desk: ConsentDesk) -> None:
+    """Let the clock end consents, once an hour; reading looks at the clock by itself."""
+    while True:
+        await asyncio.sleep(RUN_OUT_SECONDS)
+        try:
+            await asyncio.to_thread(desk.run_out)
+        except ConsortiaError as error:
+            logs.failure("consent.run_out", error)
 
 
 def _observe(listen: str, running: Running) -> None:

@@ -1,4 +1,4 @@
-"""What the parts of a node share: its settings, identity, log, database, keys, journal, workers and clock."""
+"""What the parts of a node share: settings, identity, log, database, keys, consents, journal, workers, clock."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from consortia_crypto.keys import PrivateIdentity
 from consortia_node.config import NodeSettings
 from consortia_node.keyring import Keyring
 from consortia_node.peers import Peers
+from consortia_node.store.consents import ConsentStore
 from consortia_node.store.tasks import TaskStore
 from consortia_node.witnessing import Witnessing
 from consortia_node.workers import Workers
@@ -26,6 +27,7 @@ class Tools:
     log: AuditLog
     engine: Engine
     keys: Keyring
+    consents: ConsentStore
     tasks: TaskStore
     peers: Peers
     workers: Workers

@@ -187,8 +187,8 @@ class TestAgreements:
         for signer in keys.values():
             signature = signer.sign("agreement.signed", agreement.canonical())
             store.sign(agreement.hash(), signature, signer.public, lambda: None)
-        publics = {bank: key.public for bank, key in keys.items()}
-        assert store.activate(agreement.hash(), publics, lambda: None)
+        publics = {key.public.fingerprint: key.public for key in keys.values()}
+        assert store.activate(agreement.hash(), publics, lambda: None, lambda _: None)
         deal = seat.deal(spec("statistics").model_copy(update={"agreement": "smuggled@1"}))
         deal.identities.extend(canonical.encode(key.document()) for key in publics.values())
         failure = offer_refused(victim, deal)

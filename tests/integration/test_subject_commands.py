@@ -64,6 +64,6 @@ def test_several_are_erased_at_once_and_text_tells_what_was_reached(consortium: 
 
 def consent_again(config: Path, number: str) -> dict[str, Any]:
     """As somebody new; other tests count on this customer."""
-    given = ("--purpose", PURPOSE, "--notice", "n2", "--config", config, "--json")
+    given = ("--purpose", PURPOSE, "--notice", "notice@1", "--config", config, "--json")
     answer: dict[str, Any] = json.loads(run(consent.consent, "give", number, *given))
     return answer

@@ -20,7 +20,7 @@ from consortia_crypto.sum.vector import Vector
 from consortia_node import workers
 from consortia_node.kinds import train
 from consortia_node.step import StepRequest
-from consortia_node.store.subjects import SubjectStore
+from consortia_node.store.subjects import SubjectStore, opened
 from tests.support import consortium as support
 from tests.support.consortium import BANKS, Consortium, spec
 from tests.support.recorder import Needles, Recorder, windows
@@ -80,7 +80,7 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
         support.running(seen.consortium, interceptors=[seen.recorder]),
     ):
         _spy(patched, seen)
-        support.prepare(seen.consortium)
+        support.prepare(seen.consortium, min_cell=1)  # so that one withdrawal does not forbid the next job
         add_model(seen.consortium, "bank-b")
         for kind in JOBS:
             _run(seen, kind)
@@ -139,9 +139,12 @@ def _look_for_pseudonyms(seen: Observed) -> None:
     for bank in BANKS:
         tools = seen.consortium.running[1 + BANKS.index(bank)].tools
         with reading(tools.engine) as connection:
-            subjects = list(SubjectStore(connection, tools.keys).all())
+            rows = [row for part in SubjectStore(connection, tools.keys).all_rows() for row in part]
+        subjects = [opened(tools.keys, row) for row in rows]
         keys = [subject.key for subject in subjects]
-        hashes = [held.commitment for subject in subjects for held in subject.consents.values()]
+        hashes = [
+            held.commitment for subject in subjects for versions in subject.consents.values() for held in versions
+        ]
         names = [subject.pseudonym for subject in subjects]
         planted = [subject.pseudonym for subject in subjects if "CANARY" in subject.number]
         seen.pseudonyms.text("pseudonym", *names[:: len(names) // 50], *planted)

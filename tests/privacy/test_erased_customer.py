@@ -11,23 +11,24 @@ import sqlite3
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from consortia_common import consent_tree
 from consortia_common.audit_verify import verify_folder
+from consortia_common.consent_tree import pair
 from consortia_crypto import canonical, subject
 from consortia_crypto.audit.entry import Entry
 from consortia_crypto.errors import SubjectKeyError
 from consortia_crypto.subject import Opening, prove
-from consortia_node.consent import ConsentRecord, consent_root
+from consortia_node.consent import ConsentRecord
 from consortia_node.consent import pseudonym as pseudonym_of
 from consortia_node.erasure import Erasures
 from consortia_node.keyring import Keyring
 from tests.support.subjects import (
     PURPOSE,
-    START_MS,
     change,
     consents_of,
     entries,
@@ -53,6 +54,8 @@ class Scene:
     keys_then: Keyring
     """What the attacker must not have."""
     pseudonym: str
+    given: ConsentRecord
+    """What the bank's table said of the customer."""
     record: ConsentRecord
     change: Entry
 
@@ -72,9 +75,8 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
         Erasures(tools).erase([VICTIM])
         (changed,) = entries(tools, "consent.changed")
         shutil.copytree(node, root / "after", ignore=shutil.ignore_patterns("control.sock"))
-    return Scene(
-        root / "after", backup, ring_in(root / "then"), victim.pseudonym, victim.consents[PURPOSE].record, changed
-    )
+    given, withdrawn = (held.record for held in victim.consents[PURPOSE, "notice"])
+    return Scene(root / "after", backup, ring_in(root / "then"), victim.pseudonym, given, withdrawn, changed)
 
 
 def back_up(root: Path) -> Path:
@@ -174,14 +176,16 @@ def test_the_row_is_not_found_by_the_present_keys(scene: Scene) -> None:
 
 def test_the_root_of_an_import_confirms_no_guess(scene: Scene) -> None:
     """Even to somebody who knows every other leaf, and what the bank's table said of this customer."""
-    given = replace(scene.record, state="given", effective_ms=START_MS + 7919 * NUMBERS.index(VICTIM))
+    given = scene.given
     with opened(scene.after) as tools:
         (imported,) = entries(tools, "consent.imported")
         others = [consents_of(tools).find(number) for number in NUMBERS if number != VICTIM]
-    pairs = [(other.pseudonym, other.consents[PURPOSE].commitment) for other in others]
+    pairs = [pair(other.pseudonym, other.consents[PURPOSE, "notice"][0].commitment) for other in others]
+    kept = (scene.after / "pairs" / imported.body["detail"]["root"]).read_bytes()
+    assert all(other in kept for other in pairs)
 
     def root(commitment: bytes) -> str:
-        return consent_root([*pairs, (scene.pseudonym, commitment)])
+        return consent_tree.root(consent_tree.ordered([*pairs, pair(scene.pseudonym, commitment)]))
 
     then = [
         bytes.fromhex(prove(key, given.canonical()).commitment) for key in keys_in(scene.backup, scene.keys_then)

@@ -36,11 +36,13 @@ from consortia_node import enrolment
 from consortia_node import service as node_service
 from consortia_proto.v1 import control_pb2, network_pb2
 from examples.credit_risk.processes import free_port
+from tests.support.consent_notices import make_notice
 
 BANKS = ("bank-a", "bank-b", "bank-c")
 PURPOSE = "credit-risk-model"
 ROWS = 300
 COLUMNS = {"income": "number", "age": "number", "region": "category", "default": "label"}
+DATASETS = ("clients", "clients_test")
 SECRET_COLUMN = "salary_note"
 """In every dataset, and in no agreement."""
 JOB_SECONDS = 60
@@ -167,8 +169,9 @@ def prepare(consortium: Consortium, **changes: Any) -> Agreement:
     """In a running consortium: import everybody's consent, sign the agreement by all. ``changes`` alter it."""
     for bank in BANKS:
         with control.node(consortium.node_config(bank)) as node:
-            path = str(consortium.root / bank / "data" / "consents.parquet")
-            node.ImportConsent(control_pb2.ImportConsentRequest(path=path), timeout=60)
+            named = [dataset["name"] for dataset in changes.get("datasets", [])]
+            node.AddConsentNotice(consent_notice(*(name for name in named if name not in DATASETS)), timeout=20)
+            node.ImportConsent(consent_table(consortium.root / bank), timeout=60)
     agreement = make_agreement(consortium, **changes)
     first, *others = BANKS
     with control.node(consortium.node_config(first)) as node:
@@ -181,6 +184,17 @@ def prepare(consortium: Consortium, **changes: Any) -> Agreement:
     for bank in BANKS:
         wait_for(consortium, bank, lambda view: view is not None and view.state == "active")
     return agreement
+
+
+def consent_notice(*more: str) -> control_pb2.AddConsentNoticeRequest:
+    """What every bank's customers were shown; ``more`` datasets than the usual ones."""
+    data = {name: list(COLUMNS) for name in (*DATASETS, *more)}
+    return control_pb2.AddConsentNoticeRequest(document=make_notice(PURPOSE, data, BANKS).canonical())
+
+
+def consent_table(folder: Path) -> control_pb2.ImportConsentRequest:
+    """Everybody's consent at the bank in ``folder``."""
+    return control_pb2.ImportConsentRequest(path=str(folder / "data" / "consents.parquet"))
 
 
 def make_agreement(consortium: Consortium, **changes: Any) -> Agreement:
@@ -291,7 +305,7 @@ def write_data(folder: Path, bank: str, seed: int) -> None:
         "state": states.tolist(),
         "effective_at": [past] * len(subjects),
         "valid_until": pa.array([never] * len(subjects), pa.string()),
-        "notice": ["notice-1"] * len(subjects),
+        "notice": ["notice@1"] * len(subjects),
     }
     pq.write_table(pa.table(consents), folder / "data" / "consents.parquet")
 

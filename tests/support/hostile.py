@@ -26,14 +26,15 @@ from consortia_crypto.keys import PrivateIdentity
 from consortia_crypto.sum.epoch_messages import KeyDocument
 from consortia_node import config
 from consortia_node.agent import Agent
+from consortia_node.consent_desk import ConsentDesk
 from consortia_node.control import ControlService
 from consortia_node.notices import Notices
 from consortia_node.service import close_tools, open_tools
-from consortia_node.sources.consent_file import read_consents
 from consortia_node.store.jobs import JobStore
 from consortia_node.tools import Tools
+from consortia_node.withdrawals import Withdrawals
 from consortia_proto.v1 import exchange_pb2 as pb
-from tests.support.consortium import BANKS, Consortium, make_agreement
+from tests.support.consortium import BANKS, Consortium, consent_notice, consent_table, make_agreement
 from tests.support.hostile_sums import Round
 from tests.support.spoilt import in_this_process
 
@@ -274,10 +275,12 @@ def _bank(consortium: Consortium, name: str) -> Iterator[Bank]:
     tools = open_tools(alone)
     try:
         notices = Notices(tools)
-        control = ControlService(tools, notices, _unpublished, lambda: False)
-        path = consortium.root / name / "data" / "consents.parquet"
-        control._consents.import_rows(read_consents(path), control._log_import)
-        yield Bank(tools, notices, Agent(tools, notices), control)
+        withdrawals = Withdrawals(tools)
+        desk = ConsentDesk(tools, withdrawals, lambda: None)
+        control = ControlService(tools, notices, desk, _unpublished, lambda: False)
+        desk.add_notice(consent_notice())
+        desk.import_(consent_table(consortium.root / name))
+        yield Bank(tools, notices, Agent(tools, notices, withdrawals), control)
     finally:
         close_tools(tools)
 

@@ -9,16 +9,21 @@ import pyarrow as pa
 
 from consortia_crypto.audit.entry import Entry
 from consortia_node import config, enrolment
+from consortia_node.consent import Need
+from consortia_node.consent_desk import ConsentDesk
+from consortia_node.consent_import import ConsentRow, Findings
+from consortia_node.consent_proofs import keep_pairs
 from consortia_node.control import ControlService
 from consortia_node.erasure import Erasures
 from consortia_node.keyring import Keyring
 from consortia_node.notices import Notices
 from consortia_node.service import close_tools, open_tools
-from consortia_node.sources.consent_file import ConsentRow
-from consortia_node.store.consents import ConsentStore
+from consortia_node.store.consents import ConsentStore, Taken
 from consortia_node.store.jobs import JobStore, StoredJob
 from consortia_node.tools import Tools
+from consortia_node.withdrawals import Withdrawals
 from consortia_proto.v1 import control_pb2
+from tests.support.consent_notices import make_notice
 
 PURPOSE = "risk"
 START_MS = 1_767_225_600_000
@@ -44,22 +49,29 @@ def opened(folder: Path) -> Iterator[Tools]:
 
 
 def consents_of(tools: Tools) -> ConsentStore:
-    return ConsentStore(tools.engine, tools.keys)
+    return tools.consents
 
 
 def import_customers(tools: Tools, numbers: Sequence[str]) -> None:
     """Everybody consents, each at a moment of their own."""
     rows = [
-        ConsentRow(number, PURPOSE, "given", START_MS + 7919 * place, None, "n1")
+        ConsentRow(number, PURPOSE, "given", START_MS + 7919 * place, None, "notice@1")
         for place, number in enumerate(numbers)
     ]
     store = consents_of(tools)
-    store.import_rows(
-        [rows],
-        lambda report: tools.log.append(
-            "consent.imported", purpose=PURPOSE, root=report.root, **report.in_force[PURPOSE]
-        ),
-    )
+    store.add_notice(make_notice(PURPOSE), lambda: None)
+
+    def log(taken: Taken) -> None:
+        root = keep_pairs(tools.settings.folder, taken.pairs)
+        tools.log.append("consent.imported", purpose=PURPOSE, root=root, **taken.in_force[PURPOSE])
+
+    assert store.import_rows(rows, Findings(), tools.now_ms(), log) is not None
+
+
+def allowed_numbers(tools: Tools, at_ms: int = 0) -> list[str]:
+    """Whose rows may be used for PURPOSE."""
+    need = Need(PURPOSE, "clients", frozenset({"limit"}))
+    return consents_of(tools).allowed(need, at_ms or tools.now_ms()).numbers.to_pylist()
 
 
 def change(tools: Tools, number: str, state: str) -> None:
@@ -74,7 +86,8 @@ def control(tools: Tools) -> ControlService:
     async def publish(_: object) -> None:
         raise AssertionError("nothing here is said to the coordinator")
 
-    return ControlService(tools, Notices(tools), publish, lambda: False)
+    desk = ConsentDesk(tools, Withdrawals(tools), lambda: None)
+    return ControlService(tools, Notices(tools), desk, publish, lambda: False)
 
 
 def use_in_job(tools: Tools, job_id: str, numbers: Sequence[str], state: str = "finished") -> None:

@@ -9,9 +9,10 @@ import pytest
 from sqlalchemy import Engine
 
 from consortia_common.documents.agreement import Agreement
+from consortia_common.documents.statements import SIGNED
 from consortia_crypto.keys import PrivateIdentity
-from consortia_node.agreement import SIGNATURE_DOMAIN
-from consortia_node.errors import AgreementError, StateError, StoreError
+from consortia_node.agreement import Wish
+from consortia_node.errors import AgreementError, StoreError
 from consortia_node.store.agreements import AgreementStore
 from consortia_node.store.database import open_database
 
@@ -58,19 +59,19 @@ def agreement(version: int = 1, parent: str | None = None, title: str = "Risk") 
     return Agreement.from_value(value, "the test's agreement")
 
 
-IDENTITIES = {bank: officer(bank).public for bank in BANKS}
+IDENTITIES = {officer(bank).public.fingerprint: officer(bank).public for bank in BANKS}
 
 
 def sign(store: AgreementStore, document: Agreement, banks: Iterable[str] = BANKS) -> None:
     for bank in banks:
-        signature = officer(bank).sign(SIGNATURE_DOMAIN, document.canonical())
+        signature = officer(bank).sign(SIGNED, document.canonical())
         store.sign(document.hash(), signature, officer(bank).public, no_log)
 
 
 def put_in_force(store: AgreementStore, document: Agreement) -> None:
     store.propose(document, no_log)
     sign(store, document)
-    assert store.activate(document.hash(), IDENTITIES, no_log)
+    assert store.activate(document.hash(), IDENTITIES, no_log, no_log)
 
 
 def test_an_agreement_is_active_once_all_have_signed(engine: Engine) -> None:
@@ -78,14 +79,14 @@ def test_an_agreement_is_active_once_all_have_signed(engine: Engine) -> None:
     store.propose(first, no_log)
     store.propose(first, full_disk)
     sign(store, first, ["bank-b"])
-    assert not store.activate(first.hash(), IDENTITIES, full_disk)
+    assert not store.activate(first.hash(), IDENTITIES, full_disk, full_disk)
     assert store.find("risk@1").missing == ("bank-a",)
     sign(store, first)
-    assert store.activate(first.hash(), IDENTITIES, no_log)
-    assert not store.activate(first.hash(), IDENTITIES, full_disk)
+    assert store.activate(first.hash(), IDENTITIES, no_log, no_log)
+    assert not store.activate(first.hash(), IDENTITIES, full_disk, full_disk)
     found = AgreementStore(engine).citing("risk@1")
     assert found
-    assert (found.agreement, found.state, set(found.signatures)) == (first, "active", set(BANKS))
+    assert (found.agreement, found.state, set(found.signatures)) == (first, "active", set(IDENTITIES))
 
 
 def test_a_false_signature_is_not_kept(engine: Engine) -> None:
@@ -126,16 +127,49 @@ def test_references_that_are_unknown_or_ambiguous_are_refused(engine: Engine) ->
         with pytest.raises(StoreError, match="agreements here have a reference"):
             store.find(reference)
     with pytest.raises(StoreError, match="no agreement with hash"):
-        store.set_state("f" * 64, "suspended", no_log)
+        store.wish("f" * 64, wish("suspend"), no_log, no_log)
 
 
-def test_suspending_needs_the_log_and_the_state_table(engine: Engine) -> None:
+def wish(action: str, at_ms: int = 5, bank: str = "bank-a") -> Wish:
+    return Wish(bank, officer(bank).public.fingerprint, action, at_ms)
+
+
+def test_suspending_needs_the_log(engine: Engine) -> None:
     store, first = AgreementStore(engine), agreement()
     put_in_force(store, first)
-    with pytest.raises(OSError, match="log"):
-        store.set_state(first.hash(), "suspended", full_disk)
-    assert store.find("risk").state == "active"
-    store.set_state(first.hash(), "suspended", no_log)
-    assert store.find("risk").state == "suspended"
-    with pytest.raises(StateError):
-        store.set_state(first.hash(), "proposed", no_log)
+    for log, effect in ((full_disk, no_log), (no_log, full_disk)):
+        with pytest.raises(OSError, match="log"):
+            store.wish(first.hash(), wish("suspend"), log, effect)
+        assert store.find("risk").state == "active"
+    effects: list[str] = []
+    store.wish(first.hash(), wish("suspend"), no_log, effects.append)
+    store.wish(first.hash(), wish("suspend", bank="bank-b"), no_log, effects.append)
+    assert (store.find("risk").state, effects) == ("suspended", ["suspended"])
+
+
+def test_what_was_said_before_changes_nothing_when_it_comes_again(engine: Engine) -> None:
+    store, first = AgreementStore(engine), agreement()
+    put_in_force(store, first)
+    for action, at_ms, state in [
+        ("suspend", 5, "suspended"),
+        ("resume", 6, "active"),
+        ("suspend", 7, "suspended"),
+        ("resume", 6, "suspended"),
+        ("resume", 8, "active"),
+        ("suspend", 5, "active"),
+        ("terminate", 9, "terminated"),
+        ("resume", 10, "terminated"),
+    ]:
+        store.wish(first.hash(), wish(action, at_ms), no_log, no_log)
+        assert store.find("risk").state == state
+
+
+def test_a_suspension_that_comes_before_the_last_signature_counts(engine: Engine) -> None:
+    store, first = AgreementStore(engine), agreement()
+    store.propose(first, no_log)
+    store.wish(first.hash(), wish("suspend"), no_log, full_disk)
+    assert store.find("risk").state == "proposed"
+    sign(store, first)
+    effects: list[str] = []
+    assert store.activate(first.hash(), IDENTITIES, no_log, effects.append)
+    assert (store.find("risk").state, effects) == ("suspended", ["suspended"])

@@ -1,69 +1,18 @@
 """Why: the gate's decision made again from the log alone, and found out if it was another one."""
 
-from datetime import UTC, datetime
-
 import pytest
 
-from consortia_common.audit_log import AuditLog
 from consortia_common.audit_segments import LogFolder, records
 from consortia_common.audit_verify import attached
 from consortia_common.audit_why import Why
-from consortia_common.documents.agreement import Agreement
-from consortia_common.documents.jobspec import JobSpec, Submission
 from consortia_crypto.audit.entry import Entry
-from consortia_crypto.keys import PrivateIdentity
-
-OWNER = PrivateIdentity.generate("demo", "bank-a", "node", "n1")
-NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
-ANALYST = "d" * 64
-AGREEMENT = Agreement.from_value(
-    {
-        "schema_version": 1, "id": "credit", "version": 1, "title": "Joint model", "purposes": ["risk"],
-        "parties": [{"institution": f"bank-{x}", "key": x * 64} for x in "abc"],
-        "analysts": [{"institution": "bank-a", "name": "ann", "key": ANALYST}],
-        "datasets": [
-            {"name": "clients", "owners": ["bank-a", "bank-b", "bank-c"], "columns": ["age", "region", "bad"]}
-        ],
-        "job_kinds": [{"kind": "statistics", "recipients": ["analyst"]}],
-        "min_rows": 5, "max_jobs": 2, "valid_from": "2026-01-01T00:00:00Z", "valid_until": "2027-01-01T00:00:00Z",
-    },
-    "the test's agreement",
-)  # fmt: skip
-DECISION = {"kind": "statistics", "purpose": "risk", "agreement": AGREEMENT.reference}
-
-
-def submission(number=0, **changes):
-    spec = {
-        "version": 1, "name": "a-job", "kind": "statistics", "agreement": "credit@1", "purpose": "risk",
-        "parties": ["bank-a", "bank-b", "bank-c"],
-        "parameters": {"dataset": "clients", "columns": ["age"], "label": "bad", "by": "region", "groups": [1, 2]},
-    }  # fmt: skip
-    return Submission(
-        network="demo", spec=JobSpec.from_value(spec | changes, "the spec"), nonce=f"{number:032x}",
-        submitted_ms=0, analyst=ANALYST,
-    )  # fmt: skip
+from tests.support.decisions import AGREEMENT, ANALYST, DECISION, activate, decide, open_log, submission
 
 
 @pytest.fixture
 def log(tmp_path):
-    with AuditLog.open(tmp_path, OWNER, "bank-a", lambda: NOW) as log:
+    with open_log(tmp_path) as log:
         yield log
-
-
-def activate(log):
-    commit = log.attach(AGREEMENT.canonical())
-    log.append("agreement.proposed", agreement=AGREEMENT.reference, payload_commit=commit, institution="bank-a")
-    log.append("agreement.activated", agreement=AGREEMENT.reference, payload_commit=commit)
-
-
-def submit(log, asked):
-    commit = log.attach(asked.canonical())
-    log.append("job.submitted", job=asked.job_id, kind=asked.spec.kind, payload_commit=commit)
-
-
-def decide(log, asked, decision="accept", **fields):
-    submit(log, asked)
-    log.append("job.decided", job=asked.job_id, decision=decision, **DECISION | fields)
 
 
 def why(log, asked):
@@ -124,6 +73,16 @@ def test_budgets_are_counted_from_the_log(log):
     decide(log, third, "refuse", clause="max_jobs")
     assert why(log, third)[0].agrees
     assert why(log, submission(1))[0].agrees
+
+
+def test_a_job_that_people_refused_counts_no_more(log):
+    activate(log)
+    for number in range(2):
+        decide(log, submission(number))
+    log.append("job.disapproved", job=submission(1).job_id, reason="an officer refused it")
+    third = submission(2)
+    decide(log, third)
+    assert why(log, third)[0].agrees
 
 
 def test_too_few_rows_under_an_accepted_job_are_found_out(log):

@@ -9,6 +9,7 @@ import pytest
 from consortia_common.documents.model import LinearModel
 from consortia_proto.v1 import control_pb2 as pb
 from tests.support.cli import StubNode, as_json, consortia, fits, use
+from tests.support.consent_notices import make_notice
 from tests.support.documents import AGREEMENT as GOOD
 from tests.support.documents import agreement
 
@@ -54,7 +55,7 @@ def test_an_agreement_is_proposed_in_its_canonical_form(
     assert "agreement credit-risk@1 proposed and signed" in shown.stdout
     assert AGREEMENT.reference in shown.stdout
     told = as_json(consortia("agreement", "propose", file, "--config", config, "--json"))
-    assert set(told) == {"reference", "state", "signed_by", "missing", "document"}
+    assert set(told) == {"reference", "state", "signed_by", "missing", "signers", "document"}
     assert told["missing"] == ["bank-b", "bank-c"]
 
 
@@ -104,8 +105,16 @@ def test_an_agreement_that_is_not_there_is_said_so(config: Path, monkeypatch: py
 @pytest.mark.parametrize(
     ("command", "asked"),
     [
-        (("give", "C-1", "--purpose", "p", "--notice", "n-3"), {"state": "given", "purpose": "p", "notice": "n-3"}),
+        (("give", "C-1", "--purpose", "p", "--notice", "n@3"), {"state": "given", "purpose": "p", "notice": "n@3"}),
+        (
+            ("give", "C-1", "--purpose", "p", "--notice", "n@3", "--until", "2027-01-01", "--evidence", "e" * 64),
+            {"state": "given", "purpose": "p", "notice": "n@3", "valid_until": "2027-01-01", "evidence": "e" * 64},
+        ),
         (("withdraw", "C-1", "--purpose", "p"), {"state": "withdrawn", "purpose": "p"}),
+        (
+            ("change", "C-1", "--purpose", "p", "--state", "invalidated", "--effective-at", "2026-01-01"),
+            {"state": "invalidated", "purpose": "p", "effective_at": "2026-01-01"},
+        ),
     ],
 )
 def test_consent_is_changed(
@@ -135,15 +144,19 @@ def test_consent_is_shown(config: Path, monkeypatch: pytest.MonkeyPatch) -> None
         "effective_at": "2026-01-01T00:00:00.000Z",
         "valid_until": None,
         "notice": "",
+        "record": "",
+        "recorded_at": "",
+        "evidence": None,
     }
 
 
 def test_a_consent_table_is_imported_by_its_full_path(
     tmp_path: Path, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    counts = {"given": 1200, "refused": 34}
     node = use(
         monkeypatch,
-        StubNode(ImportConsent=pb.ImportConsentResponse(counts={"given": 1200, "refused": 34}, log_entry=7)),
+        StubNode(ImportConsent=pb.ImportConsentResponse(counts=counts, log_entry=7, rows=1234, changed=1000)),
     )
     file = tmp_path / "consents.csv"
     file.write_text("subject\n")
@@ -152,7 +165,47 @@ def test_a_consent_table_is_imported_by_its_full_path(
     assert node.asked[0].path == str(file)
     assert "1,234 consent records imported" in shown.stdout
     told = as_json(consortia("consent", "import", file, "--config", config, "--json"))
-    assert told == {"counts": {"given": 1200, "refused": 34}, "log_entry": 7}
+    assert (told["counts"], told["changed"], told["log_entry"]) == (counts, 1000, 7)
+
+
+def test_a_dry_run_tells_the_mistakes_and_fails(
+    tmp_path: Path, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transitions = {"given → withdrawn": 3, "unchanged": 1}
+    answer = pb.ImportConsentResponse(
+        transitions=transitions, rows=5, changed=3, mistaken_rows=1, mistakes=["row 2 has no subject"]
+    )
+    node = use(monkeypatch, StubNode(ImportConsent=answer))
+    source = ("postgresql://bank@db/crm", "--table", "bank.consents")
+    shown = consortia("consent", "import", *source, "--dry-run", "--config", config)
+    assert shown.exit_code == 1
+    assert all(word in shown.stdout for word in ("given → withdrawn", "row 2 has no subject"))
+    assert (node.asked[0].address, node.asked[0].table, node.asked[0].dry_run) == (source[0], source[2], True)
+    told = as_json(consortia("consent", "import", *source, "--dry-run", "--config", config, "--json"))
+    assert (told["transitions"], told["mistakes"], told["log_entry"]) == (
+        transitions,
+        ["row 2 has no subject"],
+        None,
+    )
+    for wrong in (source[:1], ("absent.csv",), (str(config), "--table", "t")):
+        assert consortia("consent", "import", *wrong, "--config", config).exit_code == 2
+
+
+def test_notices_are_registered_and_listed(tmp_path: Path, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = make_notice(recipients=["bank-b"]).canonical()
+    node = use(
+        monkeypatch,
+        StubNode(AddConsentNotice=pb.ConsentNotices(), ListConsentNotices=pb.ConsentNotices(documents=[document])),
+    )
+    file = tmp_path / "notice.yaml"
+    file.write_text(document.decode())
+    added = consortia("consent", "notice", file, "--config", config)
+    assert "notice@1 is registered" in added.stdout
+    assert node.asked[0].document == document
+    listed = consortia("consent", "notices", "--config", config)
+    assert all(word in listed.stdout for word in ("notice@1", "risk", "bank-b"))
+    told = as_json(consortia("consent", "notices", "--config", config, "--json"))
+    assert told["notices"][0]["id"] == "notice"
 
 
 def test_models_are_added_and_listed(tmp_path: Path, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:

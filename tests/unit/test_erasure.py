@@ -24,7 +24,7 @@ from consortia_node.store.tables import cohort_members, erasures, payloads, subj
 from consortia_node.tools import Tools
 from consortia_proto.v1 import control_pb2
 from tests.support.subjects import (
-    PURPOSE,
+    allowed_numbers,
     change,
     consents_of,
     control,
@@ -69,7 +69,7 @@ def assert_gone(tools: Tools, pseudonym: str) -> None:
     assert counts == [len(NUMBERS) - 1, 0, 1, 0]
     assert [entry.body["subject"] for entry in entries(tools, "erasure.done")] == [pseudonym]
     assert not tools.keys.is_rolling
-    allowed = consents_of(tools).allowed(PURPOSE, tools.clock())["subject"].to_pylist()
+    allowed = allowed_numbers(tools)
     assert sorted(allowed) == sorted(set(NUMBERS) - {VICTIM})
 
 
@@ -146,7 +146,7 @@ def test_an_unreadable_result_is_not_passed_over(folder: Path) -> None:
         pseudonym = consents_of(tools).find(VICTIM).pseudonym
         with pytest.raises(SourceError, match="can't be read"):
             Erasures(tools).erase([VICTIM])
-        assert VICTIM not in consents_of(tools).allowed(PURPOSE, tools.clock())["subject"].to_pylist()
+        assert VICTIM not in allowed_numbers(tools)
         (kept / "scores.parquet").unlink()
         Erasures(tools).erase([VICTIM])
         assert_gone(tools, pseudonym)

@@ -90,7 +90,7 @@ def test_budgets_count_every_accepted_job_of_the_version(engine: Engine) -> None
 def test_a_withdrawal_reaches_the_jobs_and_models_that_used_the_row(engine: Engine, tmp_path: Path) -> None:
     with engine.begin() as connection:
         jobs, models = JobStore(connection), ModelStore(connection)
-        known = [Subject(number, bytes(32), str(number)) for number in (1, 2)]
+        known = [Subject(number, bytes(32), str(number), "") for number in (1, 2)]
         SubjectStore(connection, ring_in(tmp_path)).save(known)
         for name, dataset, members in (
             ("job-1", "train", [1, 2]),

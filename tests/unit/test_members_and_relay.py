@@ -160,8 +160,11 @@ def test_a_statement_has_an_id_for_every_byte(coordinator: Lab) -> None:
         {"document": b"x"},
         {"signature": b"x"},
     ]
-    ids = [store.add(statement(A, **({"signature": b"s"} | change)), NOW_MS).statement_id for change in changes]
+    ids = [
+        store.add(statement(A, **({"signature": b"s"} | change)), "a" * 64, NOW_MS).statement_id
+        for change in changes
+    ]
     assert len(set(ids)) == len(ids) == len(store.all())
     shifted = statement(A, type="agreement.signedbank", institution="-a", signature=b"s")
-    assert store.add(shifted, NOW_MS).statement_id not in ids
+    assert store.add(shifted, "a" * 64, NOW_MS).statement_id not in ids
     assert [item.statement_id for item in store.all()][: len(ids)] == ids

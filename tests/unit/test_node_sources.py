@@ -34,17 +34,15 @@ def parquet(folder: Path, **changes: Any) -> DatasetSettings:
     return dataset(path)
 
 
-def allowed(*names: str) -> pa.Table:
-    hashes = pa.array([name.encode().ljust(32) for name in names], pa.binary(32))
-    return pa.table({"subject": pa.array(names, pa.string()), "pseudonym": list(names), "record_hash": hashes})
+def allowed(*names: str) -> pa.Array:
+    return pa.array(names, pa.string())
 
 
 def test_a_cohort_holds_only_rows_with_consent_in_order_of_subject(tmp_path: Path) -> None:
     out = tmp_path / "cohort.parquet"
     cohort = write_cohort(parquet(tmp_path), ["bad", "limit"], allowed("4", "30", "100", "555"), out)
     assert (cohort.rows_used, cohort.rows_left_out) == (3, 1)
-    assert cohort.members["subject"].to_pylist() == ["100", "30", "4"]
-    assert cohort.members["record_hash"].to_pylist()[2] == b"4".ljust(32)
+    assert cohort.members.tolist() == [0, 1, 2]
     assert pyarrow.parquet.read_schema(out).names == ["bad", "limit"]
     np.testing.assert_array_equal(read_matrix(out, ["limit", "bad"]), [[1, 0], [3.5, 0], [4, 1]])
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
@@ -61,13 +59,20 @@ def test_the_subject_is_in_the_file_only_on_request(tmp_path: Path) -> None:
 
 def test_nobody_has_consented(tmp_path: Path) -> None:
     cohort = write_cohort(parquet(tmp_path), ["limit"], allowed(), tmp_path / "cohort.parquet")
-    assert (cohort.rows_used, cohort.rows_left_out, cohort.members.num_rows) == (0, 4, 0)
+    assert (cohort.rows_used, cohort.rows_left_out, len(cohort.members)) == (0, 4, 0)
     assert read_matrix(tmp_path / "cohort.parquet", ["limit"]).shape == (0, 1)
 
 
 def test_several_rows_of_one_subject(tmp_path: Path) -> None:
     cohort = write_cohort(parquet(tmp_path, id=[4, 4, 4, 7]), ["limit"], allowed("4"), tmp_path / "cohort.parquet")
-    assert (cohort.rows_used, cohort.rows_left_out, cohort.members.num_rows) == (3, 1, 1)
+    assert (cohort.rows_used, cohort.rows_left_out, len(cohort.members)) == (3, 1, 1)
+
+
+def test_on_another_basis_everybody_s_rows_are_written_and_those_on_record_noted(tmp_path: Path) -> None:
+    out = tmp_path / "cohort.parquet"
+    cohort = write_cohort(parquet(tmp_path), ["limit"], allowed("555", "4"), out, everybody=True)
+    assert (cohort.rows_used, cohort.rows_left_out, cohort.members.tolist()) == (4, 0, [1])
+    assert read_matrix(out, ["limit"]).shape == (4, 1)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".duckdb"])

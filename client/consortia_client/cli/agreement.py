@@ -1,20 +1,29 @@
 """``consortia agreement``: what an institution's officer does with data-sharing agreements."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from consortia_client.cli import options
+from consortia_client.cli.agreement_simulate import simulate
+from consortia_client.cli.agreement_text import diff, draft
 from consortia_common import terminal
 
 
 @click.group()
 def agreement() -> None:
-    """Propose, sign and look at data-sharing agreements.
+    """Draft, propose, sign, look at, suspend and end data-sharing agreements.
 
     An agreement binds once every party has signed it with its own keys. Each node decides by its own copy.
     """
+
+
+agreement.add_command(diff)
+agreement.add_command(draft)
+agreement.add_command(simulate)
 
 
 @agreement.command()
@@ -35,19 +44,78 @@ def propose(file: Path, config_file: Path, as_json: bool) -> None:
 
 @agreement.command()
 @click.argument("reference")
-@options.config
+@options.by_node_or_officer
 @options.as_json
-def sign(reference: str, config_file: Path, as_json: bool) -> None:
+def sign(reference: str, config_file: Path | None, folder: Path | None, as_json: bool) -> None:
     """Sign the agreement REFERENCE (id@version, or more of it) for this institution.
 
-    Read it first with `consortia agreement show`, and compare its hash with the other parties.
+    Read it first with `consortia agreement show`, and compare its hash with the other parties. The node signs with
+    --config, each officer whom the agreement names with --profile, from a machine of their own.
     """
     from consortia_client import control
     from consortia_proto.v1 import control_pb2
 
+    if config_file is None:
+        _as_officer(folder, "signed", as_json, lambda officer: officer.sign(reference))
+        return
     with control.node(config_file) as node:
         view = node.SignAgreement(control_pb2.SignAgreementRequest(reference=reference), timeout=60)
     _show("signed", view, as_json)
+
+
+_REASON = click.option("--reason", default="", help="A sentence for the other parties and the logs.")
+
+
+def _changing(action: str, done: str, text: str) -> None:
+    """Add the command that asks for ``action``."""
+
+    @click.argument("reference")
+    @_REASON
+    @options.by_node_or_officer
+    @options.as_json
+    def change(reference: str, reason: str, config_file: Path | None, folder: Path | None, as_json: bool) -> None:
+        from consortia_client import control
+        from consortia_proto.v1 import control_pb2
+
+        if config_file is None:
+            now_ms = int(time.time() * 1000)
+            _as_officer(folder, done, as_json, lambda officer: officer.change(reference, action, reason, now_ms))
+            return
+        with control.node(config_file) as node:
+            request = control_pb2.ChangeAgreementRequest(reference=reference, action=action, reason=reason)
+            view = node.ChangeAgreement(request, timeout=60)
+        _show(done, view, as_json)
+
+    change.__doc__ = text
+    agreement.command(name=action)(change)
+
+
+_changing(
+    "suspend",
+    "suspended",
+    """Suspend the agreement REFERENCE, alone and at once.
+
+    No job may cite it any more, and those under way stop at their next step. The node, or any one officer whom the
+    agreement names, suspends for the institution, whatever the other parties say.
+    """,
+)
+_changing(
+    "resume",
+    "resumed",
+    """Take back this institution's suspension of the agreement REFERENCE.
+
+    Takes as many officers as to sign it, or the node alone where it names none. It is active again once every party
+    that suspended it has resumed it.
+    """,
+)
+_changing(
+    "terminate",
+    "terminated",
+    """End the agreement REFERENCE for good.
+
+    Takes as many officers of this institution as to sign it, or the node alone where it names none.
+    """,
+)
 
 
 @agreement.command(name="list")
@@ -96,6 +164,21 @@ def show(reference: str, config_file: Path, as_json: bool) -> None:
     )
 
 
+def _as_officer(folder: Path | None, done: str, as_json: bool, act: Callable[[Any], Any]) -> None:
+    """Have the officer of the profile do something with an agreement, and say which it was."""
+    from consortia_client.officer import Officer
+    from consortia_client.profile import Profile
+
+    assert folder is not None  # noqa: S101  click has seen to it
+    with Officer(Profile.load(folder)) as officer:
+        meant = act(officer)
+    if as_json:
+        terminal.as_json({"reference": meant.reference, "stated": done})
+        return
+    terminal.done(f"agreement {meant.short} {done}, as far as this officer goes")
+    terminal.facts({"reference": meant.reference})
+
+
 def _all(config_file: Path) -> list[Any]:
     from consortia_client import control
     from consortia_proto.v1 import control_pb2
@@ -117,6 +200,7 @@ def _facts(view: Any) -> dict[str, str]:
         "reference": view.reference,
         "state": view.state,
         "signed by": ", ".join(view.signed_by),
+        "signatures": ", ".join(view.signers),
         "missing": ", ".join(view.missing) or "nobody",
     }
 
@@ -129,5 +213,6 @@ def _plain(view: Any) -> dict[str, Any]:
         "state": view.state,
         "signed_by": list(view.signed_by),
         "missing": list(view.missing),
+        "signers": list(view.signers),
         "document": json.loads(view.document),
     }

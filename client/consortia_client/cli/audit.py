@@ -26,6 +26,8 @@ from consortia_common.audit_verify import EXIT_CODES, verify_folder
 from consortia_crypto.audit.policy import Policy
 from consortia_crypto.audit.proof import LogProof
 
+CONSENT_PROOF = ".consent-proof"
+
 
 @click.group()
 def audit() -> None:
@@ -60,16 +62,21 @@ def verify(
     """Verify logs offline.
 
     LOG is a log folder, a copy of one, an export, or the folder of a node or coordinator, running or not; or a
-    proof (FILE.tlog-proof, with the entry in FILE.json beside it), which needs --policy. No network and no secret
-    is needed. Exits with 0 if all is verified, 1 if a log is tampered with or records an access that no agreement
-    or consent covers, 2 if one can't be verified, 64 if the command is wrong.
+    proof, which needs --policy: FILE.tlog-proof, with the entry in FILE.json beside it, or FILE.consent-proof
+    (`consortia consent prove`). No network and no secret is needed. Exits with 0 if all is verified, 1 if a log is
+    tampered with or records an access that no agreement or consent covers, 2 if one can't be verified, 64 if the
+    command is wrong.
     """
     policy = _read_policy(policy_file)
     with unpacked([path for path in paths if not _is_proof(path)]) as logs:
         if selftest:
             _selftest(logs, ways, as_json)
         reports = [verify_folder(path, owners.expected(path), policy=policy) for path in logs]
-    proofs = [_check_proof(path, policy) for path in paths if _is_proof(path)]
+    proofs = [
+        _check_consent(path, policy) if path.suffix == CONSENT_PROOF else _check_proof(path, policy)
+        for path in paths
+        if _is_proof(path)
+    ]
     document = {"logs": [report.document() for report in reports]} | ({"proofs": proofs} if proofs else {})
     codes = [EXIT_CODES[report.verdict] for report in reports] + [
         0 if proof["cause"] == "" else 1 for proof in proofs
@@ -167,7 +174,7 @@ def _read_policy(path: Path | None) -> Policy | None:
 
 
 def _is_proof(path: Path) -> bool:
-    return path.suffix == ".tlog-proof"
+    return path.suffix in {".tlog-proof", CONSENT_PROOF}
 
 
 def _check_proof(path: Path, policy: Policy | None) -> dict[str, Any]:
@@ -180,6 +187,17 @@ def _check_proof(path: Path, policy: Policy | None) -> dict[str, Any]:
     judgement = proof.judge(path.with_suffix(".json").read_bytes(), policy)
     origin = judgement.signed.checkpoint.origin if judgement.signed else ""
     return {"proof": str(path), "entry": proof.index, "origin": origin, "cause": judgement.cause}
+
+
+def _check_consent(path: Path, policy: Policy | None) -> dict[str, Any]:
+    """Whether a proof shows that an access in a log of the policy relied on the consent record in it."""
+    from consortia_common import keyfiles
+    from consortia_common.consent_proof import ConsentProof
+
+    if policy is None:
+        raise UsageError(f"{path}: a proof needs --policy")
+    proof = ConsentProof.parse(keyfiles.read_file(path))
+    return {"proof": str(path), **proof.judge(policy).document()}
 
 
 def _selftest(logs: list[Path], ways: int, as_json: bool) -> None:

@@ -7,11 +7,21 @@ from typing import Any
 import click
 
 from consortia_client.cli import options
+from consortia_client.cli.consent_proofs import history, prove
+from consortia_client.cli.consent_tables import import_, notice, notices
 from consortia_common import terminal
 
 _PURPOSE = click.option(
     "--purpose", required=True, help="The purpose that the consent is for, as in the agreement."
 )
+_EFFECTIVE_AT = click.option("--effective-at", default="", help="Since when, in ISO 8601; now unless given.")
+_EVIDENCE = click.option(
+    "--evidence",
+    default="",
+    metavar="SHA256",
+    help="SHA-256 of what the institution keeps as evidence, such as a signed form.",
+)
+_STATES = ("requested", "given", "refused", "lapsed", "renewed", "withdrawn", "terminated", "invalidated")
 
 
 def _read_subject(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
@@ -23,7 +33,7 @@ _SUBJECT = click.argument("subject", callback=_read_subject)
 
 @click.group()
 def consent() -> None:
-    """Import, change and look up customers' consent.
+    """Import, change, look up and prove customers' consent.
 
     Customers are named by the institution's own numbers here; the log and the network see keyed pseudonyms only.
     Given as "-", a customer's number is read from standard input, so that neither the shell's history nor other
@@ -31,51 +41,57 @@ def consent() -> None:
     """
 
 
-@consent.command(name="import")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@options.config
-@options.as_json
-def import_(file: Path, config_file: Path, as_json: bool) -> None:
-    """Take over the consent table in FILE (Parquet or CSV), all of it or nothing.
-
-    Columns: subject, purpose, state, effective_at, valid_until, notice.
-    """
-    from consortia_client import control
-    from consortia_proto.v1 import control_pb2
-
-    request = control_pb2.ImportConsentRequest(path=str(file.absolute()))
-    with control.node(config_file) as node:
-        report = node.ImportConsent(request, timeout=3600)
-    counts = {state: int(count) for state, count in sorted(report.counts.items())}
-    if as_json:
-        terminal.as_json({"counts": counts, "log_entry": report.log_entry})
-        return
-    terminal.done(f"{sum(counts.values()):,} consent records imported")
-    terminal.facts({state: f"{count:,}" for state, count in counts.items()})
+for command in (history, import_, notice, notices, prove):
+    consent.add_command(command)
 
 
 @consent.command()
 @_SUBJECT
 @_PURPOSE
-@click.option("--notice", required=True, help="The notice that the customer was shown, as notice-3.")
+@click.option("--notice", required=True, help="The notice that the customer was shown, as credit-risk@2.")
+@click.option("--until", "valid_until", default="", help="Until when, in ISO 8601; without end unless given.")
+@_EFFECTIVE_AT
+@_EVIDENCE
 @options.config
 @options.as_json
-def give(subject: str, purpose: str, notice: str, config_file: Path, as_json: bool) -> None:
+def give(subject: str, config_file: Path, as_json: bool, **values: str) -> None:
     """Record that the customer SUBJECT gave consent."""
-    _set(config_file, as_json, subject=subject, purpose=purpose, state="given", notice=notice)
+    _set(config_file, as_json, subject=subject, state="given", **values)
 
 
 @consent.command()
 @_SUBJECT
 @_PURPOSE
+@click.option("--notice", default="", help="Only the consent under this notice; under every one unless given.")
+@_EFFECTIVE_AT
+@_EVIDENCE
 @options.config
 @options.as_json
-def withdraw(subject: str, purpose: str, config_file: Path, as_json: bool) -> None:
+def withdraw(subject: str, config_file: Path, as_json: bool, **values: str) -> None:
     """Record that the customer SUBJECT withdrew consent.
 
-    Takes effect at the next step of every job, also of those that are running.
+    Takes effect at the next read of every job, also of those that are running; those stop if their agreement says
+    so. Shows the jobs, models and recipients that it reaches; the recipients are told, and never by whom.
     """
-    _set(config_file, as_json, subject=subject, purpose=purpose, state="withdrawn", notice="")
+    _set(config_file, as_json, subject=subject, state="withdrawn", **values)
+
+
+@consent.command()
+@_SUBJECT
+@_PURPOSE
+@click.option("--state", required=True, type=click.Choice(_STATES), help="What the consent becomes.")
+@click.option("--notice", default="", help="The notice that the consent is under, as credit-risk@2.")
+@click.option("--until", "valid_until", default="", help="Until when, in ISO 8601; as before unless given.")
+@_EFFECTIVE_AT
+@_EVIDENCE
+@options.config
+@options.as_json
+def change(subject: str, config_file: Path, as_json: bool, **values: str) -> None:
+    """Record any other change of the consent of the customer SUBJECT.
+
+    A state can follow another as docs/consent.md tells; closed ones are final. Only `invalidated` may reach back.
+    """
+    _set(config_file, as_json, subject=subject, **values)
 
 
 @consent.command()
@@ -83,12 +99,12 @@ def withdraw(subject: str, purpose: str, config_file: Path, as_json: bool) -> No
 @options.config
 @options.as_json
 def show(subject: str, config_file: Path, as_json: bool) -> None:
-    """Show the consent of the customer SUBJECT, and the jobs that used the customer's data."""
+    """Show the consent of the customer SUBJECT, and what used the customer's data."""
     from consortia_client import control
     from consortia_proto.v1 import control_pb2
 
     with control.node(config_file) as node:
-        view = node.ShowConsent(control_pb2.ShowConsentRequest(subject=subject), timeout=60)
+        view = node.ShowConsent(control_pb2.ShowConsentRequest(subject=subject), timeout=120)
     _show(view, as_json)
 
 
@@ -97,37 +113,57 @@ def _set(config_file: Path, as_json: bool, **values: str) -> None:
     from consortia_proto.v1 import control_pb2
 
     with control.node(config_file) as node:
-        view = node.SetConsent(control_pb2.SetConsentRequest(**values), timeout=60)
+        view = node.SetConsent(control_pb2.SetConsentRequest(**values), timeout=120)
     if not as_json:
         terminal.done(f"consent for {values['purpose']} is now {values['state']}")
     _show(view, as_json)
 
 
 def _show(view: Any, as_json: bool) -> None:
-    records = [
-        {
-            "purpose": record.purpose,
-            "state": record.state,
-            "effective_at": record.effective_at,
-            "valid_until": record.valid_until or None,
-            "notice": record.notice,
-        }
-        for record in view.records
-    ]
+    records = [record_of(record) for record in view.records]
+    told = [{"institution": one.institution, "received_at": one.received_at} for one in view.acknowledgements]
     if as_json:
-        terminal.as_json({"pseudonym": view.pseudonym, "records": records, "reached_jobs": list(view.reached_jobs)})
+        terminal.as_json(
+            {
+                "pseudonym": view.pseudonym,
+                "records": records,
+                "reached_jobs": list(view.reached_jobs),
+                "models": list(view.models),
+                "recipients": list(view.recipients),
+                "stopped_jobs": list(view.stopped),
+                "statement": view.statement or None,
+                "acknowledgements": told,
+            }
+        )
         return
-    terminal.facts({"pseudonym": view.pseudonym, "used by jobs": ", ".join(view.reached_jobs) or "none"})
+    terminal.facts(
+        {
+            "pseudonym": view.pseudonym,
+            "used by jobs": ", ".join(view.reached_jobs) or "none",
+            "models": ", ".join(view.models) or "none",
+            "recipients": ", ".join(view.recipients) or "none",
+            **({"stopped": ", ".join(view.stopped)} if view.stopped else {}),
+            **({"acknowledged": ", ".join(one["institution"] for one in told)} if told else {}),
+        }
+    )
     terminal.table(
         ("purpose", "state", "since", "until", "notice"),
         [
-            (
-                record["purpose"],
-                record["state"],
-                record["effective_at"],
-                record["valid_until"] or "",
-                record["notice"],
-            )
-            for record in records
+            (one["purpose"], one["state"], one["effective_at"], one["valid_until"] or "", one["notice"])
+            for one in records
         ],
     )
+
+
+def record_of(record: Any) -> dict[str, Any]:
+    """One version of a consent record as plain values."""
+    return {
+        "purpose": record.purpose,
+        "state": record.state,
+        "effective_at": record.effective_at,
+        "valid_until": record.valid_until or None,
+        "notice": record.notice,
+        "record": record.record,
+        "recorded_at": record.recorded_at,
+        "evidence": record.evidence or None,
+    }

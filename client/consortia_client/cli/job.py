@@ -7,6 +7,8 @@ from typing import Any
 import click
 
 from consortia_client.cli import options
+from consortia_client.cli.job_approvals import approve, refuse, waiting
+from consortia_client.cli.job_receipts import receipt, verify
 from consortia_common import terminal
 
 _SPEC = click.argument("spec", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -14,10 +16,14 @@ _SPEC = click.argument("spec", type=click.Path(exists=True, dir_okay=False, path
 
 @click.group()
 def job() -> None:
-    """Submit jobs, follow them and read their results.
+    """Submit, approve and follow jobs, read their results and check their receipts.
 
     A job is a YAML file that says what is asked; docs/job-specs.md explains each field.
     """
+
+
+for _command in (approve, refuse, waiting, receipt, verify):
+    job.add_command(_command)
 
 
 @job.command()

@@ -13,14 +13,15 @@ from consortia_common import terminal
 
 GROUP = "consortia.commands"
 NOUNS = {
-    "agreement": "Propose, sign and look at data-sharing agreements.",
+    "agreement": "Draft, sign, suspend and end data-sharing agreements.",
     "audit": "Verify, question, follow and export audit logs.",
     "consent": "Import, change and look up customers' consent.",
     "coordinator": "Run a network's coordinator.",
-    "job": "Submit jobs, follow them and read their results.",
+    "job": "Submit, approve and follow jobs, read results and receipts.",
     "model": "Keep the models that a node owns.",
     "network": "Make a network and invite members.",
     "node": "Set up and run an institution's node.",
+    "report": "Draw up reports for authorities from an institution's log.",
     "subject": "Show what is kept about a customer, and erase customers.",
     "user": "Make a person's profile and enrol it.",
 }

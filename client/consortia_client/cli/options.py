@@ -1,6 +1,9 @@
 """Options that several commands share."""
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -18,9 +21,37 @@ profile = click.option(
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="The folder of the person's profile, made by `consortia user init`.",
 )
+node_or_officer = (
+    click.option(
+        "--config",
+        "config_file",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Act as the institution's running node, of which this is the settings file (node.toml).",
+    ),
+    click.option(
+        "--profile",
+        "folder",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        help="Act as an officer, of whom this is the profile's folder; then REFERENCE is id@version#hash.",
+    ),
+)
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON for programs instead of text for people."
 )
+
+
+def by_node_or_officer(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of a command that a node or an officer may give: one of --config and --profile."""
+
+    @functools.wraps(command)
+    def given(config_file: Path | None, folder: Path | None, **options: Any) -> Any:
+        if (config_file is None) == (folder is None):
+            raise click.UsageError("Give one of --config (the node) and --profile (an officer).")
+        return command(config_file=config_file, folder=folder, **options)
+
+    for option in node_or_officer:
+        given = option(given)
+    return given
 
 
 def text_of(file: Path) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from consortia_client.cli import options
+from consortia_client.cli.subject_report import report
 from consortia_common import terminal
 
 _SECONDS = 3600
@@ -19,6 +20,9 @@ def subject() -> None:
 
     Customers are named by the institution's own numbers here; the log and the network see keyed pseudonyms only.
     """
+
+
+subject.add_command(report)
 
 
 @subject.command()

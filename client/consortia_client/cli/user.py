@@ -28,8 +28,8 @@ def user() -> None:
 @click.option(
     "--role",
     required=True,
-    type=click.Choice(["analyst", "regulator"]),
-    help="analyst submits jobs; regulator reads and verifies logs.",
+    type=click.Choice(["analyst", "officer", "regulator"]),
+    help="analyst submits jobs; officer signs agreements and approves jobs; regulator reads and verifies logs.",
 )
 def init(folder: Path, institution: str, name: str, role: str) -> None:
     """Make a profile with fresh keys in the new FOLDER."""

@@ -6,16 +6,30 @@ so whoever signs vouches for them, and no coordinator can put another key in the
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from consortia_common.documents.base import ColumnName, Count, Document, Fingerprint, MistakesError, Moment, Name
+from consortia_common.documents.consent_notice import Scope
 
 PROPOSED, ACTIVE = "proposed", "active"
 """The two states that whoever judges a job must tell apart: not yet signed by all, and in force."""
 
+Days = Annotated[int, Field(ge=1, le=3660)]
+Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+"""ISO 3166-1, as DE or CN."""
+Line = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
+"""Text for people, without line breaks."""
+
 LawfulBasis = Literal[
     "consent", "contract", "legal_obligation", "legitimate_interests", "vital_interests", "public_task"
 ]
+
+
+class Officer(Document):
+    """A person who signs, suspends and approves for an institution, with keys of their own."""
+
+    name: Name
+    key: Fingerprint
 
 
 class Party(Document):
@@ -23,6 +37,32 @@ class Party(Document):
 
     institution: Name
     key: Fingerprint
+    """The node's: its signature is the institution's word that the officers named here are its own."""
+    country: Country | None = None
+    """Where it handles data."""
+    contact: Line = ""
+    """Whom customers and authorities turn to."""
+    officers: Annotated[tuple[Officer, ...], Field(max_length=50)] = ()
+    officers_needed: Annotated[int, Field(ge=0, le=50)] = 0
+    """How many of them must sign, besides the node."""
+
+    def officer(self, key: str) -> Officer | None:
+        """The officer with that key."""
+        return next((officer for officer in self.officers if officer.key == key), None)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        """A quorum that can be reached, of different people."""
+        problems = []
+        if bool(self.officers) != bool(self.officers_needed) or self.officers_needed > len(self.officers):
+            problems.append(
+                f"officers_needed: {self.officers_needed} of the {len(self.officers)} officers named can't be asked"
+            )
+        if len({officer.name for officer in self.officers}) != len(self.officers):
+            problems.append("officers: an officer is named twice")
+        if problems:
+            raise MistakesError(problems)
+        return self
 
 
 class Analyst(Document):
@@ -39,6 +79,8 @@ class Dataset(Document):
     name: Name
     owners: Annotated[tuple[Name, ...], Field(min_length=1)]
     columns: Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=1000)]
+    max_grade: Annotated[int, Field(ge=1, le=5)] = 3
+    """The highest grade (JR/T 0197-2020) at which an owner may hold a column that is named here."""
 
 
 class JobKind(Document):
@@ -46,6 +88,45 @@ class JobKind(Document):
 
     kind: Name
     recipients: Annotated[tuple[Literal["analyst", "data_owner", "parties"], ...], Field(min_length=1)]
+    precision: Annotated[int, Field(ge=0, le=6)] = 6
+    """The most decimals of values that such a job sums."""
+
+
+class Approvals(Document):
+    """Jobs that people must approve at each institution before its node takes part."""
+
+    kinds: Annotated[tuple[Name, ...], Field(min_length=1)]
+    officers: Annotated[int, Field(ge=1, le=50)] = 1
+    """How many officers must approve at each party; one refusal is enough to refuse."""
+    hours: Annotated[int, Field(ge=1, le=720)] = 72
+    """After so long without them, the job is refused."""
+    dual_control: bool = False
+    """At least two officers, none of whom is the person who submitted the job."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        """Dual control by one person is none."""
+        if self.dual_control and self.officers < 2:
+            raise MistakesError(["officers: dual control takes at least 2"])
+        return self
+
+
+class PrivacyBudget(Document):
+    """The differential-privacy loss that all jobs together may cost."""
+
+    epsilon_micro: Annotated[Count, Field(ge=1)]
+    """In millionths of ε."""
+    period_days: Days = 365
+    """What was spent longer ago counts no more."""
+
+
+class Differencing(Document):
+    """What earlier jobs forbid, since answers can be subtracted from each other."""
+
+    memory_days: Days = 365
+    """For so long a job is compared with earlier ones."""
+    max_repeats: Annotated[Count, Field(ge=1)] = 100
+    """How often one and the same question may be asked in that time."""
 
 
 class Agreement(Document):
@@ -75,6 +156,22 @@ class Agreement(Document):
     """Query budget: jobs that may read under this version."""
     max_scored_rows: Count = 0
     """Query budget of a model: customers scored in all under this version (many exact scores reveal it)."""
+    dp: PrivacyBudget | None = None
+    """Without it, no job that spends differential-privacy budget is allowed."""
+    differencing: Differencing = Differencing()
+    consent_required: tuple[Scope, ...] = ()
+    """What a customer's consent must be separately for, besides purpose, recipients and columns; where it
+    names any, rows without consent are left out whatever the lawful basis."""
+    on_withdrawal: Literal["finish", "stop"] = "finish"
+    """What becomes of a running job that has read a row whose consent is withdrawn: it goes on without, or ends."""
+    approvals: Approvals | None = None
+    """Without it, the gate decides alone."""
+    geography: tuple[Country, ...] = ()
+    """The countries in which the parties handle data; where it names any, each party must be in one of them."""
+    retention_days: Days | None = None
+    """For how long a recipient may keep a result; a promise, which no node can enforce at another."""
+    dispute: Line = ""
+    """How disputes are settled."""
     valid_from: Moment
     valid_until: Moment
 
@@ -99,10 +196,9 @@ class Agreement(Document):
         problems = []
         if len(names) != len(self.parties):
             problems.append("parties: an institution is named twice")
-        if len({party.key for party in self.parties}) != len(self.parties):
-            problems.append("parties: two parties have one key")
         if self.valid_until <= self.valid_from:
             problems.append("valid_until: not after valid_from")
+        problems += self._people() + self._places()
         strangers = {owner for dataset in self.datasets for owner in dataset.owners} - names
         if strangers:
             problems.append(f"datasets: {', '.join(sorted(strangers))} owns a dataset but is no party")
@@ -113,3 +209,27 @@ class Agreement(Document):
         if problems:
             raise MistakesError(problems)
         return self
+
+    def _people(self) -> list[str]:
+        """What is wrong with who signs and approves."""
+        problems = []
+        keys = [party.key for party in self.parties]
+        keys += [officer.key for party in self.parties for officer in party.officers]
+        if len(set(keys)) != len(keys):
+            problems.append("parties: two parties have one key, or two of their officers")
+        asked = self.approvals
+        if asked:
+            lacking = [party.institution for party in self.parties if len(party.officers) < asked.officers]
+            if lacking:
+                problems.append(f"approvals: {', '.join(lacking)} names fewer than {asked.officers} officers")
+            unknown = sorted(set(asked.kinds) - {kind.kind for kind in self.job_kinds})
+            if unknown:
+                problems.append(f"approvals.kinds: {', '.join(unknown)} is not among the job_kinds")
+        return problems
+
+    def _places(self) -> list[str]:
+        """The parties that are outside of where the agreement holds."""
+        outside = [party.institution for party in self.parties if party.country not in self.geography]
+        if self.geography and outside:
+            return [f"geography: {', '.join(outside)} is in none of the countries that it names"]
+        return []

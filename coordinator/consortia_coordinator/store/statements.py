@@ -12,10 +12,11 @@ from consortia_proto.v1 import network_pb2
 
 @dataclass(frozen=True)
 class StoredStatement:
-    """A statement and its id, which is the digest of everything in it."""
+    """A statement, its id, which is the digest of everything in it, and its author's fingerprint."""
 
     statement_id: str
     statement: network_pb2.Statement
+    author: str
 
 
 class StatementStore:
@@ -24,9 +25,9 @@ class StatementStore:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def add(self, statement: network_pb2.Statement, now_ms: int) -> StoredStatement:
+    def add(self, statement: network_pb2.Statement, author: str, now_ms: int) -> StoredStatement:
         """Keep a statement; one that is there already is left as it is."""
-        stored = StoredStatement(_digest(statement), statement)
+        stored = StoredStatement(_digest(statement), statement, author)
         with self._engine.begin() as connection:
             known = select(statements.c.statement_id).where(statements.c.statement_id == stored.statement_id)
             if connection.scalar(known) is None:
@@ -34,6 +35,7 @@ class StatementStore:
                     "statement_id": stored.statement_id,
                     "type": statement.type,
                     "institution": statement.institution,
+                    "author": author,
                     "document": statement.document,
                     "signature": statement.signature,
                     "received_ms": now_ms,
@@ -51,6 +53,7 @@ class StatementStore:
                 network_pb2.Statement(
                     type=row.type, document=row.document, signature=row.signature, institution=row.institution
                 ),
+                row.author,
             )
             for row in rows
         ]

@@ -47,6 +47,7 @@ statements = Table(
     Column("statement_id", String(64), primary_key=True),
     Column("type", String(64), nullable=False),
     Column("institution", String(64), nullable=False),
+    Column("author", String(64), nullable=False),  # fingerprint of the node or officer whose signature it bears
     Column("document", LargeBinary, nullable=False),
     Column("signature", LargeBinary, nullable=False),
     Column("received_ms", BigInteger, nullable=False, index=True),

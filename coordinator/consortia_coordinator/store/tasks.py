@@ -25,6 +25,10 @@ _IS_ERASED = exists().where(_OTHERS.c.job_id == tasks.c.job_id, _OTHERS.c.reques
 """Whether the job of a task was erased: no request is empty before."""
 
 
+NOTICE = "notice/"
+"""How the ids of tasks begin that pass on a statement."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """One task, without its contents."""
@@ -128,6 +132,12 @@ class TaskJournal:
         with reading(self._engine) as connection:
             row = connection.execute(failed).one_or_none()
         return (row.task_id, row.reply) if row and row.reply else None
+
+    def notices(self, job_id: str) -> int:
+        """How many statements about the job have been queued for nodes."""
+        of_job = tasks.c.job_id == job_id, tasks.c.task_id.startswith(NOTICE, autoescape=True)
+        with reading(self._engine) as connection:
+            return int(connection.scalar(select(func.count()).where(*of_job)) or 0)
 
     def traffic(self, job_id: str) -> tuple[int, int]:
         """Bytes of the job's messages (up, down), each time that one was carried whole."""

@@ -11,11 +11,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import duckdb
 import narwhals as nw
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
+from numpy.typing import NDArray
 
 from consortia_node.config import ColumnSettings, DatasetSettings
 from consortia_node.errors import SourceError
@@ -26,6 +29,7 @@ _OFFLINE: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
 }
+_ALLOWED, _PLACE = "_allowed", "_place"
 Frame = nw.LazyFrame[duckdb.DuckDBPyRelation]
 
 
@@ -39,11 +43,11 @@ class Description:
 
 @dataclass(frozen=True)
 class Cohort:
-    """A written cohort. ``members``: the rows of ``allowed`` whose customers it holds, by subject."""
+    """A written cohort. ``members``: the places in ``allowed`` of the customers whose rows it holds."""
 
     rows_used: int
     rows_left_out: int
-    members: pa.Table
+    members: NDArray[np.int64]
 
 
 def describe(dataset: DatasetSettings) -> Description:
@@ -62,31 +66,39 @@ def subjects(dataset: DatasetSettings) -> pa.ChunkedArray:
 def write_cohort(
     dataset: DatasetSettings,
     columns: Sequence[str],
-    allowed: pa.Table,
+    allowed: pa.Array,
     out: Path,
     *,
     keep_subject: bool = False,
+    everybody: bool = False,
 ) -> Cohort:
     """Write the rows of the ``allowed`` subjects to ``out`` (Parquet, mode 0600), ordered by subject.
 
-    ``allowed`` has a column ``subject`` (text), usually from ConsentStore.allowed. With ``keep_subject`` the
-    customer number comes first in the file, as SUBJECT. Raises SourceError, and leaves no file then.
+    ``allowed`` has each customer number once, as text. With ``keep_subject`` the customer number comes first in the
+    file, as SUBJECT. With ``everybody`` all rows are written, where consent is not the basis; ``allowed`` then only
+    tells whose they are. Raises SourceError, and leaves no file then.
     """
     chosen = [SUBJECT, *columns] if keep_subject else [*columns]
     with _engine(dataset, spill=out.parent) as engine:
         frame = _frame(engine, dataset, columns)
-        consented = nw.from_native(engine.from_arrow(allowed))
-        rows = frame.join(consented, left_on=SUBJECT, right_on="subject", how="semi")
-        members = consented.join(frame, left_on="subject", right_on=SUBJECT, how="semi").sort("subject")
-        found = _arrow(members)
+        rows = _placed(engine, frame, allowed, "left" if everybody else "inner")
         total = _count(frame)
         try:
-            used = _write(rows.sort(SUBJECT, *columns).select(*chosen), out)
+            used, members = _write(rows.sort(SUBJECT, *columns), chosen, out, count=len(allowed))
             _check_values(nw.from_native(engine.read_parquet(str(out))), dataset, columns)
         except BaseException:
             out.unlink(missing_ok=True)
             raise
-    return Cohort(used, total - used, found)
+    return Cohort(used, total - used, members)
+
+
+def _placed(
+    engine: duckdb.DuckDBPyConnection, frame: Frame, allowed: pa.Array, how: Literal["inner", "left"]
+) -> Frame:
+    """The rows of the allowed subjects (or all), with where in ``allowed`` each is found."""
+    places = pa.array(np.arange(len(allowed)))
+    consented = nw.from_native(engine.from_arrow(pa.table({_ALLOWED: allowed, _PLACE: places})))
+    return frame.join(consented, left_on=SUBJECT, right_on=_ALLOWED, how=how)
 
 
 @contextmanager
@@ -168,17 +180,20 @@ def _faults(value: nw.Expr, column: ColumnSettings) -> dict[str, nw.Expr]:
     return faults
 
 
-def _write(rows: Frame, out: Path) -> int:
-    """Stream the rows into a new file that only its owner may read; how many there were."""
+def _write(rows: Frame, chosen: Sequence[str], out: Path, *, count: int) -> tuple[int, NDArray[np.int64]]:
+    """Stream the chosen columns into a new file for its owner's eyes: how many rows, and whose of ``count``."""
     out.unlink(missing_ok=True)
-    reader = rows.to_native().to_arrow_reader(BATCH_ROWS)
-    count = 0
+    found = np.zeros(count, bool)
+    reader = rows.select(_PLACE, *chosen).to_native().to_arrow_reader(BATCH_ROWS)
+    schema = pa.schema([reader.schema.field(name) for name in chosen])
+    used = 0
     descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file, pyarrow.parquet.ParquetWriter(file, reader.schema) as writer:
+    with os.fdopen(descriptor, "wb") as file, pyarrow.parquet.ParquetWriter(file, schema) as writer:
         for batch in reader:
-            writer.write_batch(batch)
-            count += batch.num_rows
-    return count
+            writer.write_batch(batch.select(list(chosen)))
+            used += batch.num_rows
+            found[batch.column(_PLACE).drop_null().to_numpy()] = True
+    return used, np.flatnonzero(found)
 
 
 def _count(frame: Frame) -> int:

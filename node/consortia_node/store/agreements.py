@@ -5,26 +5,30 @@ and the version it replaces ceases in the same transaction. Each change is logge
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, insert, select, update
+from sqlalchemy import Connection, Engine, Row, delete, insert, select, update
 
 from consortia_common.database import reading
 from consortia_common.documents.agreement import Agreement
 from consortia_crypto.keys import PublicIdentity
 from consortia_node import agreement as rules
 from consortia_node.errors import StoreError
-from consortia_node.store.tables import agreement_signatures, agreements
+from consortia_node.store.tables import agreement_signatures, agreement_wishes, agreements
 
 Log = Callable[[], object]
 """Appends the audit entry of a change; whatever it raises undoes the change."""
 
 
+Effect = Callable[[str], object]
+"""Appends the audit entry of the state that an agreement comes to."""
+
+
 @dataclass(frozen=True)
 class StoredAgreement:
-    """An agreement with its state and verified signatures, by institution."""
+    """An agreement with its state and verified signatures, by the signer's fingerprint."""
 
     agreement: Agreement
     state: str
@@ -32,9 +36,23 @@ class StoredAgreement:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The parties that have not signed."""
-        parties = (party.institution for party in self.agreement.parties)
-        return tuple(institution for institution in parties if institution not in self.signatures)
+        """The parties whose node, or too few of whose officers, have signed."""
+        return rules.unsigned(self.agreement, self.signatures)
+
+    @property
+    def signed_by(self) -> tuple[str, ...]:
+        """The parties that are bound by their signatures."""
+        return tuple(party.institution for party in self.agreement.parties if party.institution not in self.missing)
+
+    @property
+    def signers(self) -> tuple[str, ...]:
+        """Who has signed: institution/node, or institution/officer."""
+        return tuple(
+            f"{party.institution}/{name}"
+            for party in self.agreement.parties
+            for name, key in (("node", party.key), *((officer.name, officer.key) for officer in party.officers))
+            if key in self.signatures
+        )
 
 
 class AgreementStore:
@@ -58,18 +76,19 @@ class AgreementStore:
                 connection.execute(insert(agreements), row)
 
     def sign(self, digest: str, signature: bytes, identity: PublicIdentity, log: Log) -> None:
-        """Keep the signature of ``identity``'s institution. Raises AgreementError if it is not valid."""
+        """Keep the signature of a party's node or officer. Raises AgreementError if it is not valid."""
         with self._engine.begin() as connection:
             stored = _stored(connection, _require(connection, digest))
             rules.verify_signature(stored.agreement, signature, identity)
-            if identity.institution not in stored.signatures:
+            if identity.fingerprint not in stored.signatures:
                 log()
-                row = {"hash": digest, "institution": identity.institution, "signature": signature}
+                row = {"hash": digest, "signer": identity.fingerprint, "signature": signature}
                 connection.execute(insert(agreement_signatures), row)
 
-    def activate(self, digest: str, identities: Mapping[str, PublicIdentity], log: Log) -> bool:
+    def activate(self, digest: str, identities: Mapping[str, PublicIdentity], log: Log, effect: Effect) -> bool:
         """Put a fully signed proposal in force and retire its parent; whether it became active just now.
 
+        A party that has asked for it before suspends it in the same moment.
         Raises AgreementError if a signature does not verify or it is not the next version.
         """
         with self._engine.begin() as connection:
@@ -83,13 +102,24 @@ class AgreementStore:
             if parent:
                 _advance(connection, parent, rules.SUPERSEDED)
             _advance(connection, digest, rules.ACTIVE)
+            _settle(connection, digest, effect)
         return True
 
-    def set_state(self, digest: str, to: str, log: Log) -> None:
-        """Suspend, resume, terminate or expire. Raises StateError for a step that agreements can't take."""
+    def wish(self, digest: str, wish: rules.Wish, log: Log, effect: Effect) -> None:
+        """Keep what a signer says besides signing, and put the agreement in the state that this asks for.
+
+        When a signer asks for one thing several times, the newest counts; what is not newer changes nothing.
+        """
         with self._engine.begin() as connection:
-            _advance(connection, digest, to)
-            log()
+            _require(connection, digest)
+            table = agreement_wishes.c
+            here = table.hash == digest, table.signer == wish.signer, table.action == wish.action
+            last = connection.scalar(select(table.at_ms).where(*here))
+            if last is None or wish.at_ms > last:
+                log()
+                connection.execute(delete(agreement_wishes).where(*here))
+                connection.execute(insert(agreement_wishes), {"hash": digest, **asdict(wish)})
+                _settle(connection, digest, effect)
 
     def find(self, reference: str) -> StoredAgreement:
         """The one agreement whose id@version#hash, or hash, begins so. Raises StoreError for none or several."""
@@ -139,8 +169,8 @@ def _require(connection: Connection, digest: str) -> Row[Any]:
 
 def _stored(connection: Connection, row: Row[Any]) -> StoredAgreement:
     table = agreement_signatures.c
-    query = select(table.institution, table.signature).where(table.hash == row.hash)
-    signatures = {institution: bytes(signature) for institution, signature in connection.execute(query)}
+    query = select(table.signer, table.signature).where(table.hash == row.hash)
+    signatures = {signer: bytes(signature) for signer, signature in connection.execute(query)}
     agreement = Agreement.from_canonical(row.document, f"agreement {row.id}@{row.version} in the database")
     return StoredAgreement(agreement, row.state, signatures)
 
@@ -149,6 +179,20 @@ def _versions(connection: Connection, name: str) -> list[rules.Version]:
     columns = (agreements.c.version, agreements.c.hash, agreements.c.state)
     rows = connection.execute(select(*columns).where(agreements.c.id == name))
     return [rules.Version(*row) for row in rows]
+
+
+def _settle(connection: Connection, digest: str, effect: Effect) -> None:
+    stored = _stored(connection, _require(connection, digest))
+    state = rules.after(stored.agreement, stored.state, _wishes(connection, digest))
+    if state != stored.state:
+        effect(state)
+        _advance(connection, digest, state)
+
+
+def _wishes(connection: Connection, digest: str) -> list[rules.Wish]:
+    table = agreement_wishes.c
+    columns = (table.institution, table.signer, table.action, table.at_ms)
+    return [rules.Wish(*row) for row in connection.execute(select(*columns).where(table.hash == digest))]
 
 
 def _advance(connection: Connection, digest: str, to: str) -> None:

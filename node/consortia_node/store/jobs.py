@@ -12,7 +12,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from consortia_node import jobs as rules
 from consortia_node.errors import StateError, StoreError
-from consortia_node.store.tables import cohort_members, job_values, jobs, subjects, sums
+from consortia_node.store.tables import cohort_members, cohorts, job_values, jobs, subjects, sums
 
 BATCH_ROWS = 50_000
 
@@ -87,6 +87,18 @@ class JobStore:
     def under_way(self) -> list[StoredJob]:
         """The jobs that have not ended, oldest first."""
         query = select(jobs).where(jobs.c.state.in_(sorted(rules.UNDER_WAY)))
+        rows = self._connection.execute(query.order_by(jobs.c.accepted_ms, jobs.c.job_id))
+        return [StoredJob(**row._mapping) for row in rows]
+
+    def in_state(self, state: str) -> list[StoredJob]:
+        """The jobs in that state, oldest first."""
+        query = select(jobs).where(jobs.c.state == state).order_by(jobs.c.accepted_ms, jobs.c.job_id)
+        return [StoredJob(**row._mapping) for row in self._connection.execute(query)]
+
+    def remembered(self) -> list[StoredJob]:
+        """Every job that has used rows here, however it ended, or that may still, oldest first."""
+        may_still = jobs.c.state.in_(sorted(rules.UNDER_WAY | {rules.WAITING}))
+        query = select(jobs).where(may_still | jobs.c.job_id.in_(select(cohorts.c.job_id)))
         rows = self._connection.execute(query.order_by(jobs.c.accepted_ms, jobs.c.job_id))
         return [StoredJob(**row._mapping) for row in rows]
 

@@ -4,57 +4,61 @@ Works within the caller's connection; whoever writes holds ``Keyring.lock``. A r
 opens for nobody; there is none but in an older copy of the database, which ``count_dead`` tells.
 """
 
-import json
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Any, Self
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Self
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from consortia_crypto import subject as keys
 from consortia_crypto.subject import Payload
 from consortia_node.consent import ConsentRecord, pseudonym
 from consortia_node.keyring import Keyring
+from consortia_node.store.subject_record import Consents, Held, Key, decoded, encoded
 from consortia_node.store.tables import erasures, payloads, subjects
 
 BATCH_ROWS = 5_000
 
 
-@dataclass(frozen=True)
-class Held:
-    """A consent record in force, and the commitment by which proofs name it."""
+class SubjectRow(NamedTuple):
+    """A customer's row as it lies in the database."""
 
-    record: ConsentRecord
-    commitment: bytes = field(repr=False)
+    id: int
+    tag: bytes
+    wrapped_by: str
+    wrapped: bytes
+    sealed: bytes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Subject:
-    """One customer: the bank's own number, K_subject, the consents in force by purpose, and payloads."""
+    """One customer: the bank's own number, K_subject, every version of every consent record, and payloads."""
 
     id: int
     key: bytes = field(repr=False)
     number: str = field(repr=False)
-    consents: Mapping[str, Held] = field(default_factory=dict)
+    pseudonym: str
+    """How the log names this customer."""
+    consents: Consents = field(default_factory=dict)
     payloads: tuple[str, ...] = ()
 
     @classmethod
     def new(cls, number: str) -> Self:
         """A customer who was not known, under a fresh key."""
-        return cls(secrets.randbits(63), keys.new_key(), number)
+        key = keys.new_key()
+        return cls(int.from_bytes(secrets.token_bytes(8)) >> 1, key, number, pseudonym(key))
 
-    @cached_property
-    def pseudonym(self) -> str:
-        """How the log names this customer."""
-        return pseudonym(self.key)
+    @property
+    def in_force(self) -> dict[Key, Held]:
+        """The version in force of each record, by purpose and notice."""
+        return {key: versions[-1] for key, versions in sorted(self.consents.items())}
 
     @property
     def records(self) -> list[ConsentRecord]:
-        """The records in force, by purpose."""
-        return [held.record for _, held in sorted(self.consents.items())]
+        """The records in force, by purpose and notice."""
+        return [held.record for held in self.in_force.values()]
 
     def held(self, record: ConsentRecord) -> Held:
         """A record of this customer's with its commitment, which takes K_subject to make."""
@@ -62,8 +66,9 @@ class Subject:
 
     def holding(self, held: Held, *payloads: str) -> Self:
         """This customer with that record in force, and payloads more."""
-        consents = {**self.consents, held.record.purpose: held}
-        return replace(self, consents=consents, payloads=(*self.payloads, *payloads))
+        key = held.record.key
+        consents = {**self.consents, key: (*self.consents.get(key, ()), held)}
+        return type(self)(self.id, self.key, self.number, self.pseudonym, consents, (*self.payloads, *payloads))
 
 
 class SubjectStore:
@@ -75,28 +80,41 @@ class SubjectStore:
 
     def find(self, numbers: Sequence[str]) -> dict[str, Subject]:
         """The customers with these numbers, by number, as far as they are known."""
+        found = (opened(self._ring, row) for row in self.rows(numbers))
+        return {subject.number: subject for subject in found}
+
+    def rows(self, numbers: Sequence[str]) -> list[SubjectRow]:
+        """The rows, unopened, of the customers with these numbers, as far as they are known."""
         tags = [key.tag(number) for key in self._ring.keys for number in numbers]
         found = self._connection.execute(select(subjects).where(subjects.c.tag.in_(tags)))
-        return {subject.number: subject for subject in map(self._opened, found)}
+        return [SubjectRow(*row) for row in found]
 
     def get(self, subject_id: int) -> Subject | None:
         """The customer of that row."""
         row = self._connection.execute(select(subjects).where(subjects.c.id == subject_id)).one_or_none()
-        return self._opened(row) if row else None
+        return opened(self._ring, SubjectRow(*row)) if row else None
 
-    def all(self) -> Iterator[Subject]:
-        """Every customer whose erasure was not begun, in no order that means anything."""
+    def all_rows(self) -> Iterator[list[SubjectRow]]:
+        """The rows, unopened, of every customer whose erasure was not begun, in no order that means anything."""
         begun = select(erasures.c.subject_id)
         query = select(subjects).where(subjects.c.id.not_in(begun)).execution_options(yield_per=BATCH_ROWS)
-        return map(self._opened, self._connection.execute(query))
+        for part in self._connection.execute(query).partitions(BATCH_ROWS):
+            yield [SubjectRow(*row) for row in part]
 
     def save(self, changed: Iterable[Subject]) -> None:
         """Write customers, new or known, under the newest key."""
-        rows = [self._wrapped(subject) | {"sealed": _sealed(subject)} for subject in changed]
-        statement = insert(subjects)
-        fresh = {name: statement.excluded[name] for name in ("tag", "wrapped_by", "wrapped", "sealed")}
+        self.save_rows([closed(self._ring, subject) for subject in changed])
+
+    def save_rows(self, rows: list[SubjectRow]) -> None:
+        """Write rows as ``closed`` makes them."""
         if rows:
-            self._connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=fresh), rows)
+            statement = insert(subjects)
+            fresh = {name: statement.excluded[name] for name in SubjectRow._fields[1:]}
+            saved = statement.on_conflict_do_update(index_elements=["id"], set_=fresh)
+            compiled = saved.compile(dialect=self._connection.dialect, column_keys=SubjectRow._fields)
+            self._connection.exec_driver_sql(
+                str(compiled), sorted(rows)
+            )  # as the driver has it: an import saves a million
 
     def keep(self, payload: Payload) -> None:
         """Keep what an entry of the log commits to; the customer's row must name it."""
@@ -116,33 +134,33 @@ class SubjectStore:
     def rewrap(self, limit: int = BATCH_ROWS) -> int:
         """Bring up to ``limit`` rows under the newest key; how many that were."""
         old = subjects.c.wrapped_by != self._ring.newest.id
-        found = [self._opened(row) for row in self._connection.execute(select(subjects).where(old).limit(limit))]
+        found = [
+            opened(self._ring, SubjectRow(*row))
+            for row in self._connection.execute(select(subjects).where(old).limit(limit))
+        ]
         if found:
-            rows = [{"row_id": subject.id, **self._wrapped(subject)} for subject in found]
-            statement = update(subjects).where(subjects.c.id == bindparam("row_id"))
-            self._connection.execute(statement, rows)
+            names = ("row_id", "tag", "wrapped_by", "wrapped")
+            rows = [dict(zip(names, closed(self._ring, subject)[:4], strict=True)) for subject in found]
+            here = subjects.c.id == bindparam("row_id")
+            values: dict[str, Any] = {name: bindparam(name) for name in names[1:]}
+            self._connection.execute(update(subjects).where(here).values(values), rows)
         return len(found)
 
-    def _wrapped(self, subject: Subject) -> dict[str, Any]:
-        newest = self._ring.newest
-        return {
-            "id": subject.id,
-            "tag": newest.tag(subject.number),
-            "wrapped_by": newest.id,
-            "wrapped": newest.wrap(_place(subject.id), subject.key),
-        }
 
-    def _opened(self, row: Row[Any]) -> Subject:
-        """The customer in the row. Raises SubjectKeyError."""
-        place = _place(row.id)
-        key = (self._ring.find(row.wrapped_by) or self._ring.newest).unwrap(place, row.wrapped)
-        value = json.loads(keys.unseal(key, place, row.sealed).decode())
-        name = pseudonym(key)
-        consents = {
-            purpose: Held(ConsentRecord(name, purpose, *fields), bytes.fromhex(commitment))
-            for purpose, (*fields, commitment) in value["consents"].items()
-        }
-        return Subject(row.id, key, value["number"], consents, tuple(value["payloads"]))
+def opened(ring: Keyring, row: SubjectRow) -> Subject:
+    """The customer in the row. Raises SubjectKeyError."""
+    place = _place(row.id)
+    key = (ring.find(row.wrapped_by) or ring.newest).unwrap(place, row.wrapped)
+    name = pseudonym(key)
+    number, payloads, consents = decoded(keys.unseal(key, place, row.sealed), name)
+    return Subject(row.id, key, number, name, consents, payloads)
+
+
+def closed(ring: Keyring, subject: Subject) -> SubjectRow:
+    """The customer's row, under the newest key."""
+    newest, place = ring.newest, _place(subject.id)
+    sealed = keys.seal(subject.key, place, encoded(subject.number, subject.payloads, subject.consents))
+    return SubjectRow(subject.id, newest.tag(subject.number), newest.id, newest.wrap(place, subject.key), sealed)
 
 
 def count(connection: Connection) -> int:
@@ -155,16 +173,6 @@ def count_dead(connection: Connection, ring: Keyring) -> int:
     alive = [key.id for key in ring.keys]
     dead = select(func.count()).select_from(subjects).where(subjects.c.wrapped_by.not_in(alive))
     return connection.scalar(dead) or 0
-
-
-def _sealed(subject: Subject) -> bytes:
-    consents = {
-        purpose: [held.record.state, held.record.effective_ms, held.record.valid_until_ms, held.record.notice,
-                  held.commitment.hex()]
-        for purpose, held in subject.consents.items()
-    }  # fmt: skip
-    value = {"number": subject.number, "consents": consents, "payloads": subject.payloads}
-    return keys.seal(subject.key, _place(subject.id), json.dumps(value).encode())
 
 
 def _place(subject_id: int) -> bytes:

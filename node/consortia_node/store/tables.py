@@ -79,9 +79,30 @@ agreement_signatures = Table(
     "agreement_signatures",
     metadata,
     Column("hash", String(64), ForeignKey("agreements.hash"), primary_key=True),
-    Column("institution", String(64), primary_key=True),
+    Column("signer", String(64), primary_key=True),  # fingerprint of a party's node or officer
     Column("signature", LargeBinary, nullable=False),
 )
+
+agreement_wishes = Table(
+    "agreement_wishes",
+    metadata,
+    Column("hash", String(64), ForeignKey("agreements.hash"), primary_key=True),
+    Column("signer", String(64), primary_key=True),
+    Column("action", String(16), primary_key=True),  # suspend, resume, terminate
+    Column("institution", String(64), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+)
+"""When each signer last asked for what, besides signing; the signed statements are beside the log."""
+
+job_approvals = Table(
+    "job_approvals",
+    metadata,
+    Column("job_id", String(80), ForeignKey("jobs.job_id"), primary_key=True),
+    Column("officer", String(64), primary_key=True),  # fingerprint
+    Column("decision", String(16), nullable=False),  # approve, refuse
+    Column("at_ms", BigInteger, nullable=False),
+)
+"""What officers decided on jobs that wait for them; the first word of each stands."""
 
 subjects = Table(
     "subjects",
@@ -130,6 +151,46 @@ cohort_members = Table(
     sqlite_with_rowid=False,
 )
 """Whose rows a job used: what a withdrawal reaches."""
+
+cohorts = Table(
+    "cohorts",
+    metadata,
+    Column("job_id", String(80), ForeignKey("jobs.job_id"), primary_key=True),
+    Column("dataset", String(64), primary_key=True),
+    Column("row_count", BigInteger, nullable=False),
+    Column("customers", BigInteger, nullable=False),
+    Column("digest", LargeBinary(32), nullable=False),
+)
+"""Of each job's members, how many there were and a digest of their ids, so that equal cohorts are found without
+reading them, and a cohort that has lost erased customers since is known to have."""
+
+consent_notices = Table(
+    "consent_notices",
+    metadata,
+    Column("reference", String(80), primary_key=True),  # id@version
+    Column("document", LargeBinary, nullable=False),
+)
+"""What customers were told; consent records cite it."""
+
+consent_statements = Table(
+    "consent_statements",
+    metadata,
+    Column("statement", String(32), primary_key=True),  # random, or that of the statement that it acknowledges
+    Column("type", String(32), primary_key=True),
+    Column("document", LargeBinary, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    Column("state", String(16), nullable=False),  # written, sent
+)
+"""What this institution tells others of withdrawn consents, and acknowledges; it names jobs, no customer."""
+
+consent_acknowledgements = Table(
+    "consent_acknowledgements",
+    metadata,
+    Column("statement", String(32), primary_key=True),
+    Column("institution", String(64), primary_key=True),
+    Column("received_ms", BigInteger, nullable=False),
+)
+"""Who has acknowledged which of them."""
 
 models = Table(
     "models",

@@ -75,19 +75,86 @@ class NodeStatus(_message.Message):
 Global___NodeStatus: _TypeAlias = NodeStatus  # noqa: Y015
 
 @_typing.final
+class AddConsentNoticeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOCUMENT_FIELD_NUMBER: _builtins.int
+    document: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        document: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddConsentNoticeRequest: _TypeAlias = AddConsentNoticeRequest  # noqa: Y015
+
+@_typing.final
+class ListConsentNoticesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListConsentNoticesRequest: _TypeAlias = ListConsentNoticesRequest  # noqa: Y015
+
+@_typing.final
+class ConsentNotices(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOCUMENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def documents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    def __init__(
+        self,
+        *,
+        documents: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["documents", b"documents"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConsentNotices: _TypeAlias = ConsentNotices  # noqa: Y015
+
+@_typing.final
 class ImportConsentRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PATH_FIELD_NUMBER: _builtins.int
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    TABLE_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
     path: _builtins.str
+    """Parquet or CSV on the node's own disk"""
+    address: _builtins.str
+    """or postgresql://…, without a password"""
+    table: _builtins.str
+    """there"""
+    dry_run: _builtins.bool
+    """report what would change, and change nothing"""
     def __init__(
         self,
         *,
         path: _builtins.str = ...,
+        address: _builtins.str = ...,
+        table: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["path", b"path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "dry_run", b"dry_run", "path", b"path", "table", b"table"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -117,20 +184,63 @@ class ImportConsentResponse(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class TransitionsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     COUNTS_FIELD_NUMBER: _builtins.int
     LOG_ENTRY_FIELD_NUMBER: _builtins.int
+    TRANSITIONS_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    MISTAKEN_ROWS_FIELD_NUMBER: _builtins.int
+    MISTAKES_FIELD_NUMBER: _builtins.int
     log_entry: _builtins.int
+    rows: _builtins.int
+    changed: _builtins.int
+    mistaken_rows: _builtins.int
     @_builtins.property
-    def counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]: ...
+    def counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """rows by state"""
+
+    @_builtins.property
+    def transitions(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """rows by what becomes of the record in force"""
+
+    @_builtins.property
+    def mistakes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """the first ones, with row numbers"""
+
     def __init__(
         self,
         *,
         counts: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         log_entry: _builtins.int = ...,
+        transitions: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        rows: _builtins.int = ...,
+        changed: _builtins.int = ...,
+        mistaken_rows: _builtins.int = ...,
+        mistakes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "log_entry", b"log_entry"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "counts", b"counts", "log_entry", b"log_entry", "mistaken_rows", b"mistaken_rows", "mistakes", b"mistakes", "rows", b"rows", "transitions", b"transitions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -144,13 +254,22 @@ class SetConsentRequest(_message.Message):
     PURPOSE_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     NOTICE_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_AT_FIELD_NUMBER: _builtins.int
+    VALID_UNTIL_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
     """the bank's own customer number"""
     purpose: _builtins.str
     state: _builtins.str
     """given, refused, withdrawn, …"""
     notice: _builtins.str
-    """the notice that the customer was shown; needed for a new consent"""
+    """the notice that the customer was shown, id@version; needed for a new consent"""
+    effective_at: _builtins.str
+    """ISO 8601; empty: now"""
+    valid_until: _builtins.str
+    """ISO 8601; empty: as before, or without end"""
+    evidence: _builtins.str
+    """SHA-256 of what the institution keeps as evidence; may be empty"""
     def __init__(
         self,
         *,
@@ -158,10 +277,13 @@ class SetConsentRequest(_message.Message):
         purpose: _builtins.str = ...,
         state: _builtins.str = ...,
         notice: _builtins.str = ...,
+        effective_at: _builtins.str = ...,
+        valid_until: _builtins.str = ...,
+        evidence: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["notice", b"notice", "purpose", b"purpose", "state", b"state", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_at", b"effective_at", "evidence", b"evidence", "notice", b"notice", "purpose", b"purpose", "state", b"state", "subject", b"subject", "valid_until", b"valid_until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -193,27 +315,78 @@ class ConsentView(_message.Message):
     PSEUDONYM_FIELD_NUMBER: _builtins.int
     RECORDS_FIELD_NUMBER: _builtins.int
     REACHED_JOBS_FIELD_NUMBER: _builtins.int
+    MODELS_FIELD_NUMBER: _builtins.int
+    RECIPIENTS_FIELD_NUMBER: _builtins.int
+    STOPPED_FIELD_NUMBER: _builtins.int
+    STATEMENT_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGEMENTS_FIELD_NUMBER: _builtins.int
     pseudonym: _builtins.str
+    statement: _builtins.str
+    """on withdrawal: by which the recipients are told"""
     @_builtins.property
     def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConsentState]: ...
     @_builtins.property
     def reached_jobs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """on withdrawal: jobs that used this subject's rows"""
+        """jobs that used this subject's rows"""
 
+    @_builtins.property
+    def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """that those jobs made"""
+
+    @_builtins.property
+    def recipients(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """institutions that took part in those jobs"""
+
+    @_builtins.property
+    def stopped(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """on withdrawal: jobs that ended, as their agreements say"""
+
+    @_builtins.property
+    def acknowledgements(self) -> _containers.RepeatedCompositeFieldContainer[Global___Acknowledgement]: ...
     def __init__(
         self,
         *,
         pseudonym: _builtins.str = ...,
         records: _abc.Iterable[Global___ConsentState] | None = ...,
         reached_jobs: _abc.Iterable[_builtins.str] | None = ...,
+        models: _abc.Iterable[_builtins.str] | None = ...,
+        recipients: _abc.Iterable[_builtins.str] | None = ...,
+        stopped: _abc.Iterable[_builtins.str] | None = ...,
+        statement: _builtins.str = ...,
+        acknowledgements: _abc.Iterable[Global___Acknowledgement] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["pseudonym", b"pseudonym", "reached_jobs", b"reached_jobs", "records", b"records"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledgements", b"acknowledgements", "models", b"models", "pseudonym", b"pseudonym", "reached_jobs", b"reached_jobs", "recipients", b"recipients", "records", b"records", "statement", b"statement", "stopped", b"stopped"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ConsentView: _TypeAlias = ConsentView  # noqa: Y015
+
+@_typing.final
+class Acknowledgement(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATEMENT_FIELD_NUMBER: _builtins.int
+    INSTITUTION_FIELD_NUMBER: _builtins.int
+    RECEIVED_AT_FIELD_NUMBER: _builtins.int
+    statement: _builtins.str
+    institution: _builtins.str
+    received_at: _builtins.str
+    def __init__(
+        self,
+        *,
+        statement: _builtins.str = ...,
+        institution: _builtins.str = ...,
+        received_at: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["institution", b"institution", "received_at", b"received_at", "statement", b"statement"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Acknowledgement: _TypeAlias = Acknowledgement  # noqa: Y015
 
 @_typing.final
 class ConsentState(_message.Message):
@@ -224,11 +397,17 @@ class ConsentState(_message.Message):
     EFFECTIVE_AT_FIELD_NUMBER: _builtins.int
     VALID_UNTIL_FIELD_NUMBER: _builtins.int
     NOTICE_FIELD_NUMBER: _builtins.int
+    RECORD_FIELD_NUMBER: _builtins.int
+    RECORDED_AT_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
     purpose: _builtins.str
     state: _builtins.str
     effective_at: _builtins.str
     valid_until: _builtins.str
     notice: _builtins.str
+    record: _builtins.str
+    recorded_at: _builtins.str
+    evidence: _builtins.str
     def __init__(
         self,
         *,
@@ -237,14 +416,162 @@ class ConsentState(_message.Message):
         effective_at: _builtins.str = ...,
         valid_until: _builtins.str = ...,
         notice: _builtins.str = ...,
+        record: _builtins.str = ...,
+        recorded_at: _builtins.str = ...,
+        evidence: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_at", b"effective_at", "notice", b"notice", "purpose", b"purpose", "state", b"state", "valid_until", b"valid_until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_at", b"effective_at", "evidence", b"evidence", "notice", b"notice", "purpose", b"purpose", "record", b"record", "recorded_at", b"recorded_at", "state", b"state", "valid_until", b"valid_until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ConsentState: _TypeAlias = ConsentState  # noqa: Y015
+
+@_typing.final
+class ConsentHistoryView(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PSEUDONYM_FIELD_NUMBER: _builtins.int
+    TRANSITIONS_FIELD_NUMBER: _builtins.int
+    pseudonym: _builtins.str
+    @_builtins.property
+    def transitions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConsentTransition]: ...
+    def __init__(
+        self,
+        *,
+        pseudonym: _builtins.str = ...,
+        transitions: _abc.Iterable[Global___ConsentTransition] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pseudonym", b"pseudonym", "transitions", b"transitions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConsentHistoryView: _TypeAlias = ConsentHistoryView  # noqa: Y015
+
+@_typing.final
+class ConsentTransition(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    COMMITMENT_FIELD_NUMBER: _builtins.int
+    LOG_ENTRY_FIELD_NUMBER: _builtins.int
+    YEAR_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
+    PROOF_FIELD_NUMBER: _builtins.int
+    commitment: _builtins.str
+    """to the record, as trees over consents have it"""
+    log_entry: _builtins.int
+    """the entry of the log that covers it"""
+    year: _builtins.str
+    """of that log, where it is an earlier one"""
+    event: _builtins.str
+    proof: _builtins.bytes
+    """where a root covers it: a consent proof, once a checkpoint covers the entry"""
+    @_builtins.property
+    def state(self) -> Global___ConsentState: ...
+    def __init__(
+        self,
+        *,
+        state: Global___ConsentState | None = ...,
+        commitment: _builtins.str = ...,
+        log_entry: _builtins.int = ...,
+        year: _builtins.str = ...,
+        event: _builtins.str = ...,
+        proof: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["state", b"state"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commitment", b"commitment", "event", b"event", "log_entry", b"log_entry", "proof", b"proof", "state", b"state", "year", b"year"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConsentTransition: _TypeAlias = ConsentTransition  # noqa: Y015
+
+@_typing.final
+class ProveConsentRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    JOB_FIELD_NUMBER: _builtins.int
+    subject: _builtins.str
+    job: _builtins.str
+    def __init__(
+        self,
+        *,
+        subject: _builtins.str = ...,
+        job: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProveConsentRequest: _TypeAlias = ProveConsentRequest  # noqa: Y015
+
+@_typing.final
+class ConsentProofs(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROOFS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def proofs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConsentProofFile]: ...
+    def __init__(
+        self,
+        *,
+        proofs: _abc.Iterable[Global___ConsentProofFile] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["proofs", b"proofs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConsentProofs: _TypeAlias = ConsentProofs  # noqa: Y015
+
+@_typing.final
+class ConsentProofFile(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATASET_FIELD_NUMBER: _builtins.int
+    PROOF_FIELD_NUMBER: _builtins.int
+    dataset: _builtins.str
+    proof: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        dataset: _builtins.str = ...,
+        proof: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "proof", b"proof"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConsentProofFile: _TypeAlias = ConsentProofFile  # noqa: Y015
+
+@_typing.final
+class SubjectReport(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOCUMENT_FIELD_NUMBER: _builtins.int
+    document: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        document: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubjectReport: _TypeAlias = SubjectReport  # noqa: Y015
 
 @_typing.final
 class ShowSubjectRequest(_message.Message):
@@ -443,6 +770,33 @@ class SignAgreementRequest(_message.Message):
 Global___SignAgreementRequest: _TypeAlias = SignAgreementRequest  # noqa: Y015
 
 @_typing.final
+class ChangeAgreementRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    reference: _builtins.str
+    action: _builtins.str
+    """suspend, resume, terminate"""
+    reason: _builtins.str
+    """may be empty"""
+    def __init__(
+        self,
+        *,
+        reference: _builtins.str = ...,
+        action: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "reason", b"reason", "reference", b"reference"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChangeAgreementRequest: _TypeAlias = ChangeAgreementRequest  # noqa: Y015
+
+@_typing.final
 class ListAgreementsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -486,6 +840,7 @@ class AgreementView(_message.Message):
     SIGNED_BY_FIELD_NUMBER: _builtins.int
     MISSING_FIELD_NUMBER: _builtins.int
     DOCUMENT_FIELD_NUMBER: _builtins.int
+    SIGNERS_FIELD_NUMBER: _builtins.int
     reference: _builtins.str
     state: _builtins.str
     document: _builtins.bytes
@@ -493,6 +848,10 @@ class AgreementView(_message.Message):
     def signed_by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def missing(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def signers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """institution/node or institution/officer, of those whose signature is here"""
+
     def __init__(
         self,
         *,
@@ -501,14 +860,91 @@ class AgreementView(_message.Message):
         signed_by: _abc.Iterable[_builtins.str] | None = ...,
         missing: _abc.Iterable[_builtins.str] | None = ...,
         document: _builtins.bytes = ...,
+        signers: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "missing", b"missing", "reference", b"reference", "signed_by", b"signed_by", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "missing", b"missing", "reference", b"reference", "signed_by", b"signed_by", "signers", b"signers", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AgreementView: _TypeAlias = AgreementView  # noqa: Y015
+
+@_typing.final
+class ListWaitingJobsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListWaitingJobsRequest: _TypeAlias = ListWaitingJobsRequest  # noqa: Y015
+
+@_typing.final
+class WaitingJobs(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOBS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def jobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___WaitingJob]: ...
+    def __init__(
+        self,
+        *,
+        jobs: _abc.Iterable[Global___WaitingJob] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["jobs", b"jobs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WaitingJobs: _TypeAlias = WaitingJobs  # noqa: Y015
+
+@_typing.final
+class WaitingJob(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    SUBMISSION_FIELD_NUMBER: _builtins.int
+    AGREEMENT_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    OFFICERS_FIELD_NUMBER: _builtins.int
+    APPROVED_BY_FIELD_NUMBER: _builtins.int
+    job_id: _builtins.str
+    submission: _builtins.bytes
+    """canonical JSON"""
+    agreement: _builtins.str
+    """id@version#hash"""
+    until: _builtins.str
+    """ISO 8601"""
+    officers: _builtins.int
+    """how many must approve"""
+    @_builtins.property
+    def approved_by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """fingerprints"""
+
+    def __init__(
+        self,
+        *,
+        job_id: _builtins.str = ...,
+        submission: _builtins.bytes = ...,
+        agreement: _builtins.str = ...,
+        until: _builtins.str = ...,
+        officers: _builtins.int = ...,
+        approved_by: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement", b"agreement", "approved_by", b"approved_by", "job_id", b"job_id", "officers", b"officers", "submission", b"submission", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WaitingJob: _TypeAlias = WaitingJob  # noqa: Y015
 
 @_typing.final
 class AddModelRequest(_message.Message):

@@ -39,6 +39,16 @@ class ControlStub:
                 request_serializer=consortia__proto_dot_v1_dot_control__pb2.StatusRequest.SerializeToString,
                 response_deserializer=consortia__proto_dot_v1_dot_control__pb2.NodeStatus.FromString,
                 _registered_method=True)
+        self.AddConsentNotice = channel.unary_unary(
+                '/consortia.v1.Control/AddConsentNotice',
+                request_serializer=consortia__proto_dot_v1_dot_control__pb2.AddConsentNoticeRequest.SerializeToString,
+                response_deserializer=consortia__proto_dot_v1_dot_control__pb2.ConsentNotices.FromString,
+                _registered_method=True)
+        self.ListConsentNotices = channel.unary_unary(
+                '/consortia.v1.Control/ListConsentNotices',
+                request_serializer=consortia__proto_dot_v1_dot_control__pb2.ListConsentNoticesRequest.SerializeToString,
+                response_deserializer=consortia__proto_dot_v1_dot_control__pb2.ConsentNotices.FromString,
+                _registered_method=True)
         self.ImportConsent = channel.unary_unary(
                 '/consortia.v1.Control/ImportConsent',
                 request_serializer=consortia__proto_dot_v1_dot_control__pb2.ImportConsentRequest.SerializeToString,
@@ -54,10 +64,25 @@ class ControlStub:
                 request_serializer=consortia__proto_dot_v1_dot_control__pb2.ShowConsentRequest.SerializeToString,
                 response_deserializer=consortia__proto_dot_v1_dot_control__pb2.ConsentView.FromString,
                 _registered_method=True)
+        self.ConsentHistory = channel.unary_unary(
+                '/consortia.v1.Control/ConsentHistory',
+                request_serializer=consortia__proto_dot_v1_dot_control__pb2.ShowConsentRequest.SerializeToString,
+                response_deserializer=consortia__proto_dot_v1_dot_control__pb2.ConsentHistoryView.FromString,
+                _registered_method=True)
+        self.ProveConsent = channel.unary_unary(
+                '/consortia.v1.Control/ProveConsent',
+                request_serializer=consortia__proto_dot_v1_dot_control__pb2.ProveConsentRequest.SerializeToString,
+                response_deserializer=consortia__proto_dot_v1_dot_control__pb2.ConsentProofs.FromString,
+                _registered_method=True)
         self.ShowSubject = channel.unary_unary(
                 '/consortia.v1.Control/ShowSubject',
                 request_serializer=consortia__proto_dot_v1_dot_control__pb2.ShowSubjectRequest.SerializeToString,
                 response_deserializer=consortia__proto_dot_v1_dot_control__pb2.SubjectView.FromString,
+                _registered_method=True)
+        self.ReportSubject = channel.unary_unary(
+                '/consortia.v1.Control/ReportSubject',
+                request_serializer=consortia__proto_dot_v1_dot_control__pb2.ShowSubjectRequest.SerializeToString,
+                response_deserializer=consortia__proto_dot_v1_dot_control__pb2.SubjectReport.FromString,
                 _registered_method=True)
         self.EraseSubjects = channel.unary_unary(
                 '/consortia.v1.Control/EraseSubjects',
@@ -78,6 +103,16 @@ class ControlStub:
                 '/consortia.v1.Control/ListAgreements',
                 request_serializer=consortia__proto_dot_v1_dot_control__pb2.ListAgreementsRequest.SerializeToString,
                 response_deserializer=consortia__proto_dot_v1_dot_control__pb2.AgreementList.FromString,
+                _registered_method=True)
+        self.ChangeAgreement = channel.unary_unary(
+                '/consortia.v1.Control/ChangeAgreement',
+                request_serializer=consortia__proto_dot_v1_dot_control__pb2.ChangeAgreementRequest.SerializeToString,
+                response_deserializer=consortia__proto_dot_v1_dot_control__pb2.AgreementView.FromString,
+                _registered_method=True)
+        self.ListWaitingJobs = channel.unary_unary(
+                '/consortia.v1.Control/ListWaitingJobs',
+                request_serializer=consortia__proto_dot_v1_dot_control__pb2.ListWaitingJobsRequest.SerializeToString,
+                response_deserializer=consortia__proto_dot_v1_dot_control__pb2.WaitingJobs.FromString,
                 _registered_method=True)
         self.AddModel = channel.unary_unary(
                 '/consortia.v1.Control/AddModel',
@@ -105,6 +140,18 @@ class ControlServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AddConsentNotice(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListConsentNotices(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ImportConsent(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -123,7 +170,25 @@ class ControlServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ConsentHistory(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ProveConsent(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ShowSubject(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportSubject(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -148,6 +213,18 @@ class ControlServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListAgreements(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChangeAgreement(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListWaitingJobs(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -179,6 +256,16 @@ def add_ControlServicer_to_server(servicer, server):
                     request_deserializer=consortia__proto_dot_v1_dot_control__pb2.StatusRequest.FromString,
                     response_serializer=consortia__proto_dot_v1_dot_control__pb2.NodeStatus.SerializeToString,
             ),
+            'AddConsentNotice': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddConsentNotice,
+                    request_deserializer=consortia__proto_dot_v1_dot_control__pb2.AddConsentNoticeRequest.FromString,
+                    response_serializer=consortia__proto_dot_v1_dot_control__pb2.ConsentNotices.SerializeToString,
+            ),
+            'ListConsentNotices': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListConsentNotices,
+                    request_deserializer=consortia__proto_dot_v1_dot_control__pb2.ListConsentNoticesRequest.FromString,
+                    response_serializer=consortia__proto_dot_v1_dot_control__pb2.ConsentNotices.SerializeToString,
+            ),
             'ImportConsent': grpc.unary_unary_rpc_method_handler(
                     servicer.ImportConsent,
                     request_deserializer=consortia__proto_dot_v1_dot_control__pb2.ImportConsentRequest.FromString,
@@ -194,10 +281,25 @@ def add_ControlServicer_to_server(servicer, server):
                     request_deserializer=consortia__proto_dot_v1_dot_control__pb2.ShowConsentRequest.FromString,
                     response_serializer=consortia__proto_dot_v1_dot_control__pb2.ConsentView.SerializeToString,
             ),
+            'ConsentHistory': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConsentHistory,
+                    request_deserializer=consortia__proto_dot_v1_dot_control__pb2.ShowConsentRequest.FromString,
+                    response_serializer=consortia__proto_dot_v1_dot_control__pb2.ConsentHistoryView.SerializeToString,
+            ),
+            'ProveConsent': grpc.unary_unary_rpc_method_handler(
+                    servicer.ProveConsent,
+                    request_deserializer=consortia__proto_dot_v1_dot_control__pb2.ProveConsentRequest.FromString,
+                    response_serializer=consortia__proto_dot_v1_dot_control__pb2.ConsentProofs.SerializeToString,
+            ),
             'ShowSubject': grpc.unary_unary_rpc_method_handler(
                     servicer.ShowSubject,
                     request_deserializer=consortia__proto_dot_v1_dot_control__pb2.ShowSubjectRequest.FromString,
                     response_serializer=consortia__proto_dot_v1_dot_control__pb2.SubjectView.SerializeToString,
+            ),
+            'ReportSubject': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportSubject,
+                    request_deserializer=consortia__proto_dot_v1_dot_control__pb2.ShowSubjectRequest.FromString,
+                    response_serializer=consortia__proto_dot_v1_dot_control__pb2.SubjectReport.SerializeToString,
             ),
             'EraseSubjects': grpc.unary_unary_rpc_method_handler(
                     servicer.EraseSubjects,
@@ -218,6 +320,16 @@ def add_ControlServicer_to_server(servicer, server):
                     servicer.ListAgreements,
                     request_deserializer=consortia__proto_dot_v1_dot_control__pb2.ListAgreementsRequest.FromString,
                     response_serializer=consortia__proto_dot_v1_dot_control__pb2.AgreementList.SerializeToString,
+            ),
+            'ChangeAgreement': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangeAgreement,
+                    request_deserializer=consortia__proto_dot_v1_dot_control__pb2.ChangeAgreementRequest.FromString,
+                    response_serializer=consortia__proto_dot_v1_dot_control__pb2.AgreementView.SerializeToString,
+            ),
+            'ListWaitingJobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListWaitingJobs,
+                    request_deserializer=consortia__proto_dot_v1_dot_control__pb2.ListWaitingJobsRequest.FromString,
+                    response_serializer=consortia__proto_dot_v1_dot_control__pb2.WaitingJobs.SerializeToString,
             ),
             'AddModel': grpc.unary_unary_rpc_method_handler(
                     servicer.AddModel,
@@ -262,6 +374,60 @@ class Control:
             '/consortia.v1.Control/Status',
             consortia__proto_dot_v1_dot_control__pb2.StatusRequest.SerializeToString,
             consortia__proto_dot_v1_dot_control__pb2.NodeStatus.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddConsentNotice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/consortia.v1.Control/AddConsentNotice',
+            consortia__proto_dot_v1_dot_control__pb2.AddConsentNoticeRequest.SerializeToString,
+            consortia__proto_dot_v1_dot_control__pb2.ConsentNotices.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListConsentNotices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/consortia.v1.Control/ListConsentNotices',
+            consortia__proto_dot_v1_dot_control__pb2.ListConsentNoticesRequest.SerializeToString,
+            consortia__proto_dot_v1_dot_control__pb2.ConsentNotices.FromString,
             options,
             channel_credentials,
             insecure,
@@ -354,6 +520,60 @@ class Control:
             _registered_method=True)
 
     @staticmethod
+    def ConsentHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/consortia.v1.Control/ConsentHistory',
+            consortia__proto_dot_v1_dot_control__pb2.ShowConsentRequest.SerializeToString,
+            consortia__proto_dot_v1_dot_control__pb2.ConsentHistoryView.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ProveConsent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/consortia.v1.Control/ProveConsent',
+            consortia__proto_dot_v1_dot_control__pb2.ProveConsentRequest.SerializeToString,
+            consortia__proto_dot_v1_dot_control__pb2.ConsentProofs.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ShowSubject(request,
             target,
             options=(),
@@ -370,6 +590,33 @@ class Control:
             '/consortia.v1.Control/ShowSubject',
             consortia__proto_dot_v1_dot_control__pb2.ShowSubjectRequest.SerializeToString,
             consortia__proto_dot_v1_dot_control__pb2.SubjectView.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportSubject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/consortia.v1.Control/ReportSubject',
+            consortia__proto_dot_v1_dot_control__pb2.ShowSubjectRequest.SerializeToString,
+            consortia__proto_dot_v1_dot_control__pb2.SubjectReport.FromString,
             options,
             channel_credentials,
             insecure,
@@ -478,6 +725,60 @@ class Control:
             '/consortia.v1.Control/ListAgreements',
             consortia__proto_dot_v1_dot_control__pb2.ListAgreementsRequest.SerializeToString,
             consortia__proto_dot_v1_dot_control__pb2.AgreementList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangeAgreement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/consortia.v1.Control/ChangeAgreement',
+            consortia__proto_dot_v1_dot_control__pb2.ChangeAgreementRequest.SerializeToString,
+            consortia__proto_dot_v1_dot_control__pb2.AgreementView.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListWaitingJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/consortia.v1.Control/ListWaitingJobs',
+            consortia__proto_dot_v1_dot_control__pb2.ListWaitingJobsRequest.SerializeToString,
+            consortia__proto_dot_v1_dot_control__pb2.WaitingJobs.FromString,
             options,
             channel_credentials,
             insecure,

@@ -34,14 +34,21 @@ class ControlStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ControlAsyncStub: ...
     Status: _grpc.UnaryUnaryMultiCallable[_control_pb2.StatusRequest, _control_pb2.NodeStatus]
+    AddConsentNotice: _grpc.UnaryUnaryMultiCallable[_control_pb2.AddConsentNoticeRequest, _control_pb2.ConsentNotices]
+    ListConsentNotices: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListConsentNoticesRequest, _control_pb2.ConsentNotices]
     ImportConsent: _grpc.UnaryUnaryMultiCallable[_control_pb2.ImportConsentRequest, _control_pb2.ImportConsentResponse]
     SetConsent: _grpc.UnaryUnaryMultiCallable[_control_pb2.SetConsentRequest, _control_pb2.ConsentView]
     ShowConsent: _grpc.UnaryUnaryMultiCallable[_control_pb2.ShowConsentRequest, _control_pb2.ConsentView]
+    ConsentHistory: _grpc.UnaryUnaryMultiCallable[_control_pb2.ShowConsentRequest, _control_pb2.ConsentHistoryView]
+    ProveConsent: _grpc.UnaryUnaryMultiCallable[_control_pb2.ProveConsentRequest, _control_pb2.ConsentProofs]
     ShowSubject: _grpc.UnaryUnaryMultiCallable[_control_pb2.ShowSubjectRequest, _control_pb2.SubjectView]
+    ReportSubject: _grpc.UnaryUnaryMultiCallable[_control_pb2.ShowSubjectRequest, _control_pb2.SubjectReport]
     EraseSubjects: _grpc.UnaryUnaryMultiCallable[_control_pb2.EraseSubjectsRequest, _control_pb2.EraseSubjectsResponse]
     ProposeAgreement: _grpc.UnaryUnaryMultiCallable[_control_pb2.ProposeAgreementRequest, _control_pb2.AgreementView]
     SignAgreement: _grpc.UnaryUnaryMultiCallable[_control_pb2.SignAgreementRequest, _control_pb2.AgreementView]
     ListAgreements: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListAgreementsRequest, _control_pb2.AgreementList]
+    ChangeAgreement: _grpc.UnaryUnaryMultiCallable[_control_pb2.ChangeAgreementRequest, _control_pb2.AgreementView]
+    ListWaitingJobs: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListWaitingJobsRequest, _control_pb2.WaitingJobs]
     AddModel: _grpc.UnaryUnaryMultiCallable[_control_pb2.AddModelRequest, _control_pb2.ModelView]
     ListModels: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListModelsRequest, _control_pb2.ModelList]
     WriteWitnessPolicy: _grpc.UnaryUnaryMultiCallable[_control_pb2.WriteWitnessPolicyRequest, _control_pb2.WitnessPolicy]
@@ -50,14 +57,21 @@ class ControlStub:
 class ControlAsyncStub(ControlStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Status: _aio.UnaryUnaryMultiCallable[_control_pb2.StatusRequest, _control_pb2.NodeStatus]  # type: ignore[assignment]
+    AddConsentNotice: _aio.UnaryUnaryMultiCallable[_control_pb2.AddConsentNoticeRequest, _control_pb2.ConsentNotices]  # type: ignore[assignment]
+    ListConsentNotices: _aio.UnaryUnaryMultiCallable[_control_pb2.ListConsentNoticesRequest, _control_pb2.ConsentNotices]  # type: ignore[assignment]
     ImportConsent: _aio.UnaryUnaryMultiCallable[_control_pb2.ImportConsentRequest, _control_pb2.ImportConsentResponse]  # type: ignore[assignment]
     SetConsent: _aio.UnaryUnaryMultiCallable[_control_pb2.SetConsentRequest, _control_pb2.ConsentView]  # type: ignore[assignment]
     ShowConsent: _aio.UnaryUnaryMultiCallable[_control_pb2.ShowConsentRequest, _control_pb2.ConsentView]  # type: ignore[assignment]
+    ConsentHistory: _aio.UnaryUnaryMultiCallable[_control_pb2.ShowConsentRequest, _control_pb2.ConsentHistoryView]  # type: ignore[assignment]
+    ProveConsent: _aio.UnaryUnaryMultiCallable[_control_pb2.ProveConsentRequest, _control_pb2.ConsentProofs]  # type: ignore[assignment]
     ShowSubject: _aio.UnaryUnaryMultiCallable[_control_pb2.ShowSubjectRequest, _control_pb2.SubjectView]  # type: ignore[assignment]
+    ReportSubject: _aio.UnaryUnaryMultiCallable[_control_pb2.ShowSubjectRequest, _control_pb2.SubjectReport]  # type: ignore[assignment]
     EraseSubjects: _aio.UnaryUnaryMultiCallable[_control_pb2.EraseSubjectsRequest, _control_pb2.EraseSubjectsResponse]  # type: ignore[assignment]
     ProposeAgreement: _aio.UnaryUnaryMultiCallable[_control_pb2.ProposeAgreementRequest, _control_pb2.AgreementView]  # type: ignore[assignment]
     SignAgreement: _aio.UnaryUnaryMultiCallable[_control_pb2.SignAgreementRequest, _control_pb2.AgreementView]  # type: ignore[assignment]
     ListAgreements: _aio.UnaryUnaryMultiCallable[_control_pb2.ListAgreementsRequest, _control_pb2.AgreementList]  # type: ignore[assignment]
+    ChangeAgreement: _aio.UnaryUnaryMultiCallable[_control_pb2.ChangeAgreementRequest, _control_pb2.AgreementView]  # type: ignore[assignment]
+    ListWaitingJobs: _aio.UnaryUnaryMultiCallable[_control_pb2.ListWaitingJobsRequest, _control_pb2.WaitingJobs]  # type: ignore[assignment]
     AddModel: _aio.UnaryUnaryMultiCallable[_control_pb2.AddModelRequest, _control_pb2.ModelView]  # type: ignore[assignment]
     ListModels: _aio.UnaryUnaryMultiCallable[_control_pb2.ListModelsRequest, _control_pb2.ModelList]  # type: ignore[assignment]
     WriteWitnessPolicy: _aio.UnaryUnaryMultiCallable[_control_pb2.WriteWitnessPolicyRequest, _control_pb2.WitnessPolicy]  # type: ignore[assignment]
@@ -69,6 +83,20 @@ class ControlServicer(metaclass=_abc_1.ABCMeta):
         request: _control_pb2.StatusRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_control_pb2.NodeStatus, _abc.Awaitable[_control_pb2.NodeStatus]]: ...
+
+    @_abc_1.abstractmethod
+    def AddConsentNotice(
+        self,
+        request: _control_pb2.AddConsentNoticeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.ConsentNotices, _abc.Awaitable[_control_pb2.ConsentNotices]]: ...
+
+    @_abc_1.abstractmethod
+    def ListConsentNotices(
+        self,
+        request: _control_pb2.ListConsentNoticesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.ConsentNotices, _abc.Awaitable[_control_pb2.ConsentNotices]]: ...
 
     @_abc_1.abstractmethod
     def ImportConsent(
@@ -92,11 +120,32 @@ class ControlServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_control_pb2.ConsentView, _abc.Awaitable[_control_pb2.ConsentView]]: ...
 
     @_abc_1.abstractmethod
+    def ConsentHistory(
+        self,
+        request: _control_pb2.ShowConsentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.ConsentHistoryView, _abc.Awaitable[_control_pb2.ConsentHistoryView]]: ...
+
+    @_abc_1.abstractmethod
+    def ProveConsent(
+        self,
+        request: _control_pb2.ProveConsentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.ConsentProofs, _abc.Awaitable[_control_pb2.ConsentProofs]]: ...
+
+    @_abc_1.abstractmethod
     def ShowSubject(
         self,
         request: _control_pb2.ShowSubjectRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_control_pb2.SubjectView, _abc.Awaitable[_control_pb2.SubjectView]]: ...
+
+    @_abc_1.abstractmethod
+    def ReportSubject(
+        self,
+        request: _control_pb2.ShowSubjectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.SubjectReport, _abc.Awaitable[_control_pb2.SubjectReport]]: ...
 
     @_abc_1.abstractmethod
     def EraseSubjects(
@@ -125,6 +174,20 @@ class ControlServicer(metaclass=_abc_1.ABCMeta):
         request: _control_pb2.ListAgreementsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_control_pb2.AgreementList, _abc.Awaitable[_control_pb2.AgreementList]]: ...
+
+    @_abc_1.abstractmethod
+    def ChangeAgreement(
+        self,
+        request: _control_pb2.ChangeAgreementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.AgreementView, _abc.Awaitable[_control_pb2.AgreementView]]: ...
+
+    @_abc_1.abstractmethod
+    def ListWaitingJobs(
+        self,
+        request: _control_pb2.ListWaitingJobsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.WaitingJobs, _abc.Awaitable[_control_pb2.WaitingJobs]]: ...
 
     @_abc_1.abstractmethod
     def AddModel(

@@ -85,11 +85,11 @@ class Statement(_message.Message):
     SIGNATURE_FIELD_NUMBER: _builtins.int
     INSTITUTION_FIELD_NUMBER: _builtins.int
     type: _builtins.str
-    """"agreement.proposed", "agreement.signed" """
+    """"agreement.proposed", "agreement.signed", "agreement.change", "job.approval", …"""
     document: _builtins.bytes
     """canonical JSON"""
     signature: _builtins.bytes
-    """by the publishing institution, domain = type"""
+    """by the publishing node or officer, domain = type (of a proposal: "agreement.signed")"""
     institution: _builtins.str
     def __init__(
         self,

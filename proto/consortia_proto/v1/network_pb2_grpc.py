@@ -132,14 +132,14 @@ class StatementsServicer:
     """
 
     def Publish(self, request, context):
-        """role node
+        """roles node, officer
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def List(self, request, context):
-        """roles node, analyst, regulator
+        """roles node, analyst, officer, regulator
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -311,7 +311,7 @@ class JobsServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Get(self, request, context):
-        """roles analyst, regulator
+        """roles analyst, officer, regulator
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

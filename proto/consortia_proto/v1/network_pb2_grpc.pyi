@@ -64,9 +64,9 @@ class StatementsStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> StatementsAsyncStub: ...
     Publish: _grpc.UnaryUnaryMultiCallable[_network_pb2.Statement, _network_pb2.PublishResponse]
-    """role node"""
+    """roles node, officer"""
     List: _grpc.UnaryUnaryMultiCallable[_network_pb2.ListStatementsRequest, _network_pb2.StatementList]
-    """roles node, analyst, regulator"""
+    """roles node, analyst, officer, regulator"""
     Members: _grpc.UnaryUnaryMultiCallable[_network_pb2.MembersRequest, _network_pb2.MemberList]
     """any enrolled role"""
 
@@ -76,9 +76,9 @@ class StatementsAsyncStub(StatementsStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Publish: _aio.UnaryUnaryMultiCallable[_network_pb2.Statement, _network_pb2.PublishResponse]  # type: ignore[assignment]
-    """role node"""
+    """roles node, officer"""
     List: _aio.UnaryUnaryMultiCallable[_network_pb2.ListStatementsRequest, _network_pb2.StatementList]  # type: ignore[assignment]
-    """roles node, analyst, regulator"""
+    """roles node, analyst, officer, regulator"""
     Members: _aio.UnaryUnaryMultiCallable[_network_pb2.MembersRequest, _network_pb2.MemberList]  # type: ignore[assignment]
     """any enrolled role"""
 
@@ -91,7 +91,7 @@ class StatementsServicer(metaclass=_abc_1.ABCMeta):
         request: _network_pb2.Statement,
         context: _ServicerContext,
     ) -> _typing.Union[_network_pb2.PublishResponse, _abc.Awaitable[_network_pb2.PublishResponse]]:
-        """role node"""
+        """roles node, officer"""
 
     @_abc_1.abstractmethod
     def List(
@@ -99,7 +99,7 @@ class StatementsServicer(metaclass=_abc_1.ABCMeta):
         request: _network_pb2.ListStatementsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_network_pb2.StatementList, _abc.Awaitable[_network_pb2.StatementList]]:
-        """roles node, analyst, regulator"""
+        """roles node, analyst, officer, regulator"""
 
     @_abc_1.abstractmethod
     def Members(
@@ -119,7 +119,7 @@ class JobsStub:
     Submit: _grpc.UnaryUnaryMultiCallable[_network_pb2.Submission, _network_pb2.JobStatus]
     """role analyst"""
     Get: _grpc.UnaryUnaryMultiCallable[_network_pb2.JobRequest, _network_pb2.JobStatus]
-    """roles analyst, regulator"""
+    """roles analyst, officer, regulator"""
     List: _grpc.UnaryUnaryMultiCallable[_network_pb2.ListJobsRequest, _network_pb2.JobList]
     Watch: _grpc.UnaryStreamMultiCallable[_network_pb2.JobRequest, _network_pb2.JobStatus]
     Result: _grpc.UnaryUnaryMultiCallable[_network_pb2.JobRequest, _network_pb2.JobResult]
@@ -131,7 +131,7 @@ class JobsAsyncStub(JobsStub):
     Submit: _aio.UnaryUnaryMultiCallable[_network_pb2.Submission, _network_pb2.JobStatus]  # type: ignore[assignment]
     """role analyst"""
     Get: _aio.UnaryUnaryMultiCallable[_network_pb2.JobRequest, _network_pb2.JobStatus]  # type: ignore[assignment]
-    """roles analyst, regulator"""
+    """roles analyst, officer, regulator"""
     List: _aio.UnaryUnaryMultiCallable[_network_pb2.ListJobsRequest, _network_pb2.JobList]  # type: ignore[assignment]
     Watch: _aio.UnaryStreamMultiCallable[_network_pb2.JobRequest, _network_pb2.JobStatus]  # type: ignore[assignment]
     Result: _aio.UnaryUnaryMultiCallable[_network_pb2.JobRequest, _network_pb2.JobResult]  # type: ignore[assignment]
@@ -152,7 +152,7 @@ class JobsServicer(metaclass=_abc_1.ABCMeta):
         request: _network_pb2.JobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_network_pb2.JobStatus, _abc.Awaitable[_network_pb2.JobStatus]]:
-        """roles analyst, regulator"""
+        """roles analyst, officer, regulator"""
 
     @_abc_1.abstractmethod
     def List(

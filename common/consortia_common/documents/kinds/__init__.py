@@ -52,6 +52,14 @@ class Turn:
     """The sum (see ``sums``) to which the step makes this institution's summand; none if empty."""
 
 
+@dataclass(frozen=True)
+class Division:
+    """How a job divides its rows: by the codes of column ``by``, those outside ``groups`` together."""
+
+    by: str
+    groups: tuple[int, ...]
+
+
 class KindParameters(Document):
     """The parameters of a kind; says what the job would read where, so that the gate need not know kinds."""
 
@@ -83,6 +91,18 @@ class KindParameters(Document):
 
     def scored_rows(self) -> int:
         """The most customers that a party's model would score; they count against its query budget."""
+        return 0
+
+    def division(self) -> Division | None:
+        """Into which groups the job divides its rows; another division of the same rows can show a small one."""
+        return None
+
+    def precision(self) -> int:
+        """To how many decimals the values are rounded that the job sums."""
+        return 0
+
+    def epsilon_micro(self) -> int:
+        """The differential-privacy loss that its answer costs, in millionths of ε; 0 for exact answers."""
         return 0
 
     def problems(self, parties: tuple[str, ...]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from consortia_common.documents.base import ColumnName, Name
-from consortia_common.documents.kinds import KindParameters, Reads, SumShape, Turn
+from consortia_common.documents.kinds import Division, KindParameters, Reads, SumShape, Turn
 
 Columns = Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=256)]
 Code = Annotated[int, Field(ge=-(10**9), le=10**9)]
@@ -42,6 +42,14 @@ class Parameters(KindParameters):
         """One table of 64-bit words: for each group its rows, its label sum and three sums a column."""
         words = 2 + 3 * len(self.columns)
         return {"table": SumShape(word_bits=64, length=(len(self.groups) + 1) * words)}
+
+    def division(self) -> Division | None:
+        """By the grouping column, where one is named."""
+        return Division(self.by, self.groups) if self.by else None
+
+    def precision(self) -> int:
+        """As the spec says."""
+        return self.decimals
 
     def problems(self, parties: tuple[str, ...]) -> list[str]:
         """A column or a group named twice; groups without a column to group by, and the reverse."""

@@ -100,6 +100,10 @@ class Parameters(KindParameters):
             shapes["evaluation"] = SumShape(word_bits=64, length=2 * SCORE_BINS + 1)
         return shapes
 
+    def precision(self) -> int:
+        """As the spec says."""
+        return self.decimals
+
     def problems(self, parties: tuple[str, ...]) -> list[str]:
         """A feature named twice, the label among the features, one dataset for both parts."""
         del parties

@@ -55,6 +55,7 @@ def upgrade() -> None:
         sa.Column("statement_id", sa.String(length=64), nullable=False),
         sa.Column("type", sa.String(length=64), nullable=False),
         sa.Column("institution", sa.String(length=64), nullable=False),
+        sa.Column("author", sa.String(length=64), nullable=False),
         sa.Column("document", sa.LargeBinary(), nullable=False),
         sa.Column("signature", sa.LargeBinary(), nullable=False),
         sa.Column("received_ms", sa.BigInteger(), nullable=False),

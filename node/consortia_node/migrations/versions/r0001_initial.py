@@ -20,6 +20,28 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_agreements_id"), "agreements", ["id"], unique=False)
     op.create_table(
+        "consent_acknowledgements",
+        sa.Column("statement", sa.String(length=32), nullable=False),
+        sa.Column("institution", sa.String(length=64), nullable=False),
+        sa.Column("received_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("statement", "institution", name=op.f("pk_consent_acknowledgements")),
+    )
+    op.create_table(
+        "consent_notices",
+        sa.Column("reference", sa.String(length=80), nullable=False),
+        sa.Column("document", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("reference", name=op.f("pk_consent_notices")),
+    )
+    op.create_table(
+        "consent_statements",
+        sa.Column("statement", sa.String(length=32), nullable=False),
+        sa.Column("type", sa.String(length=32), nullable=False),
+        sa.Column("document", sa.LargeBinary(), nullable=False),
+        sa.Column("signature", sa.LargeBinary(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.PrimaryKeyConstraint("statement", "type", name=op.f("pk_consent_statements")),
+    )
+    op.create_table(
         "counters",
         sa.Column("name", sa.String(length=32), nullable=False),
         sa.Column("value", sa.BigInteger(), nullable=False),
@@ -93,10 +115,20 @@ def upgrade() -> None:
     op.create_table(
         "agreement_signatures",
         sa.Column("hash", sa.String(length=64), nullable=False),
-        sa.Column("institution", sa.String(length=64), nullable=False),
+        sa.Column("signer", sa.String(length=64), nullable=False),
         sa.Column("signature", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(["hash"], ["agreements.hash"], name=op.f("fk_agreement_signatures_hash")),
-        sa.PrimaryKeyConstraint("hash", "institution", name=op.f("pk_agreement_signatures")),
+        sa.PrimaryKeyConstraint("hash", "signer", name=op.f("pk_agreement_signatures")),
+    )
+    op.create_table(
+        "agreement_wishes",
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.Column("signer", sa.String(length=64), nullable=False),
+        sa.Column("action", sa.String(length=16), nullable=False),
+        sa.Column("institution", sa.String(length=64), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["hash"], ["agreements.hash"], name=op.f("fk_agreement_wishes_hash")),
+        sa.PrimaryKeyConstraint("hash", "signer", "action", name=op.f("pk_agreement_wishes")),
     )
     op.create_table(
         "cohort_members",
@@ -112,6 +144,16 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_cohort_members_subject_id"), "cohort_members", ["subject_id"], unique=False)
     op.create_table(
+        "cohorts",
+        sa.Column("job_id", sa.String(length=80), nullable=False),
+        sa.Column("dataset", sa.String(length=64), nullable=False),
+        sa.Column("row_count", sa.BigInteger(), nullable=False),
+        sa.Column("customers", sa.BigInteger(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.job_id"], name=op.f("fk_cohorts_job_id")),
+        sa.PrimaryKeyConstraint("job_id", "dataset", name=op.f("pk_cohorts")),
+    )
+    op.create_table(
         "erasures",
         sa.Column("subject_id", sa.BigInteger(), nullable=False),
         sa.Column("log_size", sa.BigInteger(), nullable=False),
@@ -119,6 +161,15 @@ def upgrade() -> None:
             ["subject_id"], ["subjects.id"], name=op.f("fk_erasures_subject_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("subject_id", name=op.f("pk_erasures")),
+    )
+    op.create_table(
+        "job_approvals",
+        sa.Column("job_id", sa.String(length=80), nullable=False),
+        sa.Column("officer", sa.String(length=64), nullable=False),
+        sa.Column("decision", sa.String(length=16), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.job_id"], name=op.f("fk_job_approvals_job_id")),
+        sa.PrimaryKeyConstraint("job_id", "officer", name=op.f("pk_job_approvals")),
     )
     op.create_table(
         "job_values",

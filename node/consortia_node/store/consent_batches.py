@@ -1,0 +1,99 @@
+"""PURE: what imported rows, or the clock, make of a batch of customers: sealed rows for the database, and the
+register's rows. Randomness for new keys and ids is the operating system's."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from consortia_crypto.subject import WrappingKey
+from consortia_node.consent import RUNS_OUT, Change, ConsentRecord, change_of, notice_id
+from consortia_node.consent_import import ConsentRow
+from consortia_node.keyring import Keyring
+from consortia_node.store.register import Register, RegisterRow, row_of
+from consortia_node.store.subjects import Subject, SubjectRow, closed, opened
+
+
+class Step(NamedTuple):
+    """A row that comes into force: its place in the register, if it has one, and whether as a new record."""
+
+    row: ConsentRow
+    position: int | None
+    anew: bool
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Steps, the rows of those of their customers who are known, and the key-encryption keys that open them."""
+
+    steps: Sequence[Step]
+    known: Sequence[SubjectRow]
+    keys: tuple[bytes, ...]
+    now_ms: int
+
+
+class Done(NamedTuple):
+    """Rows to save, and what the register has of them."""
+
+    rows: list[SubjectRow]
+    fresh: list[RegisterRow]
+
+
+def take(batch: Batch) -> Done:
+    """Take the steps."""
+    ring = _ring(batch.keys)
+    subjects = {subject.number: subject for subject in (opened(ring, row) for row in batch.known)}
+    fresh = []
+    for step in batch.steps:
+        number = step.row.subject
+        subject = subjects.get(number) or Subject.new(number)
+        held = subject.held(_next(subject, step, batch.now_ms))
+        subjects[number] = subject.holding(held)
+        fresh.append(row_of(number, subject.id, held))
+    return Done([closed(ring, subject) for subject in subjects.values()], fresh)
+
+
+def read(batch: Batch) -> list[RegisterRow]:
+    """What the register has of the known customers' rows."""
+    ring = _ring(batch.keys)
+    return [
+        row_of(subject.number, subject.id, versions[-1])
+        for subject in (opened(ring, row) for row in batch.known)
+        for versions in subject.consents.values()
+    ]
+
+
+def ending(register: Register, position: int) -> Step:
+    """What the clock makes of the record at ``position``, whose time is over."""
+    standing = register.standing(position)
+    number, purpose = register.number[position].as_py(), register.purpose[position].as_py()
+    end = standing.valid_until_ms or standing.effective_ms
+    row = ConsentRow(number, purpose, RUNS_OUT[standing.state], end, standing.valid_until_ms, standing.notice)
+    return Step(row, position, anew=False)
+
+
+def _ring(keys: tuple[bytes, ...]) -> Keyring:
+    return Keyring(Path(), tuple(WrappingKey(key) for key in keys))
+
+
+def _next(subject: Subject, step: Step, now_ms: int) -> ConsentRecord:
+    """The next version; its legality was judged before."""
+    row = step.row
+    held = subject.consents.get((row.purpose, notice_id(row.notice)))
+    fresh = secrets.token_hex(8)
+    if held is not None and not step.anew:
+        change = Change(row.state, row.effective_ms, row.notice, evidence=row.evidence)
+        return replace(change_of(held[-1].record, change, fresh, now_ms), valid_until_ms=row.valid_until_ms)
+    return ConsentRecord(
+        pseudonym=subject.pseudonym,
+        id=fresh,
+        purpose=row.purpose,
+        state=row.state,
+        effective_ms=row.effective_ms,
+        valid_until_ms=row.valid_until_ms,
+        notice=row.notice,
+        begun_ms=row.effective_ms,
+        recorded_ms=now_ms,
+        evidence=row.evidence,
+    )

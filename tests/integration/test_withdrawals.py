@@ -1,0 +1,166 @@
+"""A withdrawal: jobs stop or go on as the agreement says; recipients are told, and liars are not heard."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from consortia_common.content import Content
+from consortia_common.documents import withdrawal
+from consortia_crypto import canonical
+from consortia_crypto.keys import PrivateIdentity
+from consortia_node.store.consent_statements import OwnStatement
+from consortia_node.store.jobs import JobStore
+from consortia_node.withdrawals import Withdrawals
+from consortia_proto.v1 import control_pb2
+from tests.support.consortium import PURPOSE, build, spec
+from tests.support.hostile import Bank, Deal, Hostile, content_of, failure_of, fresh, hostile
+
+TABULATE = "query.tabulate"
+
+
+@pytest.fixture(scope="module", params=["finish", "stop"])
+def seat(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hostile]:
+    with hostile(build(tmp_path_factory.mktemp("hostile")), on_withdrawal=request.param, min_cell=1) as made:
+        yield made
+
+
+def withdraw(bank: Bank, number: str, state: str = "withdrawn") -> control_pb2.ConsentView:
+    request = control_pb2.SetConsentRequest(subject=number, purpose=PURPOSE, state=state)
+    return bank.control._consents.change(request)
+
+
+def state_of(bank: Bank, deal: Deal) -> str:
+    with bank.tools.engine.connect() as connection:
+        return str(getattr(JobStore(connection).get(deal.job_id), "state", ""))
+
+
+def as_relayed(own: OwnStatement, signer: PrivateIdentity, **changes: Any) -> Content:
+    """A statement as the coordinator passes it on."""
+    config = {
+        "type": own.type,
+        "document": own.document,
+        "signature": own.signature,
+        "identity": canonical.encode(signer.public.document()),
+    }
+    return Content(config=config | changes)
+
+
+def acknowledgements(bank: Bank) -> list[OwnStatement]:
+    """What the bank has to say of others' statements."""
+    return [own for own in Withdrawals(bank.tools).unsent() if own.type == withdrawal.ACKNOWLEDGED]
+
+
+def told(seat: Hostile, number: str) -> tuple[Deal, OwnStatement]:
+    """A job that used a customer of bank-b, who then withdraws; what bank-b has to say of it."""
+    deal = seat.begun(spec("statistics"))
+    seat.everyone(deal, TABULATE)
+    bank = seat.banks["bank-b"]
+    before = {own.statement for own in Withdrawals(bank.tools).unsent()}
+    withdraw(bank, number)
+    (own,) = [own for own in Withdrawals(bank.tools).unsent() if own.statement not in before]
+    return deal, own
+
+
+def test_a_running_job_finishes_or_stops_as_the_agreement_says(seat: Hostile) -> None:
+    bank = seat.banks["bank-c"]
+    deal = seat.begun(spec("statistics"))
+    seat.everyone(deal, TABULATE)
+    view = withdraw(bank, "BANK-C-00017")
+    stops = seat.agreement.on_withdrawal == "stop"
+    assert list(view.stopped) == ([deal.job_id] if stops else [])
+    assert (state_of(bank, deal), state_of(seat.banks["bank-a"], deal)) == (
+        "failed" if stops else "running",
+        "running",
+    )
+    (entry,) = [one for one in bank.entries("withdrawal.reached") if one["subject"] == view.pseudonym]
+    assert entry["detail"]["running"] == [deal.job_id]
+    assert entry["detail"].get("stopped", []) == list(view.stopped)
+    assert (bank.tools.settings.folder / "work" / deal.job_id).exists() != stops
+    if stops:
+        assert failure_of(bank.ask("query.conclude", job=deal.job_id)).what
+        assert any(one["job"] == deal.job_id for one in bank.entries("job.failed"))
+
+
+def test_recipients_learn_the_job_and_nothing_of_the_customer(seat: Hostile) -> None:
+    deal, own = told(seat, "BANK-B-00027")
+    recipient = seat.banks["bank-a"]
+    content_of(recipient.ask("notice.consent", as_relayed(own, seat.identity("bank-b"))))
+    entry = recipient.entries("withdrawal.received")[-1]
+    assert entry["detail"]["institution"] == "bank-b"
+    assert deal.job_id in entry["detail"]["jobs"]
+    pseudonym = seat.banks["bank-b"].tools.consents.find("BANK-B-00027").pseudonym
+    assert pseudonym.encode() not in own.document
+    assert b"BANK-B" not in own.document
+
+    (answer,) = acknowledgements(recipient)
+    assert answer.type == withdrawal.ACKNOWLEDGED
+    origin = seat.banks["bank-b"]
+    content_of(origin.ask("notice.consent", as_relayed(answer, seat.identity("bank-a"))))
+    assert origin.entries("withdrawal.acknowledged")[-1]["detail"]["institution"] == "bank-a"
+    view = origin.control._consents.view("BANK-B-00027")
+    assert [one.institution for one in view.acknowledgements] == ["bank-a"]
+    Withdrawals(recipient.tools).sent(answer)
+    assert acknowledgements(recipient) == []
+
+
+def test_whoever_is_no_party_by_its_key_is_not_heard(seat: Hostile) -> None:
+    _, own = told(seat, "BANK-B-00029")
+    recipient = seat.banks["bank-c"]
+    honest, stranger = seat.identity("bank-b"), fresh("bank-b")
+    forged = OwnStatement(own.statement, own.type, own.document, stranger.sign(own.type, own.document))
+    before = len(recipient.entries("withdrawal.received"))
+    for content in (
+        as_relayed(forged, stranger),
+        as_relayed(forged, honest),
+        as_relayed(own, stranger),
+        as_relayed(own, seat.identity("bank-a")),
+        as_relayed(own, honest, document=own.document.replace(b"bank-c", b"bank-d")),
+        as_relayed(own, honest, type=withdrawal.ACKNOWLEDGED),
+        as_relayed(own, honest, signature=b""),
+        as_relayed(own, honest, identity=b"{}"),
+        Content(),
+    ):
+        assert failure_of(recipient.ask("notice.consent", content)).what
+    assert len(recipient.entries("withdrawal.received")) == before
+    assert acknowledgements(recipient) == []
+
+
+def test_jobs_that_were_never_shared_and_answers_to_nothing_are_refused(seat: Hostile) -> None:
+    signer, recipient = seat.identity("bank-b"), seat.banks["bank-a"]
+    common = {"statement": "ab" * 16, "institution": "bank-b", "recipients": ["bank-a"]}
+    stated = withdrawal.WithdrawalStatement.from_value(
+        common
+        | {
+            "purpose": PURPOSE,
+            "state": "withdrawn",
+            "effective_at": "2026-01-01T00:00:00Z",
+            "jobs": ["job-" + "0" * 16],
+        },
+        "a statement",
+    )
+    answer = withdrawal.Acknowledgement.from_value(common | {"received_at": "2026-01-01T00:00:00Z"}, "an answer")
+    for kind, document in (
+        (withdrawal.WITHDRAWN, stated.canonical()),
+        (withdrawal.ACKNOWLEDGED, answer.canonical()),
+    ):
+        own = OwnStatement("ab" * 16, kind, document, signer.sign(kind, document))
+        assert failure_of(recipient.ask("notice.consent", as_relayed(own, signer))).what
+
+
+def rows_used(bank: Bank) -> int:
+    """Rows of the last cohort of clients."""
+    return [one["rows_used"] for one in bank.entries("access.cohort") if one["dataset"] == "clients"][-1]
+
+
+def test_a_withdrawn_row_is_not_read_again(seat: Hostile) -> None:
+    bank = seat.banks["bank-a"]
+    used = rows_used(bank)
+    withdraw(bank, "BANK-A-00017")
+    view = bank.control._consents.view("BANK-A-00017")
+    deal = seat.begun(spec("train"))
+    seat.everyone(deal, "query.moments")
+    assert rows_used(bank) == used - 1
+    assert bank.entries("access.cohort")[-1]["detail"]["lawful_basis"] == "consent"
+    assert deal.job_id not in bank.control._consents.view("BANK-A-00017").reached_jobs
+    assert view.reached_jobs
