@@ -15,8 +15,9 @@ settings.load_profile("consortia")
 def consortium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[support.Consortium]:
     """Three banks and a coordinator, running, with consent imported and the agreement signed.
 
-    Shared: a test may run jobs and withdraw consent, but must not assume that no other did. For that, min_cell is
-    1: else a withdrawal would forbid the next statistics, see test_played_attacks.
+    Shared: a test may run jobs, and must not assume that no other did. Consent that it withdraws it gives back in
+    the end, because others count who takes part. Min_cell is 1: else a withdrawal would forbid the next
+    statistics, see test_played_attacks.
     """
     built = support.build(tmp_path_factory.mktemp("consortium"))
     with support.running(built):

@@ -27,6 +27,8 @@ COORDINATOR = "coordinator"
 """The institution by which the coordinator keeps its log."""
 ANALYST = "analyst"
 """Whoever submits jobs; a person, who keeps no log."""
+OFFICER = "officer"
+"""Whoever decides for a party; a person, who keeps no log."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,9 @@ EXCHANGES: Mapping[str, Exchange] = {
         Exchange("enrolment", "a node joins the network", (_S, _C), ""),
         Exchange("proposal", "an agreement is put forward", (_S, _C, _R), "agreement"),
         Exchange("signature", "an agreement is signed", (_S, _C, _R), "agreement"),
+        Exchange("change", "a party asks to suspend, resume or end an agreement", (_C, _R), "agreement"),
         Exchange("offer", "a job is offered to a party", (_C, _R)),
+        Exchange("approval", "an officer approves or refuses a job", (_C, _R)),
         Exchange("decision", "a party's gate accepts or refuses", (_S, _C)),
         Exchange("letter", "an envelope goes from one party to another", (_S, _C, _R)),
         Exchange("part", "a party's sealed part goes into a sum", (_S, _C)),
@@ -108,7 +112,7 @@ EXCHANGES: Mapping[str, Exchange] = {
 }
 PARTIES = "=parties"
 """Everybody who has a part in the job or agreement that the key names; see Trace."""
-_FROM_COORDINATOR, _FROM_ANALYST = f"={COORDINATOR}", f"={ANALYST}"
+_FROM_COORDINATOR, _FROM_ANALYST, _FROM_OFFICER = (f"={name}" for name in (COORDINATOR, ANALYST, OFFICER))
 _STEP = ("type", "job", "step", "round", "peer")
 
 ROWS: tuple[Row, ...] = (
@@ -121,6 +125,13 @@ ROWS: tuple[Row, ...] = (
     Row("signature", "agreement.proposed", _C, ("agreement",), ("fingerprint",), "institution", PARTIES),
     Row("signature", "agreement.signed", _C, ("agreement",), ("fingerprint",), "institution", PARTIES),
     Row("signature", "agreement.signed", _R, ("agreement",), ("fingerprint",), "institution"),
+    # A node logs a change or an approval only if it counts there, so the coordinator's entry asks for no partner.
+    Row(
+        "change", "agreement.change", _C, ("agreement",), ("payload_commit",), "institution", PARTIES, demands=False
+    ),
+    Row("change", "agreement.change", _R, ("agreement",), ("payload_commit",), "institution"),
+    Row("approval", "job.approval", _C, ("job",), ("payload_commit",), _FROM_OFFICER, "institution", demands=False),
+    Row("approval", "job.approval", _R, ("job",), ("payload_commit",), _FROM_OFFICER),
     Row("offer", "job.submitted", _C, ("job",), ("payload_commit",), _FROM_ANALYST, "parties"),
     Row("offer", "job.submitted", _R, ("job",), ("payload_commit",), _FROM_ANALYST),
     Row("decision", "job.decided", _S, ("job",), ("decision", "policy_hash"), receiver=_FROM_COORDINATOR),

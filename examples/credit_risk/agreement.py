@@ -1,6 +1,6 @@
 """The banks' agreement: the text in ``specs/agreement.yaml``, with the keys of those who are named in it.
 
-In life each bank's data officer compares the fingerprints with the others by telephone before signing.
+In life each bank's officer compares the fingerprints with the others by telephone before signing.
 """
 
 from collections.abc import Mapping
@@ -9,25 +9,33 @@ from typing import Any
 
 import yaml
 
+from consortia_common.documents import agreement_schema
 from consortia_common.documents.agreement import Agreement
 from examples.credit_risk.errors import DemoError
 
 TEMPLATE = Path(__file__).parent / "specs" / "agreement.yaml"
 
 
-def build(template: str, parties: Mapping[str, str], analysts: Mapping[str, str]) -> str:
-    """The agreement as YAML: ``template`` with each party's and each analyst's fingerprint, by name.
+def build(template: str, keys: Mapping[str, str]) -> str:
+    """The agreement as YAML: ``template`` with the fingerprint of each party, officer and analyst, by name.
 
     Raises DocumentError if the outcome is no agreement, DemoError if a key is missing.
     """
     document: dict[str, Any] = yaml.safe_load(template)
     for party in document["parties"]:
-        party["key"] = _of(parties, party["institution"])
-    for analyst in document["analysts"]:
-        analyst["key"] = _of(analysts, analyst["name"])
-    text = yaml.dump(document, sort_keys=False, Dumper=_Plain)
+        party["key"] = _of(keys, party["institution"])
+    officers = [officer for party in document["parties"] for officer in party["officers"]]
+    for person in (*officers, *document["analysts"]):
+        person["key"] = _of(keys, person["name"])
+    text = agreement_schema.HEADER + yaml.dump(document, sort_keys=False, Dumper=_Plain)
     Agreement.from_yaml(text, "the demo's agreement")
     return text
+
+
+def write(text: str, path: Path) -> None:
+    """Write the agreement, and beside it the schema that its first line names to editors."""
+    path.write_text(text)
+    path.with_name(agreement_schema.FILE).write_text(agreement_schema.schema_text())
 
 
 class _Plain(yaml.SafeDumper):

@@ -1,20 +1,16 @@
 """The story in order: network, customers, promises, jobs, proof; and its first and last words."""
 
-import time
 from pathlib import Path
 
 import pyarrow as pa
 
-from examples.credit_risk import agreement, answers, commands, consents, data, network, proof, split
-from examples.credit_risk.errors import DemoError
+from examples.credit_risk import answers, data, network, promises, proof, split
 from examples.credit_risk.network import Places
 from examples.credit_risk.processes import Processes
 from examples.credit_risk.reference import Market
 from examples.credit_risk.scene import Scene, Summary
 from examples.credit_risk.split import BANKS
 from examples.credit_risk.story import Story, size
-
-AGREEMENT_POLLS = 50
 
 
 def introduce(story: Story) -> None:
@@ -36,7 +32,7 @@ def play(story: Story, places: Places, processes: Processes, port: int) -> Summa
     with story.step("data", "Real customers, each at their own bank"):
         scene = _data(story, places, fingerprints)
     with story.step("promises", "What the customers consented to, what the banks agreed"):
-        _promises(scene)
+        scene = promises.run(scene)
     summary = answers.run(scene)
     with story.step("audit", "The regulator checks the logs, offline"):
         proof.run(scene, processes, summary)
@@ -56,6 +52,8 @@ def close(story: Story, summary: Summary, path: Path) -> None:
         ("rows that the model used", f"{rows['used']:,}"),
         ("rows left out for want of consent", f"{rows['left_out_no_consent']:,}"),
         *((f"refused: {one['job']}", one["clause"]) for one in summary["refused"]),
+        ("customers whom two answers would have shown", str(summary["attack"]["would_have_shown"])),
+        ("the training's receipts, checked offline", summary["receipts"]),
         *audits,
         ("forged copy of a log", summary["tampered_copy"]),
         ("through the coordinator, sealed", size(sum(summary["bytes"].values()))),
@@ -73,7 +71,8 @@ def _network(story: Story, places: Places, processes: Processes, port: int) -> d
         fingerprints = network.start(places, port, processes)
         network.name_witnesses(places, fingerprints, processes)
     story.say(
-        "Every party made its keys in its own folder and joined with a one-time invitation. The banks dial the "
+        "Every party made its keys in its own folder and joined with a one-time invitation; so did an analyst, an "
+        "inspector of the regulator and an officer of each bank. The banks dial the "
         f"coordinator (127.0.0.1:{port}, mutual TLS); the banks themselves listen to nobody."
     )
     story.remark("kept", "each bank: its private keys, its database, its own audit log")
@@ -107,56 +106,3 @@ def _portrait(bank: str, parts: dict[tuple[str, str], pa.Table]) -> tuple[str, .
     rate = sum(learn["default"].to_pylist()) / learn.num_rows
     total = learn.num_rows + test.num_rows
     return bank, f"{total:,}", f"{test.num_rows:,}", f"{limits[len(limits) // 2]:,.0f}", f"{rate:.1%}"
-
-
-def _promises(scene: Scene) -> None:
-    story, places = scene.story, scene.places
-    with story.working("importing each bank's consent table"):
-        counts = dict(zip(BANKS, network.together(lambda bank: _consents(scene, bank), BANKS), strict=True))
-    states = (consents.GIVEN, consents.REFUSED, consents.WITHDRAWN, consents.EXPIRED)
-    rows = [(bank, *(f"{counts[bank][state]:,}" for state in states)) for bank in BANKS]
-    story.table((f"consent to “{consents.PURPOSE}”", *states), rows)
-    with story.working("proposing the agreement, and each bank signing it"):
-        reference = _sign(places, scene.fingerprints)
-    story.say(
-        "\nThe agreement names the purpose, the columns, the kinds of job, the smallest groups, and everybody's "
-        f"keys. Each bank checked and signed it by itself; it is active now as {reference[:24]}…"
-    )
-    story.remark("kept", "each bank: who consented to what; every node decides by its own copy")
-    story.remark(
-        "travelled", "the agreement and three signatures, relayed by the coordinator, which can't alter them"
-    )
-
-
-def _consents(scene: Scene, bank: str) -> dict[str, int]:
-    path = scene.places.data(bank) / "consent.parquet"
-    counts = consents.write([scene.parts[bank, name] for name in network.DATASETS], path)
-    commands.run("consent", "notice", consents.TEMPLATE, "--config", scene.places.node(bank))
-    commands.run("consent", "import", path, "--config", scene.places.node(bank))
-    return dict(counts)
-
-
-def _sign(places: Places, fingerprints: dict[str, str]) -> str:
-    """Propose at bank-a, sign everywhere, wait until it is active everywhere; returns the reference."""
-    path = places.root / "agreement.yaml"
-    path.write_text(agreement.build(agreement.TEMPLATE.read_text(), fingerprints, fingerprints))
-    commands.run("agreement", "propose", path, "--config", places.node("bank-a"))
-    references = network.together(lambda bank: _await_agreement(places, bank, "proposed"), BANKS)
-    for bank in BANKS:
-        commands.run("agreement", "sign", references[0], "--config", places.node(bank))
-    network.together(lambda bank: _await_agreement(places, bank, "active"), BANKS)
-    return references[0]
-
-
-def _await_agreement(places: Places, bank: str, state: str) -> str:
-    """The reference of the agreement once ``bank``'s node has it in ``state``."""
-    for _ in range(AGREEMENT_POLLS):
-        for known in commands.ask("agreement", "list", "--config", places.node(bank)):
-            if known["state"] == state:
-                return str(known["reference"])
-        time.sleep(0.2)
-    raise DemoError(
-        f"the agreement did not become {state} at {bank}",
-        blame="a node, or the coordinator that relays signatures",
-        remedy="read logs/*.log in the demo's folder, and run the demo again",
-    )

@@ -7,6 +7,8 @@ import json
 import os
 import subprocess
 import sysconfig
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from typing import Any
 from examples.credit_risk.errors import DemoError
 
 SECONDS = 120
+POLL_SECONDS = 0.2
 PROGRAM = Path(sysconfig.get_path("scripts")) / "consortia"
 
 
@@ -68,6 +71,26 @@ def run(*words: str | Path) -> str:
 def ask(*words: str | Path) -> Any:
     """The JSON answer of ``consortia WORDS… --json``."""
     return Outcome(0, run(*words, "--json"), "").document()
+
+
+def until(question: Sequence[str | Path], ready: Callable[[Any], bool], otherwise: str) -> Any:
+    """What the command says about the first thing that is ``ready``; it answers with a list, or with one thing.
+
+    Raises DemoError, with ``otherwise`` for its sentence, if there is none in time.
+    """
+    deadline = time.monotonic() + SECONDS
+    while True:
+        answer = ask(*question)
+        for one in answer if isinstance(answer, list) else [answer]:
+            if ready(one):
+                return one
+        if time.monotonic() > deadline:
+            raise DemoError(
+                otherwise,
+                blame="a node, or the coordinator between them",
+                remedy="read logs/*.log in the demo's folder, and run the demo again",
+            )
+        time.sleep(POLL_SECONDS)
 
 
 def _failed(words: tuple[str | Path, ...], why: str) -> DemoError:

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from consortia_common.audit_reconcile import Lack
 from consortia_common.audit_segments import LogFolder, records
 from consortia_crypto.audit.entry import Entry
 from consortia_crypto.audit.note import Note
@@ -69,9 +70,15 @@ def witnesses_of(folder: Path) -> list[str]:
 
 
 def compare(folders: dict[str, Path]) -> tuple[int, list[str]]:
-    """How often two logs tell of the same thing, and what one of them leaves out, in words."""
+    """How often two logs tell of the same thing, and what one of them leaves out, in words.
+
+    Messages of a job that was refused in the middle may never have been taken; their lack is no omission.
+    """
     outcome = commands.attempt("audit", "reconcile", *folders.values(), "--json").document()
-    return sum(outcome["matched"].values()), [str(item) for item in outcome["lacks"]]
+    left_out = [
+        item["sentence"] for item in outcome["lacks"] if item["lack"] not in (Lack.UNDER_WAY, Lack.GIVEN_UP)
+    ]
+    return sum(outcome["matched"].values()), left_out
 
 
 def verify_alone(places: Places) -> bool:
@@ -102,6 +109,12 @@ def cohorts(folders: dict[str, Path], job: str) -> tuple[int, int]:
         if entry.type == "access.cohort" and entry.body["job"] == job
     }
     return sum(body["rows_used"] for body in last.values()), sum(body["rows_left_out"] for body in last.values())
+
+
+def receipted(proof: Path, agreement: str) -> int:
+    """How many rows a job's receipts tell of; their ``proof`` is checked offline, by the ``agreement`` as known."""
+    checked = commands.ask("job", "verify", proof, "--agreement", agreement)
+    return sum(cohort["rows_used"] for receipt in checked["receipts"] for cohort in receipt["cohorts"])
 
 
 def flip(folder: Path, copy: Path) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 from examples.credit_risk import commands
 from examples.credit_risk.errors import DemoError
+from examples.credit_risk.story import Story
 
 SPECS = Path(__file__).parent / "specs"
 JOB_SECONDS = 180
@@ -86,6 +87,18 @@ def finish(job: str, profile: Path, tell: Callable[[str], None], expected: str =
 def run(spec: str, profile: Path, tell: Callable[[str], None], expected: str = "finished") -> Job:
     """``submit`` and ``finish``."""
     return finish(submit(spec, profile), profile, tell, expected)
+
+
+def clauses(job: Job) -> list[str]:
+    """The clauses that a refused job was refused for."""
+    return sorted({str(refusal["clause"]) for refusal in job.refusals})
+
+
+def tell_refusals(story: Story, job: Job) -> None:
+    """Who refused the job, and why."""
+    for clause, what in sorted({(refusal["clause"], refusal["what"]) for refusal in job.refusals}):
+        banks = ", ".join(sorted(refusal["institution"] for refusal in job.refusals if refusal["what"] == what))
+        story.remark("refused", f"by {banks}: {what} (clause {clause})")
 
 
 def _stuck(job: str, why: str) -> DemoError:

@@ -1,4 +1,4 @@
-"""A coordinator, three banks, an analyst and a regulator: who is where, and how they come together."""
+"""A coordinator, three banks, people with profiles: who is where, and how they come together."""
 
 import shutil
 from collections.abc import Callable, Iterable
@@ -24,14 +24,20 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class User:
-    """Somebody with a profile but no node; the profile's folder is named after the role."""
+    """Somebody with a profile but no node; the profile's folder is named after the person."""
 
     institution: str
     name: str
     role: str
 
 
-USERS = (User("bank-a", "analyst", "analyst"), User("regulator", "inspector", "regulator"))
+ANALYST = User("bank-a", "analyst", "analyst")
+INSPECTOR = User("regulator", "inspector", "regulator")
+OFFICERS = (User("bank-a", "olga", "officer"), User("bank-b", "pia", "officer"), User("bank-c", "quin", "officer"))
+USERS = (ANALYST, INSPECTOR, *OFFICERS)
+
+
+NAMED_OFFICERS = ", ".join(f"{officer.name} ({officer.institution})" for officer in OFFICERS)
 
 
 @dataclass(frozen=True)
@@ -63,15 +69,19 @@ class Places:
         """Whose cosignatures the regulator asks for."""
         return self.root / "evidence" / "policy.txt"
 
+    def profile(self, user: User) -> Path:
+        """The folder of a person's profile."""
+        return self.root / user.name
+
     @property
     def analyst(self) -> Path:
         """The analyst's profile."""
-        return self.root / "analyst"
+        return self.profile(ANALYST)
 
     @property
     def regulator(self) -> Path:
-        """The regulator's profile."""
-        return self.root / "regulator"
+        """The profile of the regulator's inspector."""
+        return self.profile(INSPECTOR)
 
 
 def clear(root: Path) -> Places:
@@ -93,9 +103,7 @@ def create(places: Places, port: int) -> None:
     home = places.coordinator.parent
     commands.run("network", "init", home, "--name", NETWORK, "--listen", f"127.0.0.1:{port}")
     together(lambda bank: _create_node(places, bank), BANKS)
-    for user in USERS:
-        words = ("--institution", user.institution, "--name", user.name, "--role", user.role)
-        commands.run("user", "init", places.root / user.role, *words)
+    together(lambda user: _create_user(places, user), USERS)
 
 
 def start(places: Places, port: int, processes: Processes) -> dict[str, str]:
@@ -112,8 +120,10 @@ def start(places: Places, port: int, processes: Processes) -> dict[str, str]:
     for bank in BANKS:
         processes.wait(f"{bank}'s node", partial(_connected, places, bank))
     known = {bank: commands.ask("node", "status", "--config", places.node(bank))["fingerprint"] for bank in BANKS}
-    analyst = commands.ask("user", "show", "--profile", places.analyst)
-    return known | {"analyst": analyst["fingerprint"], "coordinator": analyst["coordinator_fingerprint"]}
+    people = (ANALYST, *OFFICERS)
+    shown = together(lambda user: commands.ask("user", "show", "--profile", places.profile(user)), people)
+    known |= {user.name: one["fingerprint"] for user, one in zip(people, shown, strict=True)}
+    return known | {"coordinator": shown[0]["coordinator_fingerprint"]}
 
 
 def name_witnesses(places: Places, fingerprints: dict[str, str], processes: Processes) -> None:
@@ -144,6 +154,11 @@ def _create_node(places: Places, bank: str) -> None:
         file.writelines(_dataset(name) for name in DATASETS)
 
 
+def _create_user(places: Places, user: User) -> None:
+    words = ("--institution", user.institution, "--name", user.name, "--role", user.role)
+    commands.run("user", "init", places.profile(user), *words)
+
+
 def _dataset(name: str) -> str:
     """The lines of node.toml that offer one table to jobs."""
     columns = [
@@ -161,7 +176,7 @@ def _enrol_node(places: Places, bank: str) -> None:
 
 def _enrol_user(places: Places, user: User) -> None:
     invitation = _invite(places, user.institution, user.role, user.name)
-    commands.run("user", "enrol", "--profile", places.root / user.role, "--invite", invitation)
+    commands.run("user", "enrol", "--profile", places.profile(user), "--invite", invitation)
 
 
 def _invite(places: Places, institution: str, role: str, name: str) -> Path:

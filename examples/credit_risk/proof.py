@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from examples.credit_risk import evidence
+from examples.credit_risk import evidence, training
 from examples.credit_risk.evidence import OWNERS, Verdict
 from examples.credit_risk.processes import Processes
 from examples.credit_risk.scene import Scene, Summary
@@ -40,14 +40,26 @@ def run(scene: Scene, processes: Processes, summary: Summary) -> None:
     story.remark("proved" if alone else "noted", "an export of the four " + _ALONE[alone])
     summary["left_out_of_a_log"] = len(lacking)
     summary["standalone_verifier"] = alone
-    used, left_out = evidence.cohorts(folders, summary.pop("train_job"))
+    job = summary.pop("train_job")
+    used, left_out = evidence.cohorts(folders, job)
     story.remark(
         "noted", f"by the banks' logs the model used {used:,} rows, and left out {left_out:,} without consent"
     )
     summary["rows"] = {"used": used, "left_out_no_consent": left_out}
+    summary["receipts"] = _receipts(scene, job, used)
     summary["audit"] = {owner: verdict.sentence for owner, verdict in verdicts.items()}
     with story.working("forging a copy of bank-b's log"):
         summary["tampered_copy"] = _forge(scene, folders["bank-b"])
+
+
+def _receipts(scene: Scene, job: str, used: int) -> str:
+    """The regulator's check of what every bank signed about the training: by itself, and against the logs."""
+    rows = evidence.receipted(training.proof_of(scene.places, job), scene.agreement)
+    verdict = "agree with the logs" if rows == used else f"tell of {rows:,} rows, the logs of {used:,}"
+    scene.story.remark(
+        "proved", f"the receipts of the training, signed by every bank under {scene.agreement[:26]}…, {verdict}"
+    )
+    return verdict
 
 
 def _name_witnesses(scene: Scene, folders: dict[str, Path], verdicts: dict[str, Verdict]) -> None:

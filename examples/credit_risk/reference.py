@@ -30,8 +30,7 @@ class Rows:
     @classmethod
     def of(cls, table: pa.Table) -> Self:
         """The rows of ``table`` whose client's consent stands."""
-        states = consents.standing(table[SUBJECT].to_pylist())
-        kept = table.filter(pa.array([state == consents.GIVEN for state in states]))
+        kept = with_consent(table)
         features = np.column_stack([kept[name].to_numpy().astype(np.float64) for name in FEATURES])
         return cls(features, kept[LABEL].to_numpy().astype(np.float64))
 
@@ -101,6 +100,12 @@ class Market:
             ]
             model = model + np.average(updates, axis=0, weights=counts)
         return Linear(mean, scale, model[:-1], float(model[-1]))
+
+
+def with_consent(table: pa.Table) -> pa.Table:
+    """The rows whose client's consent stood when the banks imported it."""
+    states = consents.standing(table[SUBJECT].to_pylist())
+    return table.filter(pa.array([state == consents.GIVEN for state in states]))
 
 
 def fit(rows: Rows) -> Linear:

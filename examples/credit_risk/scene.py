@@ -22,3 +22,5 @@ class Scene:
     fingerprints: dict[str, str]
     parts: dict[tuple[str, str], pa.Table]
     market: Market
+    agreement: str = ""
+    """The reference, id@version#hash, of what the banks signed, once they have."""

@@ -56,6 +56,15 @@ class Story:
             table.add_row(*row)
         self.console.print(Padding(table, (0, 0, 0, _INDENT)))
 
+    def facts(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """What is called what, line by line."""
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(style="bold")
+        grid.add_column()
+        for name, value in pairs:
+            grid.add_row(name, value)
+        self.console.print(Padding(grid, (1, 0, 1, 2 * _INDENT)))
+
     @contextmanager
     def step(self, key: str, heading: str) -> Iterator[None]:
         """A step of the story; its duration is kept under ``key``."""
@@ -81,6 +90,11 @@ class Story:
         if stage != self._stage:
             self._stage = stage
             self.say(f"[dim]  {stage}")
+
+
+def minute(moment: str) -> str:
+    """A moment in ISO 8601, as nodes tell it, for a reader."""
+    return f"{moment[:10]} {moment[11:16]} UTC"
 
 
 def size(count: int) -> str:

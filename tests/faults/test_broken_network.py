@@ -1,5 +1,6 @@
 """A connection that is cut or goes silent in mid-job, a node that never comes back, a coordinator that is away."""
 
+import re
 import threading
 from typing import Any
 
@@ -54,7 +55,7 @@ def test_a_node_that_never_comes_back_ends_its_job_and_no_other(processes: Proce
     assert of_the_others.state == "finished", of_the_others
     processes.kill(COORDINATOR)  # it would wait for an hour
     processes.start(COORDINATOR, COORDINATOR__STEP_SECONDS="2", COORDINATOR__OFFER_SECONDS="4")
-    _require_late(processes, job_id, "step 'train'")
+    _require_late(processes, job_id, r"step '(train|sum\.\w+\.update\.\d)'")  # whichever it was in
     processes.gather(*BANKS[:2])
     never_offered = processes.consortium.submit(training)
     _require_late(processes, never_offered, "step 'offer'")
@@ -69,7 +70,7 @@ def _require_late(processes: Processes, job_id: str, step: str) -> None:
     assert status.state == "failed", status
     (refusal,) = status.refusals
     assert refusal.institution == "bank-c"
-    assert refusal.failure.what.startswith(f"no answer to {step}")
+    assert re.match(f"no answer to {step}", refusal.failure.what), refusal.failure.what
     assert "bank-c" in refusal.failure.blame
     assert "bank-c" in refusal.failure.remedy
 

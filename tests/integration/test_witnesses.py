@@ -24,7 +24,16 @@ from consortia_node import config as node_config
 from consortia_proto.v1 import control_pb2, witness_pb2_grpc
 from consortia_proto.v1 import witness_pb2 as pb
 from tests.support.cli import as_json, consortia
-from tests.support.consortium import BANKS, Consortium, build, prepare, running, spec
+from tests.support.consortium import (
+    BANKS,
+    Consortium,
+    build,
+    consent_notice,
+    consent_table,
+    prepare,
+    running,
+    spec,
+)
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +102,8 @@ def test_an_erasure_waits_for_witnesses_and_is_finished_when_they_come(consortiu
     settings.write_text("witness_seconds = 1\n" + settings.read_text())
     customer = "BANK-A-00001"
     with running(consortium, banks=["bank-a"]), control.node(settings) as node:
-        path = str(consortium.root / "bank-a" / "data" / "consents.parquet")
-        node.ImportConsent(control_pb2.ImportConsentRequest(path=path), timeout=60)
+        node.AddConsentNotice(consent_notice(), timeout=20)
+        node.ImportConsent(consent_table(settings.parent), timeout=60)
     with running(consortium, banks=["bank-a"]):
         with pytest.raises(Exception, match="bank-b: it did not answer"), control.node(settings) as node:
             node.EraseSubjects(control_pb2.EraseSubjectsRequest(subjects=[customer]), timeout=20)

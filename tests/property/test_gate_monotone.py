@@ -17,6 +17,7 @@ from tests.support.gate import budgets, requests
 LISTS = ("purposes", "parties", "analysts", "datasets", "job_kinds")
 NUMBERS: dict[str, Callable[[Any], Any]] = {
     "min_parties": lambda fewest: fewest + 1,
+    "min_colluding": lambda fewest: fewest + 1,
     "max_jobs": lambda most: most - 1,
     "max_scored_rows": lambda most: max(0, most - 2048),
     "dp": lambda budget: budget and PrivacyBudget.model_construct(epsilon_micro=0, period_days=365),

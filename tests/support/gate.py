@@ -68,7 +68,8 @@ def agreement(pick: Pick) -> Agreement:
         ),
         lawful_basis=pick("basis", "consent", st.sampled_from(["consent", "contract"])),
         consent_required=pick("required", (), st.just(("cross_border",))),
-        min_parties=pick("min_parties", 3, st.integers(2, 4)),
+        min_parties=pick("min_parties", 3, st.integers(2, 5)),
+        min_colluding=pick("min_colluding", 1, st.integers(0, 3)),
         min_rows=1,
         min_cell=10,
         max_jobs=pick("max_jobs", 3, st.integers(1, 3)),
@@ -92,6 +93,7 @@ def spec(pick: Pick) -> dict[str, Any]:
     elif by := pick("by", "education", st.sampled_from(["education", "age", None])):
         groups = pick("groups", [1, 2], st.lists(st.integers(1, 3), min_size=1, max_size=2, unique=True))
         parameters |= {"by": by, "groups": groups}
+    colluding = pick("colluding", None, st.integers(0, len(parties) - 2))
     return {
         "version": 1,
         "name": "job",
@@ -99,6 +101,7 @@ def spec(pick: Pick) -> dict[str, Any]:
         "agreement": pick("cited", "risk@1", st.just("risk@2")),
         "purpose": pick("purpose", "risk", st.just("fraud")),
         "parties": parties,
+        "colluding": colluding,
         "parameters": parameters,
     }
 
@@ -157,6 +160,8 @@ THINGS = (
         "basis",
         "required",
         "min_parties",
+        "min_colluding",
+        "colluding",
         "max_jobs",
     ),
     *("max_scored", "dp", "differencing", "from", "until", "dataset", "asked", "columns", "kind", "by", "groups"),

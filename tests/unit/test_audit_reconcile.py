@@ -59,6 +59,7 @@ def story(outcome="finished"):
         decision = "refuse" if outcome == "refused" and bank == "bank-c" else "accept"
         tale.tell(bank, "job.decided", **JOB, kind="train", decision=decision)
         tale.tell("coordinator", "job.decided", **JOB, kind="train", decision=decision, institution=bank)
+    decide(tale)
     if outcome != "refused":
         letter(tale)
         total(tale, "moments", 0)
@@ -84,6 +85,16 @@ def agree(tale):
                 tale.tell(who, event, agreement=AGREEMENT, institution=bank, fingerprint=bank)
     for bank in BANKS:
         tale.tell(bank, "agreement.activated", agreement=AGREEMENT, parties=list(BANKS))
+
+
+def decide(tale):
+    """An officer of bank-b approves the job; bank-c suspends the agreement for the time after it."""
+    approval = {"decision": "approve", "institution": "bank-b", "fingerprint": "o", "payload_commit": "c" * 64}
+    for who in ("coordinator", "bank-b"):
+        tale.tell(who, "job.approval", **JOB, **approval)
+    change = {"decision": "suspend", "institution": "bank-c", "fingerprint": "bank-c", "payload_commit": "d" * 64}
+    for who in ("bank-c", "coordinator", "bank-a", "bank-b"):
+        tale.tell(who, "agreement.change", agreement=AGREEMENT, **change)
 
 
 def letter(tale):
@@ -120,6 +131,8 @@ FORGETTABLE = [
     if body["type"] in {row.event for row in ROWS}
     # who proposes also signs, so the coordinator has told of that signature already
     and (who, body["type"], body["detail"].get("institution")) != ("coordinator", "agreement.signed", "bank-a")
+    # a node need not tell of what did not count there
+    and (who == "coordinator" or body["type"] not in ("agreement.change", "job.approval"))
 ]
 
 
@@ -140,6 +153,13 @@ def test_whatever_one_forgets_the_others_name(number):
     assert all(mention.institution != who for mention in lack.evidence)
     assert all(other.institution == who for other in others)
     assert f"{who} left out" in lack.sentence
+
+
+@pytest.mark.parametrize("event", ["agreement.change", "job.approval"])
+def test_what_did_not_count_at_a_node_is_no_omission(event):
+    for number, (who, body) in enumerate(STORY.told):
+        if body["type"] == event and who != "coordinator":
+            assert compare(STORY.ledgers(forget=number)).lacks == ()
 
 
 def test_two_banks_find_what_the_coordinator_need_not_tell():

@@ -5,15 +5,18 @@ import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from consortia_common.documents import agreement_schema
 from consortia_common.documents.agreement import Agreement
 from consortia_common.documents.jobspec import JobSpec
-from examples.credit_risk import agreement, consents, data, reference, split
+from consortia_node.moments import rounded
+from examples.credit_risk import agreement, attack, consents, data, network, reference, split
 from examples.credit_risk.errors import DemoError
 
 SPECS = Path(agreement.__file__).parent / "specs"
@@ -166,7 +169,44 @@ def test_the_agreement_covers_every_job_but_the_one_that_must_be_refused() -> No
 
 def test_an_agreement_needs_everybodys_key() -> None:
     with pytest.raises(DemoError, match="no key for bank-a"):
-        agreement.build(agreement.TEMPLATE.read_text(), {}, {})
+        agreement.build(agreement.TEMPLATE.read_text(), {})
+    with pytest.raises(DemoError, match="no key for olga"):
+        agreement.build(agreement.TEMPLATE.read_text(), dict.fromkeys(split.BANKS, "0" * 64))
+
+
+def test_three_officers_must_sign_and_approve_the_training() -> None:
+    signed = written_agreement()
+    assert [[officer.name for officer in party.officers] for party in signed.parties] == [
+        ["olga"],
+        ["pia"],
+        ["quin"],
+    ]
+    assert [party.officers_needed for party in signed.parties] == [1, 1, 1]
+    assert signed.approvals is not None
+    assert signed.approvals.kinds == ("train",)
+
+
+def test_editors_find_the_schema_of_the_agreement(tmp_path: Path) -> None:
+    told = agreement.TEMPLATE.read_text().splitlines()[0].partition("$schema=")[2]
+    assert (agreement.TEMPLATE.parent / told).read_text() == agreement_schema.schema_text()
+    path = tmp_path / "agreement.yaml"
+    agreement.write(agreement.build(agreement.TEMPLATE.read_text(), keys()), path)
+    beside = path.read_text().splitlines()[0].partition("$schema=")[2]
+    assert (tmp_path / beside).read_text() == agreement_schema.schema_text()
+
+
+def test_two_answers_whose_customers_differ_by_one_show_that_one(parts: dict[tuple[str, str], pa.Table]) -> None:
+    rows = [row for bank in split.BANKS for row in parts[bank, "clients"].to_pylist()]
+    left = attack.Sums.of(answer(rows)).less(attack.Sums.of(answer(rows[1:])))
+    one = rows[0]
+    assert left == attack.Sums(1, one["default"], {"limit_bal": one["limit_bal"], "age": one["age"]})
+
+
+def answer(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """What a statistics job says over all groups, rounded as nodes round it."""
+    columns = {name: {"mean": rounded(sum(row[name] for row in rows) / len(rows))} for name in ("limit_bal", "age")}
+    defaulted = sum(row["default"] for row in rows)
+    return {"count": len(rows), "label_rate": rounded(defaulted / len(rows)), "columns": columns}
 
 
 def test_federated_training_finds_the_pooled_model(parts: dict[tuple[str, str], pa.Table]) -> None:
@@ -185,6 +225,11 @@ def test_rows_without_consent_are_not_in_the_reference(parts: dict[tuple[str, st
 
 def written_agreement() -> Agreement:
     """The demo's agreement with made-up fingerprints."""
-    parties = {bank: f"{number:064x}" for number, bank in enumerate(split.BANKS)}
-    text = agreement.build(agreement.TEMPLATE.read_text(), parties, {"analyst": "f" * 64})
+    text = agreement.build(agreement.TEMPLATE.read_text(), keys())
     return Agreement.from_yaml(text, "agreement.yaml")
+
+
+def keys() -> dict[str, str]:
+    """A made-up fingerprint for everybody whom the agreement names."""
+    names = (*split.BANKS, "analyst", *(officer.name for officer in network.OFFICERS))
+    return {name: f"{number:064x}" for number, name in enumerate(names)}

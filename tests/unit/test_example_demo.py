@@ -2,19 +2,23 @@
 
 import copy
 import io
+import json
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from consortia_common.audit_log import AuditLog
+from consortia_common.audit_reconcile import Lack
 from consortia_common.audit_verify import verify_folder
 from consortia_crypto.audit.verify import Verdict
 from consortia_crypto.keys import PrivateIdentity
-from examples.credit_risk import commands, evidence, expectations, network, processes
+from examples.credit_risk import commands, customer, evidence, expectations, network, processes
 from examples.credit_risk.errors import DemoError
 from examples.credit_risk.story import Story, size
 
@@ -22,7 +26,15 @@ GOOD: dict[str, Any] = {
     "auc": {"federated": 0.7674, "pooled": 0.7676, "alone": {"bank-a": 0.766}},
     "score_max_abs_error": 5e-5,
     "refused": [{"job": "statistics-by-marriage", "clause": "datasets.columns"}],
-    "withdrawn_rows": 1,
+    "withdrawal": {
+        "jobs": ["job-1", "job-2"],
+        "models": ["job-2"],
+        "recipients": ["bank-b", "bank-c"],
+        "acknowledged": 2,
+    },
+    "attack": {"would_have_shown": 1, "stopped_by": ["differencing"]},
+    "customer_report": {"uses": 2, "acknowledgements": 2},
+    "receipts": "agree with the logs",
     "left_out_of_a_log": 0,
     "standalone_verifier": True,
     "audit": {"bank-a": "verified", "coordinator": "verified"},
@@ -52,7 +64,12 @@ def test_a_good_summary_meets_the_expectations() -> None:
         (("auc", "federated"), 0.75, "AUC"),
         (("score_max_abs_error",), 0.01, "scores"),
         (("refused",), [], "refused"),
-        (("withdrawn_rows",), 0, "withdrawal"),
+        (("withdrawal", "models"), [], "withdrawal"),
+        (("withdrawal", "acknowledged"), 1, "withdrawal"),
+        (("attack", "stopped_by"), ["max_jobs"], "differencing"),
+        (("attack", "would_have_shown"), 0, "would have shown"),
+        (("customer_report", "uses"), 3, "report"),
+        (("receipts",), "tell of 5 rows, the logs of 4", "receipts"),
         (("left_out_of_a_log",), 1, "leaves out"),
         (("standalone_verifier",), False, "by itself"),
         (("audit", "bank-a"), "unverifiable", "log"),
@@ -89,6 +106,60 @@ def test_rows_are_counted_from_the_banks_logs(log: Path) -> None:
     folders = dict.fromkeys(("bank-a", "bank-b", "bank-c"), log)
     assert evidence.cohorts(folders, "job-1") == (3 * 5541, 3 * 500)
     assert evidence.cohorts(folders, "job-2") == (0, 0)
+
+
+def test_only_what_a_log_should_tell_counts_as_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    lacks = [{"lack": lack.value, "sentence": f"it is {lack.value}"} for lack in Lack]
+    answer = commands.Outcome(1, json.dumps({"matched": {"a": 2, "b": 3}, "lacks": lacks}), "")
+    monkeypatch.setattr(commands, "attempt", lambda *words: answer)
+    agreed, left_out = evidence.compare({})
+    assert agreed == 5
+    assert left_out == ["it is omitted", "it is differs", "it is ends before"]
+
+
+def test_receipts_are_checked_by_the_agreement_that_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[object, ...]] = []
+    receipts = [{"cohorts": [{"rows_used": 5}, {"rows_used": 2}]}, {"cohorts": []}]
+    monkeypatch.setattr(commands, "ask", lambda *words: asked.append(words) or {"receipts": receipts})
+    assert evidence.receipted(Path("p.json"), "a@1#00") == 7
+    assert asked == [("job", "verify", Path("p.json"), "--agreement", "a@1#00")]
+
+
+def test_a_question_is_asked_until_the_answer_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: Iterator[Any] = iter([[], [{"state": "proposed"}], {"state": "active"}])
+    monkeypatch.setattr(commands, "ask", lambda *words: next(answers))
+    monkeypatch.setattr(commands, "POLL_SECONDS", 0)
+    found = commands.until(("agreement", "list"), lambda one: one["state"] == "active", "it never is")
+    assert found == {"state": "active"}
+    monkeypatch.setattr(commands, "ask", lambda *words: [])
+    monkeypatch.setattr(commands, "SECONDS", 0)
+    with pytest.raises(DemoError, match="it never is"):
+        commands.until(("agreement", "list"), lambda one: True, "it never is")
+
+
+def test_everybody_has_a_folder_and_every_bank_an_officer() -> None:
+    places = network.Places(Path("demo"))
+    assert len({places.profile(user) for user in network.USERS}) == len(network.USERS)
+    assert tuple(user.institution for user in network.OFFICERS) == network.BANKS
+
+
+def test_a_customer_s_report_is_told_and_printed_in_two_languages(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    use = {"job": "job-1", "columns": ["age"], "dataset": "clients", "with": ["bank-a", "bank-b"], "entry": 22}
+    versions = [{"state": state, "effective_at": "2026-01-01T08:30:00.000Z"} for state in ("given", "withdrawn")]
+    report = {"institution": "bank-a", "uses": [use], "consents": versions, "acknowledgements": [{}]}
+    printed: list[str] = []
+    monkeypatch.setattr(commands, "ask", lambda *words: report)
+    monkeypatch.setattr(commands, "run", lambda *words: printed.append(Path(words[-1]).name))
+    output = io.StringIO()
+    scene: Any = SimpleNamespace(story=Story(Console(file=output, width=120)), places=network.Places(tmp_path))
+    assert customer.run(scene, "C000001") == {"uses": 1, "acknowledgements": 1}
+    assert printed == ["customer-report.en.html", "customer-report.zh.html"]
+    told = " ".join(output.getvalue().split())
+    assert "job-1 1 columns of clients bank-b 22" in told
+    assert "given since 2026-01-01 08:30 UTC, then withdrawn since" in told
+    assert "C000001" not in told
 
 
 def test_a_folder_that_no_demo_made_is_not_deleted(tmp_path: Path) -> None:

@@ -159,6 +159,11 @@ REFUSED: list[tuple[GateRequest, str, str]] = [
     (request(STATISTICS | {"purpose": "marketing"}), "purposes", "is marketing; the agreement allows credit-risk"),
     (request(agreement=amended(min_parties=4)), "min_parties", "over 3 institutions; the agreement asks for 4"),
     (request(agreement=amended(min_colluding=2)), "min_colluding", "withstand 1 institutions .* asks for 2"),
+    (
+        request(STATISTICS | {"colluding": 0}),
+        "min_colluding",
+        "withstand 0 institutions that conspire with the coordinator; the agreement asks for 1",
+    ),
     (request(statistics_of(dataset="loans", columns=["limit"])), "datasets", "loans; .* clients, branches"),
     (request(statistics_of(dataset="branches", columns=["rent"])), "datasets.owners", "only at bank-b"),
     (
@@ -263,6 +268,15 @@ def test_two_halves_of_the_parties_are_no_difference_but_one_more_party_is() -> 
     assert decide(request(agreement=agreement, budgets=everybody)).accepted
     five = after(STATISTICS | {"parties": [f"bank-{x}" for x in "abcde"]})
     assert decide(request(agreement=agreement, budgets=five)).clause == "differencing"
+
+
+def test_a_sum_may_withstand_more_conspirators_than_the_agreement_asks_but_not_fewer() -> None:
+    agreement = amended(parties=FIVE_PARTIES, min_colluding=2)
+    five = STATISTICS | {"parties": (*FOUR, "bank-e")}
+    for colluding, accepted in ((None, False), (1, False), (2, True), (3, True)):
+        assert decide(request(five | {"colluding": colluding}, agreement=agreement)).accepted == accepted
+    assert decide(request(STATISTICS | {"colluding": 0}, agreement=amended(min_colluding=0))).accepted
+    assert decide(request(SCORE, agreement=amended(min_colluding=9))).accepted  # it sums nothing
 
 
 def test_another_lawful_basis_needs_no_consent_but_must_be_named() -> None:

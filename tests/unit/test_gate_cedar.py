@@ -9,7 +9,18 @@ from consortia_common.documents.agreement import Agreement
 from consortia_common.gate.request import GateRequest
 from consortia_node import cedar
 from consortia_node.cedar import SCHEMA, opinion, policies
-from tests.unit.test_gate import AGREEMENT, GROUPED, REFUSED, SCORE, after, policy, request, spending, spent
+from tests.unit.test_gate import (
+    AGREEMENT,
+    GROUPED,
+    REFUSED,
+    SCORE,
+    STATISTICS,
+    after,
+    policy,
+    request,
+    spending,
+    spent,
+)
 
 
 def test_what_the_rules_accept_cedar_accepts() -> None:
@@ -32,6 +43,15 @@ def test_privacy_budget_is_judged_by_both() -> None:
     assert opinion(spending(5, agreement=budget, budgets=spent(epsilon_micro=1)), budget).objections == (
         "privacy budget",
     )
+
+
+def test_conspirators_are_judged_by_both() -> None:
+    asked = request(STATISTICS | {"colluding": 0})
+    assert opinion(asked, AGREEMENT).objections == ("min colluding",)
+    none = Agreement.from_value(AGREEMENT.model_dump(mode="json") | {"min_colluding": 0}, "it")
+    assert opinion(replace(asked, agreement=none), none).accepted
+    most = Agreement.from_value(AGREEMENT.model_dump(mode="json") | {"min_colluding": 9}, "it")
+    assert opinion(request(SCORE, agreement=most), most).accepted  # it sums nothing
 
 
 def test_the_policies_fit_the_schema_and_name_every_rule() -> None:

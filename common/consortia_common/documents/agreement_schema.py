@@ -57,6 +57,7 @@ lawful_basis: consent
 #consent_required: [sensitive]      # which scopes a consent must have besides purpose, recipients and columns
 #on_withdrawal: finish              # or stop: what becomes of a running job that has read a row
 min_parties: 3                      # fewest institutions in a sealed sum
+#min_colluding: 1                   # how many of them a sum must withstand if they conspire with the coordinator
 min_rows: 50                        # fewest rows that a node contributes
 min_cell: 10                        # smallest group that is released
 max_jobs: 100                       # query budget
