@@ -12,7 +12,7 @@ TOOLS := $(VENV)/.tools
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all bench-audit check format proto lock audit-dependencies clean
+.PHONY: help demo test test-all bench-audit bench-sum check format proto lock audit-dependencies clean
 
 help:  ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -28,6 +28,9 @@ test-all: $(TOOLS)  ## run the test suite with the long fault, scale and fuzz ru
 
 bench-audit: $(RUNTIME)  ## measure the audit log against the disk and the hash function under it
 	@$(BIN)/python -m benchmarks.audit
+
+bench-sum: $(RUNTIME)  ## measure sealed sums against plain ones, CKKS and SecAgg+, and print who learns what
+	@$(BIN)/python -m benchmarks.sum.run
 
 check: $(TOOLS)  ## style, types, import contracts, generated code up to date
 	@$(BIN)/ruff check .

@@ -51,7 +51,7 @@ def seal(context: Any, update: Path, upload: Path) -> None:
     upload.write_bytes(ts.ckks_vector(context, whole(update)).serialize())
 
 
-def add(context: Any, upload: Path, total: Path, first: bool) -> None:  # noqa: FBT001
+def add(context: Any, upload: Path, total: Path, first: bool) -> None:
     """Add an upload to the total."""
     sealed = ts.ckks_vector_from(context, upload.read_bytes())
     if not first:

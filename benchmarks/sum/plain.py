@@ -35,7 +35,7 @@ def copy(source: Path, target: Path) -> None:
             file.write(piece.data)
 
 
-def add(upload: Path, total: Path, first: bool) -> None:  # noqa: FBT001
+def add(upload: Path, total: Path, first: bool) -> None:
     """Add an upload to the total."""
     if first:
         copy(upload, total)
@@ -43,6 +43,6 @@ def add(upload: Path, total: Path, first: bool) -> None:  # noqa: FBT001
     with total.open("r+b") as file:
         for piece in pieces(upload):
             place = file.tell()
-            piece += np.fromfile(file, "<f4", len(piece))
+            added = piece + np.fromfile(file, "<f4", len(piece))
             file.seek(place)
-            file.write(piece.data)
+            file.write(added.data)

@@ -95,7 +95,7 @@ class Hostile:
     """The coordinator's seat: all that it may know, and the nodes' agents within reach."""
 
     root: Path
-    banks: Mapping[str, Bank]
+    banks: dict[str, Bank]
     agreement: Agreement
     analyst: PrivateIdentity
     public: dict[str, bytes] = field(default_factory=dict)
@@ -108,6 +108,12 @@ class Hostile:
     def identity(self, who: str) -> PrivateIdentity:
         """A bank's or the analyst's own keys: for tests that play that part."""
         return keyfiles.load_identity(self.root / who / "identity.key")
+
+    def restart(self, name: str) -> Bank:
+        """Stop a bank's node and start it again; what is on disk is all that it knows."""
+        close_tools(self.banks[name].tools)
+        self.banks[name] = _started(self.banks[name].tools.settings.folder / "node.toml")
+        return self.banks[name]
 
     def deal(self, spec: JobSpec, analyst: PrivateIdentity | None = None) -> Deal:
         """A submission of ``spec``, signed, with the identities that an honest coordinator would add."""
@@ -245,7 +251,13 @@ def hostile(consortium: Consortium, **changes: Any) -> Iterator[Hostile]:
     """The built, not running, ``consortium``, with consent and agreement; ``changes`` alter the agreement."""
     with ExitStack() as stack:
         in_this_process(stack.enter_context(pytest.MonkeyPatch.context()))
-        banks = {name: stack.enter_context(_bank(consortium, name)) for name in BANKS}
+        banks: dict[str, Bank] = {}
+        stack.callback(_close, banks)
+        for name in BANKS:
+            banks[name] = _started(consortium.node_config(name))
+            path = consortium.root / name / "data" / "consents.parquet"
+            control = banks[name].control
+            control._consents.import_rows(read_consents(path), control._log_import)
         agreement = make_agreement(consortium, **changes)
         statements = [bank.notices.propose(agreement) for bank in banks.values()]
         for bank in banks.values():
@@ -268,18 +280,16 @@ def notice(root: Path, statement: Any, signer: PrivateIdentity | None = None) ->
     )
 
 
-@contextmanager
-def _bank(consortium: Consortium, name: str) -> Iterator[Bank]:
-    alone = config.load(consortium.node_config(name)).model_copy(update={"witnesses": "none"})
-    tools = open_tools(alone)
-    try:
-        notices = Notices(tools)
-        control = ControlService(tools, notices, _unpublished, lambda: False)
-        path = consortium.root / name / "data" / "consents.parquet"
-        control._consents.import_rows(read_consents(path), control._log_import)
-        yield Bank(tools, notices, Agent(tools, notices), control)
-    finally:
-        close_tools(tools)
+def _close(banks: Mapping[str, Bank]) -> None:
+    for bank in banks.values():
+        close_tools(bank.tools)
+
+
+def _started(config_file: Path) -> Bank:
+    tools = open_tools(config.load(config_file).model_copy(update={"witnesses": "none"}))  # nobody is connected
+    notices = Notices(tools)
+    control = ControlService(tools, notices, _unpublished, lambda: False)
+    return Bank(tools, notices, Agent(tools, notices), control)
 
 
 async def _unpublished(statement: Any) -> None:
