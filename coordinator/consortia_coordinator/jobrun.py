@@ -218,7 +218,7 @@ class JobRun:
         return parties - threshold(parties, self.spec.colluders) if self.spec.parameters.sums() else 0
 
     def _staying(self, ids: Mapping[str, str]) -> dict[str, Content]:
-        """The answers, by task id, of the parties that stay; if the job can do without the others, they are lost."""
+        """The answers, by task id, of the parties that stay; others that the job can do without are lost."""
         need = len(self.spec.parties) - self._spare
         if len(ids) <= need:
             return self.collect(ids.values())
