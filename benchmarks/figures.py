@@ -50,9 +50,8 @@ def show(figures: Sequence[Figure], subject: str, limit: str) -> None:
         against = "" if item.against is None else _short(item.against)
         ratio = "" if item.ratio is None else f"{item.ratio:.1%}"
         mark = {True: "met", False: "NOT MET", None: ""}[item.met]
-        print(
-            f"{item.what:{width}} {_short(item.value):>12} {item.unit:6} {against:>12} {ratio:>8}  {item.goal} {mark}"
-        )
+        value = f"{_short(item.value):>12} {item.unit:6} {against:>12}"
+        print(f"{item.what:{width}} {value} {ratio:>8}  {item.goal} {mark}".rstrip())
 
 
 def store(figures: Sequence[Figure], name: str) -> Path:

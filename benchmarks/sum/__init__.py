@@ -1,1 +1,1 @@
-"""Sealed sums beside plain ones, CKKS as NVFlare uses it, the lattice engine and Flower's SecAgg+: ``make bench-sum``."""
+"""``make bench-sum``: sealed sums beside plain ones, CKKS as NVFlare uses it, and Flower's SecAgg+."""

@@ -5,6 +5,7 @@ which is taken off. Only what is handed back crosses; vectors pass through files
 """
 
 import multiprocessing
+import os
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -47,8 +48,11 @@ class Cost:
 
 @dataclass
 class Ledger:
-    """Adds up what a round costs, act by act. Unless ``apart``, acts are done in this process and not measured: once
-    before an engine is, so that it does not pay for loading what a node that runs has loaded."""
+    """Adds up what a round costs, act by act.
+
+    Unless ``apart``, acts are done in this process and not measured: once before an engine is, so that it does not
+    pay for loading what a node that runs has loaded.
+    """
 
     shape: Shape
     apart: bool = True
@@ -68,7 +72,7 @@ class Ledger:
             return act(*([ready()] if ready else []), *arguments)
         answer, cpu, memory = alone(act, arguments, ready)
         self._cpu[role] += cpu
-        if role == "institution" and act.__name__ == _SEALING:
+        if role == "institution" and getattr(act, "__name__", "") == _SEALING:
             self._sealing += cpu
         self._memory[role] = max(self._memory[role], memory)
         return answer
@@ -104,6 +108,7 @@ def alone(
 def _measure(
     writer: Connection, act: Callable[..., Any], arguments: tuple[Any, ...], ready: Callable[[], Any] | None
 ) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # TenSEAL prints advice
     try:
         if ready is not None:
             arguments = (ready(), *arguments)

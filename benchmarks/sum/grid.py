@@ -38,7 +38,7 @@ ENGINES: Mapping[str, Engine] = {
 SHAPES = (
     *(Shape(10, 10**power) for power in (4, 5, 6, 7)),
     *(Shape(3, 10**power) for power in (5, 6, 8)),
-    *(Shape(50, 10**power) for power in (4, 5)),
+    Shape(50, 10**5),
 )
 FULL = tuple(Shape(count, 10**power) for count in (3, 5, 10, 20, 50) for power in (4, 5, 6, 7, 8))
 Table = Mapping[tuple[str, Shape], Cost]

@@ -8,13 +8,27 @@ import textwrap
 
 COLUMNS = ("plain", "CKKS, one shared key", "SecAgg+ (flwr)", "Consortia, masked", "Consortia, lattice")
 TABLE = (
-    ("coordinator alone learns", "every update", "nothing", "the sum", "nothing", "nothing"),
-    ("one institution alone learns", "the sum", "the sum; any update whose ciphertext it gets hold of", "the sum", "the sum", "the sum"),
+    (
+        "coordinator alone learns",
+        "every update",
+        "nothing",
+        "the sum; every update if it hands out keys of its own, since nobody signs them",
+        "nothing",
+        "nothing",
+    ),
+    (
+        "one institution alone learns",
+        "the sum",
+        "the sum; any update whose ciphertext it gets hold of",
+        "the sum",
+        "the sum",
+        "the sum",
+    ),
     (
         "coordinator + 1 institution learn",
         "every update",
-        "every update: the institution has the key to all",
-        "the sum",
+        "every update: each institution has the key to all",
+        "the sum, if the coordinator is honest",
         "the sum",
         "the sum",
     ),
@@ -22,21 +36,28 @@ TABLE = (
         "coordinator + k institutions learn",
         "every update",
         "every update, k = 1 is enough",
-        "the sum, below the threshold of shares; one that lies to clients about who dropped out is stopped by nothing, and needs fewer",
-        "the sum of at least t − k ≥ 2 others, also if the coordinator lies",
+        "the sum, while they are below the threshold and the coordinator is honest about keys and drop-outs",
+        "one sum of at least t − k ≥ 2 others, also if the coordinator lies",
         "the same",
     ),
-    ("an altered total is noticed", "no", "no", "no", "yes, unless an institution helps; then the signed hashes show it", "the same"),
+    (
+        "an altered total is noticed",
+        "no",
+        "no",
+        "no",
+        "yes; if an institution helps to alter it, by the hashes that all signed",
+        "the same",
+    ),
     ("drop-outs", "any", "any", "up to N − t", "up to N − t, at any step", "up to N − t, at any step"),
     (
-        "recorded traffic and a quantum computer",
-        "open anyway",
+        "recorded traffic, later a quantum computer",
+        "is open anyway",
         "stays closed",
-        "opens: ECDH on P-384; and mask seeds are folded to 32 bits",
+        "opens: ECDH on P-384",
         "stays closed: ML-KEM-768 with X25519",
         "the same",
     ),
-)  # fmt: skip
+)
 """Rows: the question, then the answer for each of COLUMNS."""
 _WIDTH = 24
 

@@ -1,5 +1,6 @@
 """A coordinator and as many banks as a benchmark wants, in this process, with an agreement that all have signed."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from consortia_common import keyfiles
 from consortia_common.documents.agreement import Agreement
 from consortia_common.documents.base import utc
 from consortia_common.documents.jobspec import JobSpec
+from consortia_common.errors import ExchangeError
 from consortia_coordinator import config as coordinator_config
 from consortia_coordinator import network
 from consortia_coordinator.store.database import open_database
@@ -25,24 +27,25 @@ from tests.support.consortium import PURPOSE, Consortium, enrol_person, running,
 from tests.support.sums import roster
 
 REFERENCE = "benchmark@1"
+_TRIES = 50
 
 
 @contextmanager
 def consortium(root: Path, institutions: int, interceptors: Sequence[ServerInterceptor]) -> Iterator[Consortium]:
     """Everybody running and ready for jobs."""
-    built, banks = Consortium(root, free_port()), roster(institutions)
+    built, banks = Consortium(root, free_port(), banks=()), roster(institutions)
     network.create(root / "coordinator", "bench", f"127.0.0.1:{built.port}", _now())
     for bank in banks:
         enrolment.create(root / bank, bank)
+    # Releases need no witnesses here: they come before the first round and after the last.
     for settings in (built.coordinator_config, *map(built.node_config, banks)):
-        settings.write_text(
-            f'witnesses = "none"\n{settings.read_text()}'
-        )  # they would add to the start and the end
-    with running(built, banks=()):
+        settings.write_text(f'witnesses = "none"\n{settings.read_text()}')
+    with running(built):
         for bank in banks:
             _enrol(built, bank)
         enrol_person(built, banks[0], "analyst", "analyst")
-    with running(built, interceptors, banks):
+    built.banks = banks
+    with running(built, interceptors):
         _agree(built, banks)
         yield built
 
@@ -78,10 +81,23 @@ def _agree(built: Consortium, banks: Sequence[str]) -> None:
         node.ProposeAgreement(control_pb2.ProposeAgreementRequest(document=document), timeout=60)
     for bank in banks[1:]:
         wait_for(built, bank, lambda view: view is not None)
-        with control.node(built.node_config(bank)) as node:
-            node.SignAgreement(control_pb2.SignAgreementRequest(reference=REFERENCE), timeout=60)
+        _sign(built, bank)
     for bank in banks:
         wait_for(built, bank, lambda view: view is not None and view.state == "active")
+
+
+def _sign(built: Consortium, bank: str) -> None:
+    """Sign, as soon as the node has been told who the others are."""
+    for left in reversed(range(_TRIES)):
+        try:
+            with control.node(built.node_config(bank)) as node:
+                node.SignAgreement(control_pb2.SignAgreementRequest(reference=REFERENCE), timeout=60)
+        except ExchangeError:
+            if not left:
+                raise
+            threading.Event().wait(0.2)
+        else:
+            return
 
 
 def _agreement(built: Consortium, banks: Sequence[str]) -> Agreement:

@@ -43,6 +43,6 @@ def add(upload: Path, total: Path, first: bool) -> None:
     with total.open("r+b") as file:
         for piece in pieces(upload):
             place = file.tell()
-            piece += np.fromfile(file, "<f4", len(piece))
+            added = piece + np.fromfile(file, "<f4", len(piece))
             file.seek(place)
-            file.write(piece.data)
+            file.write(added.data)

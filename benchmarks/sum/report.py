@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from benchmarks.figures import Figure, figure
+from benchmarks.sum import arithmetic
 from benchmarks.sum.alone import Cost, Shape
 from benchmarks.sum.grid import CKKS, ENGINES, MASKED, PLAIN, Table
 
@@ -71,6 +72,11 @@ def cpu_goals(table: Table) -> list[Figure]:
         ("everybody", masked.total_cpu(count), peer.total_cpu(count)),
         ("one institution", masked.cpu["institution"], peer.cpu["institution"]),
         ("sealing one update", masked.sealing, peer.sealing),
+        (
+            "cryptography of one upload",
+            arithmetic.measured(arithmetic.masking, MAIN),
+            arithmetic.measured(arithmetic.encryption, MAIN),
+        ),
     )
     return [
         figure("bytes per parameter that an institution sends", sent, "B", 4.0, "≤ 4.01", sent <= 4.01),

@@ -1,9 +1,7 @@
 """``make bench-sum``: every engine's costs, whole rounds over the exchange, and who learns what from whom.
 
-``python -m benchmarks.sum.run [--quick | --full] [--nvflare PYTHON]``. ``--quick`` measures a tenth, to see that it
-works; ``--full`` the whole grid, which takes an hour or so. ``--nvflare`` names a Python that has nvflare and tenseal
-installed, and runs NVFlare's own rounds beside. Times are good for something only on a machine that does nothing
-else; CPU times suffer less.
+``python -m benchmarks.sum.run [--quick | --full]``, see ``--help``. Times are good for something
+only on a machine that does nothing else; CPU times suffer less.
 """
 
 import argparse
@@ -13,7 +11,6 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from benchmarks.figures import Figure, figure, show, store
 from benchmarks.sum import grid, leaks, plot, report, sealed
@@ -30,11 +27,10 @@ def main(arguments: Sequence[str]) -> None:
     if options.quick:
         shapes = tuple(replace(shape, length=shape.length // 10) for shape in shapes)
     print(f"load of this machine before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    rounds = _rounds(quick=options.quick)
     table = grid.measure(shapes, full=options.full)
     report.show_grid(table)
-    figures = [*report.cpu_goals(table), *_epochs(), *report.round_goals(_rounds(quick=options.quick))]
-    if options.nvflare:
-        figures += _nvflare(options.nvflare)
+    figures = [*report.cpu_goals(table), *_epochs(), *report.round_goals(rounds)]
     print()
     show(figures, "sealed", "plain")
     print("\nWho learns what:\n")
@@ -48,9 +44,6 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="a tenth of everything, to see that it works")
     size.add_argument("--full", action="store_true", help="the whole grid of institutions and parameters")
-    parser.add_argument(
-        "--nvflare", type=Path, metavar="PYTHON", help="a Python with nvflare and tenseal installed"
-    )
     return parser.parse_args(arguments)
 
 
@@ -78,22 +71,6 @@ def _in_fresh_process(shape: Shape, rounds: int) -> report.Kinds:
         raise SystemExit(f"the rounds over the exchange failed:\n{done.stderr[-2000:]}")
     read: report.Kinds = json.loads(done.stdout.splitlines()[-1])
     return read
-
-
-def _nvflare(python: Path) -> list[Figure]:
-    """NVFlare's own rounds with homomorphic encryption, of 3 clients."""
-    script = Path(__file__).parent / "nvflare_job.py"
-    figures = []
-    for length in (10**5, 10**6):
-        done = subprocess.run([python, script, str(length)], capture_output=True, text=True, check=False)  # noqa: S603
-        if done.returncode:
-            raise SystemExit(f"NVFlare's rounds failed:\n{done.stderr[-2000:]}")
-        seconds, size = json.loads(done.stdout.splitlines()[-1])
-        figures += [
-            figure(f"NVFlare's round with HE, 3 × {length}: time", seconds, "s"),
-            figure(f"NVFlare's round with HE, 3 × {length}: all messages", size / 1e6, "MB"),
-        ]
-    return figures
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One round of the sealed sum, by the state machines, files and code that node and coordinator run, without a network.
+"""One round of the sealed sum, by the very code and files that node and coordinator have, without a network.
 
 Quantising and what comes of the opened sum are in the figures; the epoch, once per job, has one of its own.
 """
@@ -45,7 +45,7 @@ def epoch_cost(institutions: int) -> float:
 
 
 def policy_of(shape: Shape, engine: Engine) -> SumPolicy:
-    """Words of 32 bits, a third of the institutions but one colluding: what a job has unless its spec says otherwise."""
+    """Words of 32 bits, a third of the institutions but one colluding: what a job has unless it says otherwise."""
     return SumPolicy(
         session="bench",
         roster=roster(shape.institutions),

@@ -97,19 +97,19 @@ def _letters(ledger: Ledger, dealt: dict[int, Any], reader: int) -> dict[str, An
 def seal(state: Any, letters: Any, folder: Path, number: int) -> Any:
     """Quantise, mask, write; what a client does with its update."""
     update = ndarrays_to_parameters([whole(folder / "update")])
-    said = _collect_masked_vectors(state, letters, int(WEIGHT), update)
+    said: Any = _collect_masked_vectors(state, letters, int(WEIGHT), update)
     (folder / f"upload.{number}").write_bytes(said[Key.MASKED_PARAMETERS][1])
     (folder / f"factor.{number}").write_bytes(said[Key.MASKED_PARAMETERS][0])
     return state
 
 
 def _reveal(state: Any, ids: list[int]) -> Any:
-    return _unmask(state, {Key.ACTIVE_NODE_ID_LIST: ids, Key.DEAD_NODE_ID_LIST: []})
+    return _unmask(state, ConfigRecord({Key.ACTIVE_NODE_ID_LIST: ids, Key.DEAD_NODE_ID_LIST: []}))
 
 
 def _total(folder: Path, said: list[Any], count: int) -> int:
     """What Flower's workflow does with uploads and shares; the mean is kept, and its length on the way returned."""
-    vector = None
+    vector: Any = None
     for number in range(1, count + 1):
         upload = [bytes_to_ndarray((folder / f"{part}.{number}").read_bytes()) for part in ("factor", "upload")]
         vector = upload if vector is None else parameters_addition(vector, upload)

@@ -223,7 +223,7 @@ def _check_present(receipts: dict[str, Receipt], submission: Submission) -> None
 
 def _knows_missing(receipt: Receipt, institution: str) -> bool:
     missing = receipt.sums.missing if receipt.sums else ()
-    return any(institution in item.institutions for item in missing)
+    return institution in receipt.absent or any(institution in item.institutions for item in missing)
 
 
 def _check_together(receipts: dict[str, Receipt], submission: Submission) -> None:

@@ -3,7 +3,8 @@
 Trusted for: a transaction that has committed survives SIGKILL and a power cut; two threads that write take turns
 and never fail on a lock they both hold half of. So on SQLite every transaction takes the write lock when it
 begins; what only reads says so with ``reading`` and then runs beside a writer. Never open a second transaction
-inside one: on SQLite it would wait for the first.
+inside one: on SQLite it would wait for the first. The one exception to surviving a power cut is what says so with
+``recoverable``, because whoever wrote it would write it again.
 
 SQLite follows https://www.sqlite.org/wal.html with synchronous=FULL; the shape comes from Alembic, without a file
 of settings.
@@ -14,12 +15,14 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from threading import Lock
 
 from alembic import command, context
 from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from consortia_common.errors import SettingsError
 
@@ -27,6 +30,9 @@ BUSY_SECONDS = 15
 """How long a transaction waits for another one before it gives up."""
 
 _READING = "consortia_reading"
+_SYNCHRONOUS = "consortia_synchronous"
+_FULL, _NORMAL = "FULL", "NORMAL"
+_TURN = "consortia_turn"
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", "temp_store=MEMORY")
 
 
@@ -44,7 +50,9 @@ def open_at(where: str | Path, migrations: str) -> Engine:
         raise _refuse(f"can't be opened ({type(error).__name__})", _CHECK) from error
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare)
-        event.listen(engine, "begin", _begin)
+        turns = _Turns()
+        event.listen(engine, "begin", turns.begin)
+        event.listen(engine, "checkin", turns.end)
     try:
         _upgrade(engine, migrations)
     except (CommandError, SQLAlchemyError) as error:
@@ -60,6 +68,15 @@ def reading(engine: Engine) -> Iterator[Connection]:
     """A connection that only reads, and therefore does not wait for whoever writes."""
     with engine.connect() as connection:
         yield connection.execution_options(**{_READING: True})
+
+
+@contextmanager
+def recoverable(engine: Engine) -> Iterator[Connection]:
+    """A transaction that survives SIGKILL, but on SQLite a power cut only once a later one has committed."""
+    with engine.connect() as connection:
+        relaxed = connection.execution_options(**{_SYNCHRONOUS: _NORMAL})
+        with relaxed.begin():
+            yield relaxed
 
 
 def scrub(engine: Engine) -> None:
@@ -99,9 +116,25 @@ def _prepare(connection: sqlite3.Connection, _record: object) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _begin(connection: Connection) -> None:
-    reads = connection.get_execution_options().get(_READING, False)
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+class _Turns:
+    """Lets the writers of one engine queue: SQLite itself would have them sleep and try again."""
+
+    def __init__(self) -> None:
+        self._turn = Lock()
+
+    def begin(self, connection: Connection) -> None:
+        options = connection.get_execution_options()
+        if options.get(_READING, False):
+            connection.exec_driver_sql("BEGIN")
+            return
+        if not connection.info.get(_TURN) and self._turn.acquire(timeout=BUSY_SECONDS):
+            connection.info[_TURN] = True
+        connection.exec_driver_sql(f"PRAGMA synchronous={options.get(_SYNCHRONOUS, _FULL)}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    def end(self, _connection: object, record: ConnectionPoolEntry) -> None:
+        if record.info.pop(_TURN, False):
+            self._turn.release()
 
 
 def _upgrade(engine: Engine, migrations: str) -> None:

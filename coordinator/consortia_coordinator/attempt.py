@@ -54,6 +54,10 @@ class Waiting:
         """The parties whose job has not ended."""
         return tuple(party for party in self._run.spec.parties if party not in self._ended)
 
+    def lose(self, failures: Mapping[str, exchange_pb2.Failure]) -> None:
+        """These parties' jobs have ended."""
+        self._ended |= failures
+
     def post(
         self, party: str, step: str, attempt: Attempt, said: Mapping[str, Any], frame: int | None = None
     ) -> str:

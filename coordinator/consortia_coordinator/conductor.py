@@ -116,7 +116,7 @@ class Conductor:
 
     def _finish(self, run: JobRun) -> None:
         """Gather the receipts and publish the sealed result. Every party that is there must have seen the same."""
-        closing = run.tell_all("close", Content(config={"outcome": "finished", "reason": ""}), turn=0)
+        closing = run.close()
         receipts = [
             network_pb2.SignedReceipt(
                 institution=party,

@@ -26,11 +26,14 @@ from consortia_coordinator.store.jobs import JobStore
 from consortia_coordinator.sums import SumRuns
 from consortia_crypto.audit.entry import Entry
 from consortia_crypto.errors import CryptoError
+from consortia_crypto.sum.terms import threshold
 from consortia_proto.v1 import exchange_pb2
 
 _LETTER = "envelope."
 """Prefix of the names under which an answer carries letters, one for each recipient."""
 _ANALYST = "analyst"
+_RESULT = _LETTER + _ANALYST
+CLOSE = "close"
 TRAIN = "train"
 """Flower's message type for a round of training."""
 
@@ -142,16 +145,19 @@ class JobRun:
     def ask(self, step: str, requests: Mapping[str, Content], turn: int = 0) -> dict[str, Content]:
         """See Job."""
         ids = [self.post(institution, step, turn, content) for institution, content in requests.items()]
-        return self._answers(step, turn, ids)
+        return self._answers(step, turn, self.collect(ids))
 
     def ask_all(self, step: str, request: Content, turn: int = 0) -> dict[str, Content]:
         """See Job."""
         return self.ask(step, dict.fromkeys(self.spec.parties, request), turn)
 
-    def tell_all(self, step: str, request: Content, turn: int = 0) -> dict[str, Content]:
-        """As ``ask_all``; only the answers of those who have not dropped out are waited for."""
-        ids = {party: self.post(party, step, turn, request) for party in self.spec.parties}
-        return self._answers(step, turn, [ids[party] for party in self._sums.present])
+    def close(self) -> dict[str, Content]:
+        """Have all end the job; the receipts of those who stayed, each of which says who did not."""
+        staying = self._sums.present
+        absent = [party for party in self.spec.parties if party not in staying]
+        closing = Content(config={"outcome": "finished", "reason": "", "absent": absent})
+        ids = {party: self.post(party, CLOSE, 0, closing) for party in self.spec.parties}
+        return self._answers(CLOSE, 0, self.collect(ids[party] for party in staying))
 
     def open_epoch(self) -> None:
         """See Job."""
@@ -172,16 +178,20 @@ class JobRun:
 
     def conclude(self, requests: Mapping[str, Content] | None = None) -> None:
         """See Job. The sealed result is kept until the receipts are in."""
-        step, present = CONCLUDE.step, self._sums.present
-        reporter = next(party for party in self.spec.parameters.reporters(self.spec.parties) if party in present)
+        step, there = CONCLUDE.step, self._sums.present
         asked = requests or dict.fromkeys(self.spec.parties, Content())
+        reporters = [party for party in self.spec.parameters.reporters(self.spec.parties) if party in there]
         ids = {
-            party: self.post(party, step, 0, Content(config={**content.config, "report": party == reporter}))
+            party: self.post(
+                party, step, 0, Content(config={**content.config, "report": party in reporters[: 1 + self._spare]})
+            )
             for party, content in asked.items()
         }
-        replies = self._answers(step, 0, [task_id for party, task_id in ids.items() if party in present])
-        if "envelope.analyst" in replies[reporter].config:
-            self.result = (reporter, blob(replies[reporter], "envelope.analyst", reporter))
+        answers = self._answers(step, 0, self._staying({party: ids[party] for party in ids if party in there}))
+        self.result = next(
+            ((party, blob(answers[party], _RESULT, party)) for party in reporters if _has_result(answers, party)),
+            ("", b""),
+        )
 
     result: tuple[str, bytes] = ("", b"")
     """Who sealed the result for the analyst, and the envelope; empty if none leaves the institutions."""
@@ -202,9 +212,27 @@ class JobRun:
                 answers.failures[party_of(task_id)] = failure_of(reply, task_id)
         return answers
 
-    def _answers(self, step: str, turn: int, ids: Iterable[str]) -> dict[str, Content]:
+    @property
+    def _spare(self) -> int:
+        """How many parties the job can do without."""
+        parties = len(self.spec.parties)
+        return parties - threshold(parties, self.spec.colluders) if self.spec.parameters.sums() else 0
+
+    def _staying(self, ids: Mapping[str, str]) -> dict[str, Content]:
+        """The answers, by task id, of the parties that stay; others that the job can do without are lost."""
+        need = len(self.spec.parties) - self._spare
+        if len(ids) <= need:
+            return self.collect(ids.values())
+        patience = min(self._tools.dropout_timeout, self._tools.step_timeout)
+        answers = self.gather(list(ids.values()), patience, every=True)
+        if len(answers.contents) < need:
+            raise PartiesRefusedError(self.causes(answers.failures or answers.late))
+        self._sums.lose(answers.failures | answers.late)
+        return answers.contents
+
+    def _answers(self, step: str, turn: int, contents: Mapping[str, Content]) -> dict[str, Content]:
         """The answers by party; the letters in them are logged."""
-        answers = {party_of(task_id): content for task_id, content in self.collect(ids).items()}
+        answers = {party_of(task_id): content for task_id, content in contents.items()}
         for institution, content in answers.items():
             self._log_letters(institution, step, turn, content)
         return answers
@@ -249,6 +277,10 @@ class JobRun:
                 "ciphertext.refused", job=self.job_id, reason=error.what, peer=error.blame, step=step
             )
             raise
+
+
+def _has_result(answers: Mapping[str, Content], party: str) -> bool:
+    return party in answers and _RESULT in answers[party].config
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,10 @@ class Mailbox:
         self._closed = False
         self._listeners: dict[str, list[Wake]] = {}
 
+    def resume(self) -> None:
+        """At start: have everything sent again that has no answer; a power cut may have taken the answer."""
+        self._journal.requeue()
+
     def post(self, task: pb.Task, institution: str) -> None:
         """Queue ``task`` for ``institution``, unless a task with its id is there already.
 

@@ -54,7 +54,7 @@ def blob(content: Content, name: str, sender: str) -> bytes:
 
 
 def said(content: Content, name: str, sender: str, kind: type[_M]) -> _M:
-    """The message of a sealed sum that an answer must hold. Raises CoordinatorError, SumError, naming ``sender``."""
+    """The sealed-sum message that an answer must hold. Raises CoordinatorError, SumError, naming ``sender``."""
     try:
         found = kind.from_bytes(blob(content, name, sender))
     except SumError as error:

@@ -97,6 +97,7 @@ async def serving(
     try:
         engine = open_database(settings.database_file)
         mailbox = Mailbox(engine, limit=settings.max_message_mib << 20)
+        mailbox.resume()
         members = Members(settings.network, MembersStore(engine), clock, log)
         parts = _Parts(settings, log, engine, mailbox, members)
         with Heartbeat(log, failed=partial(logs.failure, "audit.silent")):

@@ -22,6 +22,7 @@ from consortia_crypto.sum.collector import Collector
 from consortia_crypto.sum.lattice import collector_group
 from consortia_crypto.sum.messages import Message, Revealed, SetSigned, Shared, Uploaded
 from consortia_crypto.sum.plans import RemovePlan
+from consortia_proto.v1 import exchange_pb2
 
 if TYPE_CHECKING:
     from consortia_coordinator.jobrun import JobRun
@@ -40,12 +41,20 @@ class SumRuns:
         self._epoch = Epoch({}, b"")
         self._before = sealed.NOTHING_BEFORE
         self._listed: dict[str, Collector] = {}
-        self.present: tuple[str, ...] = run.spec.parties
-        """The parties whose uploads were in the last sum."""
+        self._last: tuple[str, ...] = run.spec.parties
 
     def begin(self, epoch: Epoch) -> None:
         """Keep what is known of the parties' keys."""
         self._epoch = epoch
+
+    @property
+    def present(self) -> tuple[str, ...]:
+        """The parties whose uploads were in the last sum, and whose job has not ended since."""
+        return tuple(party for party in self._last if party in self._waiting.left)
+
+    def lose(self, failures: Mapping[str, exchange_pb2.Failure]) -> None:
+        """These parties have dropped out of the job."""
+        self._waiting.lose(failures)
 
     def share(self, name: str, turn: int, number: int = 1) -> None:
         """Ask every party for its first message (R1); may be done long before its summand is ready."""
@@ -90,7 +99,7 @@ class SumRuns:
             given = self._add(attempt)
             self._keep(attempt, "given", given)
         self._before = sealed.chained(self._before, given["digest"])
-        self.present = tuple(given["institutions"])
+        self._last = tuple(given["institutions"])
         self._totals(attempt, 0).remove()
 
     def _add(self, attempt: Attempt) -> dict[str, Any]:

@@ -14,13 +14,14 @@ from consortia_common.gate.rules import DECIDED_BEFORE
 from consortia_crypto import canonical
 from consortia_crypto.errors import EncodingError
 from consortia_crypto.keys import PublicIdentity
+from consortia_crypto.sum.terms import threshold
 from consortia_node import accepted, approval
 from consortia_node import jobs as rules
 from consortia_node.accepted import AcceptedJob
 from consortia_node.answers import Answer, refused_by
 from consortia_node.approvals import WAITING_MS
 from consortia_node.cohorts import COHORT, Cohorts
-from consortia_node.errors import RefusedError
+from consortia_node.errors import RefusedError, StateError
 from consortia_node.gatekeeper import Gatekeeper
 from consortia_node.store.agreements import AgreementStore, StoredAgreement
 from consortia_node.store.jobs import JobStore, StoredJob
@@ -98,7 +99,7 @@ class Offers:
         if outcome == rules.FINISHED:
             job = accepted.load(self._tools, task.job_id)
             accepted.require_complete(self._tools, job)
-            return self._finish(job)
+            return self._finish(job, _absent(job, content, self._tools.institution))
         self._tools.log.append("job.failed", job=task.job_id, reason=reason or "the coordinator gave it up")
         self._cohorts.erase(task.job_id)
         state, now = rules.FAILED, self._tools.now_ms()
@@ -153,7 +154,7 @@ class Offers:
         until = approval.until_ms(asked, job.accepted_ms) if asked else 0
         return Answer(Content(config={WAITING_MS: until}), store=lambda c: JobStore(c).create(job))
 
-    def _finish(self, job: AcceptedJob) -> Answer:
+    def _finish(self, job: AcceptedJob, absent: tuple[str, ...]) -> Answer:
         with reading(self._tools.engine) as connection:
             jobs = JobStore(connection)
             result = jobs.value(job.job_id, RESULT)
@@ -168,6 +169,7 @@ class Offers:
             agreement=job.agreement.reference,
             parties=job.spec.parties,
             sums=sums_used(job, opened),
+            absent=absent,
             cohorts=tuple(CohortUsed(**json.loads(cohort)["used"]) for cohort in cohorts if cohort),
             result=result.decode() if result else None,
             closed_ms=self._tools.now_ms(),
@@ -192,3 +194,18 @@ def _identity(document: object) -> PublicIdentity:
 
 def _datasets(job: AcceptedJob, institution: str) -> list[str]:
     return [reads.dataset for reads in job.spec.parameters.reads(institution)]
+
+
+def _absent(job: AcceptedJob, content: Content, institution: str) -> tuple[str, ...]:
+    """The parties of which the coordinator says that they are gone. Raises StateError if too few would be left."""
+    value = content.config.get("absent")
+    absent = tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+    parties = job.spec.parties
+    needed = threshold(len(parties), job.spec.colluders) if job.spec.parameters.sums() else len(parties)
+    if institution in absent or not set(absent) <= set(parties) or len(parties) - len(set(absent)) < needed:
+        raise StateError(
+            f"job {job.job_id} was to be finished without parties that it can't do without",
+            blame="the coordinator, which closed it",
+            remedy="submit the job again",
+        )
+    return absent

@@ -93,6 +93,6 @@ def test_a_use_is_proved_and_a_withdrawal_reaches_everybody(consortium: Consorti
         run(subject.subject, "report", CUSTOMER, "--lang", language, "--html", page, "--config", config)
         assert word in page.read_text()
         assert CUSTOMER not in page.read_text()
-    given = ("--purpose", PURPOSE, "--notice", "notice@1", "--config", config)
-    assert asked(consent.consent, "give", CUSTOMER, *given)["reached_jobs"] == []  # other tests count on them
+    # other tests count on this customer
+    run(consent.consent, "give", CUSTOMER, "--purpose", PURPOSE, "--notice", "notice@1", "--config", config)
     assert all(verify_folder(consortium.log(bank)).summary == "verified" for bank in ("bank-a", "bank-b", "bank-c"))

@@ -235,7 +235,7 @@ class TestKeys:
             shown = Content(config={"keys": list(keys.values())})
             sent.append((deal, seat.everyone(deal, "epoch.seed", shown)))
         (first, old), (second, new) = sent
-        mixed = letters(new, "bank-c").config | {"envelope.bank-a": old["bank-a"].config["envelope.bank-c"]}
+        mixed = dict(letters(new, "bank-c").config) | {"envelope.bank-a": old["bank-a"].config["envelope.bank-c"]}
         step_refused(victim, second, "epoch.join", Content(config=mixed))
         assert first.job_id != second.job_id
 

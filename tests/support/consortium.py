@@ -55,6 +55,7 @@ class Consortium:
 
     root: Path
     port: int
+    banks: Sequence[str] = BANKS
     running: list[Any] = field(default_factory=list)
 
     def node_config(self, bank: str) -> Path:
@@ -102,11 +103,11 @@ class Consortium:
             )
 
 
-def build(root: Path, seed: int = 1) -> Consortium:
+def build(root: Path, seed: int = 1, banks: Sequence[str] = BANKS) -> Consortium:
     """Folders, keys, certificates and data for everybody; nothing runs afterwards."""
-    consortium = Consortium(root, free_port())
+    consortium = Consortium(root, free_port(), banks)
     network.create(root / "coordinator", "lab", f"127.0.0.1:{consortium.port}", datetime.now(UTC))
-    for bank in BANKS:
+    for bank in consortium.banks:
         enrolment.create(root / bank, bank)
         write_data(root / bank, bank, seed)
         with consortium.node_config(bank).open("a") as file:
@@ -114,7 +115,7 @@ def build(root: Path, seed: int = 1) -> Consortium:
     profile.create(root / "analyst", "bank-a", "analyst", "ana")
     profile.create(root / "regulator", "authority", "regulator", "rex")
     with _looped(_coordinator_only(consortium)):
-        for bank in BANKS:
+        for bank in consortium.banks:
             enrolment.enrol(
                 node_config.load(consortium.node_config(bank)), _invite(consortium, bank, "node", "node"), _now
             )
@@ -126,12 +127,12 @@ def build(root: Path, seed: int = 1) -> Consortium:
 
 def confirm_witnesses(consortium: Consortium, quorum: int = 2) -> None:
     """Have everybody know everybody's fingerprint, and ask for the cosignatures of ``quorum`` of the others."""
-    folders = {name: consortium.root / name for name in (*BANKS, "coordinator")}
+    folders = {name: consortium.root / name for name in (*consortium.banks, "coordinator")}
     statements = {
         name: witness_keys.load_or_make(folder, keyfiles.load_identity(folder / "identity.key")).statement
         for name, folder in folders.items()
     }
-    members = "".join(f"{bank} {_identity(consortium.root / bank).fingerprint}\n" for bank in BANKS)
+    members = "".join(f"{bank} {_identity(consortium.root / bank).fingerprint}\n" for bank in consortium.banks)
     for name, folder in folders.items():
         others = [statement for other, statement in statements.items() if other != name]
         keyfiles.write_file(folder / "witness.policy", policy_of(others, quorum).raw)
@@ -140,14 +141,14 @@ def confirm_witnesses(consortium: Consortium, quorum: int = 2) -> None:
 
 @contextmanager
 def running(
-    consortium: Consortium, interceptors: Sequence[grpc.aio.ServerInterceptor] = (), banks: Sequence[str] = BANKS
+    consortium: Consortium, interceptors: Sequence[grpc.aio.ServerInterceptor] = (), banks: Sequence[str] = ()
 ) -> Iterator[Consortium]:
     """Coordinator and nodes in this process until the block ends."""
 
     async def everybody(stack: AsyncExitStack) -> list[Any]:
         settings = coordinator_config.load(consortium.coordinator_config)
         parts: list[Any] = [await stack.enter_async_context(coordinator_service.serving(settings, interceptors))]
-        for bank in banks:
+        for bank in banks or consortium.banks:
             loaded = node_config.load(consortium.node_config(bank))
             parts.append(await stack.enter_async_context(node_service.serving(loaded)))
         return parts
@@ -167,13 +168,13 @@ def enrol_person(consortium: Consortium, institution: str, role: str, name: str)
 
 def prepare(consortium: Consortium, **changes: Any) -> Agreement:
     """In a running consortium: import everybody's consent, sign the agreement by all. ``changes`` alter it."""
-    for bank in BANKS:
+    for bank in consortium.banks:
         with control.node(consortium.node_config(bank)) as node:
             named = [dataset["name"] for dataset in changes.get("datasets", [])]
             node.AddConsentNotice(consent_notice(*(name for name in named if name not in DATASETS)), timeout=20)
             node.ImportConsent(consent_table(consortium.root / bank), timeout=60)
     agreement = make_agreement(consortium, **changes)
-    first, *others = BANKS
+    first, *others = consortium.banks
     with control.node(consortium.node_config(first)) as node:
         request = control_pb2.ProposeAgreementRequest(document=agreement.canonical())
         node.ProposeAgreement(request, timeout=20)
@@ -181,7 +182,7 @@ def prepare(consortium: Consortium, **changes: Any) -> Agreement:
         wait_for(consortium, bank, lambda view: view is not None)
         with control.node(consortium.node_config(bank)) as node:
             node.SignAgreement(control_pb2.SignAgreementRequest(reference=agreement.reference), timeout=20)
-    for bank in BANKS:
+    for bank in consortium.banks:
         wait_for(consortium, bank, lambda view: view is not None and view.state == "active")
     return agreement
 
@@ -199,7 +200,7 @@ def consent_table(folder: Path) -> control_pb2.ImportConsentRequest:
 
 def make_agreement(consortium: Consortium, **changes: Any) -> Agreement:
     """The agreement of the three banks."""
-    keys = {bank: _identity(consortium.root / bank).fingerprint for bank in BANKS}
+    keys = {bank: _identity(consortium.root / bank).fingerprint for bank in consortium.banks}
     analyst = _identity(consortium.root / "analyst").fingerprint
     now = _now()
     columns = list(COLUMNS)
@@ -212,7 +213,8 @@ def make_agreement(consortium: Consortium, **changes: Any) -> Agreement:
         "parties": [{"institution": bank, "key": key} for bank, key in keys.items()],
         "analysts": [{"institution": "bank-a", "name": "ana", "key": analyst}],
         "datasets": [
-            {"name": name, "owners": list(BANKS), "columns": columns} for name in ("clients", "clients_test")
+            {"name": name, "owners": list(consortium.banks), "columns": columns}
+            for name in ("clients", "clients_test")
         ],
         "job_kinds": [
             {"kind": "statistics", "recipients": ["analyst"]},
@@ -280,7 +282,7 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
 
 def write_data(folder: Path, bank: str, seed: int) -> None:
     """Two tables and a consent table; nine in ten customers have consented."""
-    generator = np.random.default_rng([seed, BANKS.index(bank)])
+    generator = np.random.default_rng([seed, ord(bank[-1]) - ord("a")])
     subjects = [f"{bank.upper()}-{number:05d}" for number in range(2 * ROWS)]
     income = np.round(generator.gamma(4, 800, 2 * ROWS), 2).clip(0, 50_000)
     age = generator.integers(20, 80, 2 * ROWS)

@@ -48,6 +48,7 @@ class Bank:
     tools: Tools
     notices: Notices
     agent: Agent
+    desk: ConsentDesk
     control: ControlService
 
     def ask(
@@ -96,7 +97,7 @@ class Hostile:
     """The coordinator's seat: all that it may know, and the nodes' agents within reach."""
 
     root: Path
-    banks: Mapping[str, Bank]
+    banks: dict[str, Bank]
     agreement: Agreement
     analyst: PrivateIdentity
     public: dict[str, bytes] = field(default_factory=dict)
@@ -109,6 +110,12 @@ class Hostile:
     def identity(self, who: str) -> PrivateIdentity:
         """A bank's or the analyst's own keys: for tests that play that part."""
         return keyfiles.load_identity(self.root / who / "identity.key")
+
+    def restart(self, name: str) -> Bank:
+        """Stop a bank's node and start it again; what is on disk is all that it knows."""
+        close_tools(self.banks[name].tools)
+        self.banks[name] = _started(self.banks[name].tools.settings.folder / "node.toml")
+        return self.banks[name]
 
     def deal(self, spec: JobSpec, analyst: PrivateIdentity | None = None) -> Deal:
         """A submission of ``spec``, signed, with the identities that an honest coordinator would add."""
@@ -246,7 +253,12 @@ def hostile(consortium: Consortium, **changes: Any) -> Iterator[Hostile]:
     """The built, not running, ``consortium``, with consent and agreement; ``changes`` alter the agreement."""
     with ExitStack() as stack:
         in_this_process(stack.enter_context(pytest.MonkeyPatch.context()))
-        banks = {name: stack.enter_context(_bank(consortium, name)) for name in BANKS}
+        banks: dict[str, Bank] = {}
+        stack.callback(_close, banks)
+        for name in BANKS:
+            banks[name] = _started(consortium.node_config(name))
+            banks[name].desk.add_notice(consent_notice())
+            banks[name].desk.import_(consent_table(consortium.root / name))
         agreement = make_agreement(consortium, **changes)
         statements = [bank.notices.propose(agreement) for bank in banks.values()]
         for bank in banks.values():
@@ -269,20 +281,17 @@ def notice(root: Path, statement: Any, signer: PrivateIdentity | None = None) ->
     )
 
 
-@contextmanager
-def _bank(consortium: Consortium, name: str) -> Iterator[Bank]:
-    alone = config.load(consortium.node_config(name)).model_copy(update={"witnesses": "none"})
-    tools = open_tools(alone)
-    try:
-        notices = Notices(tools)
-        withdrawals = Withdrawals(tools)
-        desk = ConsentDesk(tools, withdrawals, lambda: None)
-        control = ControlService(tools, notices, desk, _unpublished, lambda: False)
-        desk.add_notice(consent_notice())
-        desk.import_(consent_table(consortium.root / name))
-        yield Bank(tools, notices, Agent(tools, notices, withdrawals), control)
-    finally:
-        close_tools(tools)
+def _close(banks: Mapping[str, Bank]) -> None:
+    for bank in banks.values():
+        close_tools(bank.tools)
+
+
+def _started(config_file: Path) -> Bank:
+    tools = open_tools(config.load(config_file).model_copy(update={"witnesses": "none"}))  # nobody is connected
+    notices, withdrawals = Notices(tools), Withdrawals(tools)
+    desk = ConsentDesk(tools, withdrawals, lambda: None)
+    control = ControlService(tools, notices, desk, _unpublished, lambda: False)
+    return Bank(tools, notices, Agent(tools, notices, withdrawals), desk, control)
 
 
 async def _unpublished(statement: Any) -> None:

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from consortia_common.audit_segments import LogFolder, records
 from consortia_common.documents.model import LinearModel
 from consortia_crypto.audit.entry import Entry
 from consortia_node import workers
@@ -19,6 +18,7 @@ from consortia_proto.v1 import control_pb2, network_pb2
 from consortia_proto.v1 import exchange_pb2 as pb
 from tests.support import consortium as support
 from tests.support.consortium import BANKS, Consortium
+from tests.support.evidence import so_far
 
 SPOILT_BANK = "bank-b"
 ODD_INCOME = 77777.25
@@ -130,7 +130,7 @@ def check_explained(what: str, blame: str, remedy: str) -> None:
 
 def logged(consortium: Consortium, whose: str, event: str, job_id: str = "") -> list[dict[str, Any]]:
     """The bodies of a log's entries of one kind, of one job if named; only those are parsed."""
-    found = records(LogFolder(consortium.log(whose)), 0)
+    found = so_far(consortium.log(whose))
     bodies = [Entry.parse(data).body for data in found if event.encode() in data and job_id.encode() in data]
     return [body for body in bodies if body["type"] == event and job_id in ("", body.get("job"))]
 

@@ -56,6 +56,8 @@ class Receipt(Document):
     parties: tuple[Name, ...]
     sums: SumsUsed | None
     """None for a kind that adds nothing: scores travel under CKKS."""
+    absent: tuple[Name, ...] = ()
+    """Parties of which the coordinator said that they are gone, when the job ended here."""
     cohorts: tuple[CohortUsed, ...]
     result: Fingerprint | None
     """SHA-256 of the result as this institution computed it; none where it took no part in it."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine, and_, insert, select, update
 
+from consortia_common.database import reading
 from consortia_common.tls import Peer
 from consortia_coordinator.errors import EnrolmentError
 from consortia_coordinator.store.tables import invitations, members
@@ -45,7 +46,7 @@ class MembersStore:
     def invitation(self, invitation_id: str) -> InvitationRecord | None:
         """The invitation of that id."""
         query = select(invitations).where(invitations.c.invitation_id == invitation_id)
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             row = connection.execute(query).mappings().one_or_none()
         return InvitationRecord(**row) if row else None
 
@@ -56,7 +57,7 @@ class MembersStore:
             .where(invitations.c.logged_ms.is_(None))
             .order_by(invitations.c.created_ms, invitations.c.invitation_id)
         )
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             return [InvitationRecord(**row) for row in connection.execute(query).mappings()]
 
     def mark_logged(self, invitation_id: str, now_ms: int) -> None:
@@ -79,7 +80,7 @@ class MembersStore:
     def active(self, institution: str, role: str, name: str) -> PublicIdentity | None:
         """The identity of that member, if it is active."""
         query = select(members.c.identity).filter_by(institution=institution, role=role, name=name, state=ACTIVE)
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             data = connection.execute(query).scalar_one_or_none()
         return None if data is None else PublicIdentity.from_document(canonical.decode(data))
 
@@ -94,7 +95,7 @@ class MembersStore:
             .where(members.c.state == ACTIVE)
             .order_by(members.c.institution, members.c.role, members.c.name)
         )
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             return list(connection.execute(query).scalars())
 
 

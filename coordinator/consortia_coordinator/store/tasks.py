@@ -1,15 +1,17 @@
 """The journal of tasks: what was asked of which institution, whether its node has it, and what it answered.
 
-Trusted for: every change is committed before a method returns; a task's first request and first reply stand,
-whatever comes later. States: queued → delivered → answered | failed (a reply may overtake the acknowledgement).
+Trusted for: every change is committed before a method returns, and survives a power cut where nodes could not say
+the same again; a task's first request and first reply stand, whatever comes later. States: queued → delivered →
+answered | failed (a reply may overtake the acknowledgement).
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, case, exists, func, insert, literal, select, update
+from sqlalchemy import Connection, Engine, case, exists, func, insert, literal, select, update
 
-from consortia_common.database import reading, scrub
+from consortia_common.database import reading, recoverable, scrub
 from consortia_coordinator.store.tables import tasks
 
 QUEUED = "queued"
@@ -18,6 +20,8 @@ ANSWERED = "answered"
 FAILED = "failed"
 """Answered, by a refusal or an error."""
 OVER = ANSWERED, FAILED
+_OF_SUM = "/sum."
+"""In the id of every task of the sealed-sum protocol."""
 _EMPTIED = b"-"
 """The request of a task that is over and not needed any more, in a job that goes on."""
 _OTHERS = tasks.alias()
@@ -47,7 +51,7 @@ class TaskJournal:
 
     def add(self, task_id: str, job_id: str, institution: str, request: bytes) -> bool:
         """Queue a task behind all others; False if there is one with this id, which then stands."""
-        with self._engine.begin() as connection:
+        with self._transaction(task_id) as connection:
             if connection.scalar(select(tasks.c.task_id).where(tasks.c.task_id == task_id)) is not None:
                 return False
             last = connection.scalar(select(func.max(tasks.c.sequence))) or 0
@@ -88,7 +92,7 @@ class TaskJournal:
             "state": case((tasks.c.state == QUEUED, DELIVERED), else_=tasks.c.state),
             "bytes_down": tasks.c.bytes_down + size,
         }
-        with self._engine.begin() as connection:
+        with recoverable(self._engine) as connection:
             connection.execute(
                 update(tasks).where(tasks.c.task_id == task_id, tasks.c.institution == institution).values(change)
             )
@@ -104,11 +108,20 @@ class TaskJournal:
             "request": case((_IS_ERASED, b""), else_=tasks.c.request),
         }
         store = count.values(state=state, **kept).where(tasks.c.state.not_in(OVER))
-        with self._engine.begin() as connection:
+        with self._transaction(task_id) as connection:
             stored = connection.execute(store).rowcount == 1
             if not stored:
                 connection.execute(count)
         return stored
+
+    def requeue(self) -> None:
+        """Have everything sent again that has no answer."""
+        with self._engine.begin() as connection:
+            connection.execute(update(tasks).where(tasks.c.state == DELIVERED).values(state=QUEUED))
+
+    def _transaction(self, task_id: str) -> AbstractContextManager[Connection]:
+        """Of a sum's many messages the latest may go in a power cut: asked again, nodes answer the same again."""
+        return recoverable(self._engine) if _OF_SUM in task_id else self._engine.begin()
 
     def answered(self, task_ids: Sequence[str]) -> dict[str, str]:
         """Those of these tasks that have been answered, with their state: ANSWERED or FAILED."""

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
-from consortia_common.database import reading
+from consortia_common.database import reading, recoverable
 from consortia_common.stream import MESSAGE_LIMIT, Message, check_size
 from consortia_node.errors import StoreError
 from consortia_node.store.tables import tasks
@@ -92,7 +92,7 @@ class TaskStore:
     def delivered(self, task_id: str) -> None:
         """The coordinator has stored the answer."""
         sent = tasks.c.task_id == task_id, tasks.c.state == ANSWERED
-        with self._engine.begin() as connection:
+        with recoverable(self._engine) as connection:  # else the answer is sent again, which does no harm
             connection.execute(update(tasks).where(*sent).values(state=DELIVERED))
 
     def forget(self, job_id: str) -> None:

@@ -10,7 +10,7 @@ from consortia_coordinator.kinds import Job
 
 def conduct(job: Job) -> None:
     """The rounds, the result. The total of a round goes out with the request of the next."""
-    said, rounds = Content(), job.spec.parameters.rounds
+    said, rounds = Content(), len(job.spec.course(job.spec.parties[0])) - 1
     for turn in range(1, rounds + 1):
         job.progress(f"round {turn} of {rounds}", turn, rounds)
         replies = job.ask_all("train", said, turn)

@@ -6,5 +6,5 @@ from consortia_coordinator.kinds import Job
 def conduct(job: Job) -> None:
     """Keys, the rounds, the result."""
     job.open_epoch()
-    job.fit(job.spec.parameters.rounds)
+    job.fit(len(job.spec.summed()))
     job.conclude()

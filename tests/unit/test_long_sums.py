@@ -1,0 +1,153 @@
+"""Sums at the coordinator: vectors of several batches, parties that are late, restarts on the way.
+
+The parties answer at once (tests/support/parties.py), as honest nodes do unless told otherwise.
+"""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from consortia_common import sealed
+from consortia_common.content import Content
+from consortia_common.documents.jobspec import JobSpec
+from consortia_common.documents.kinds import SumShape, statistics
+from consortia_coordinator.jobs import JobState
+from consortia_coordinator.totals import Totals
+from consortia_crypto.sum.vector import FRAME_BYTES
+from consortia_crypto.sum.wire import wire_layout
+from consortia_proto.v1 import exchange_pb2 as pb
+from tests.support.consortium import spec
+from tests.support.parties import Lab, lab
+
+FIVE = ("bank-a", "bank-b", "bank-c", "bank-d", "bank-e")
+STATISTICS = spec("statistics", parties=FIVE)
+ELEMENTS = sealed.BATCH * FRAME_BYTES // 8 + 1000
+"""Of 64 bits: two batches, the second of which is short."""
+
+
+@pytest.fixture
+def coordinator(tmp_path: Path) -> Iterator[Lab]:
+    with lab(tmp_path, step_timeout=20, dropout_timeout=0.3) as made:
+        yield made
+
+
+@pytest.fixture
+def long(monkeypatch: pytest.MonkeyPatch) -> JobSpec:
+    """Statistics whose table has two batches."""
+    shape = SumShape(word_bits=64, length=ELEMENTS)
+    monkeypatch.setattr(statistics.Parameters, "sums", lambda self: {"table": shape})
+    made = spec("statistics", parties=FIVE)
+    assert wire_layout(sealed.policy_of("job-1", made, "table", 0)).frames == sealed.BATCH + 1
+    return made
+
+
+def require_opened(coordinator: Lab, job_id: str, contributors: int, *banks: str) -> None:
+    """The job is finished, and these banks opened the sum of what the first ``contributors`` added."""
+    assert coordinator.store.get(job_id).state is JobState.FINISHED, coordinator.store.get(job_id).stage
+    for bank in banks:
+        opened = coordinator.institution(job_id, bank).opened["table", 0]
+        assert (opened == np.sum(np.arange(1, contributors + 1))).all()
+
+
+def left(coordinator: Lab) -> list[Path]:
+    return [path for path in coordinator.folder.rglob("*") if path.is_file()]
+
+
+def test_a_vector_of_several_batches(coordinator: Lab, long: JobSpec) -> None:
+    coordinator.connect(FIVE)
+    job_id = coordinator.submit(long)
+    coordinator.conduct(job_id)
+    require_opened(coordinator, job_id, 5, *FIVE)
+    asked = [task_id.split("/")[1] for task_id in coordinator.asked if task_id.endswith("bank-c")]
+    assert [step for step in asked if "frame" in step] == [f"sum.frame.table.1.{sealed.BATCH}"]
+    assert [step for step in asked if "total" in step] == [
+        f"sum.total.table.1.{first}" for first in (0, sealed.BATCH)
+    ]
+    assert left(coordinator) == []
+
+
+def test_never_more_than_one_upload_and_two_totals_are_kept(
+    coordinator: Lab, long: JobSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest, sizes = Totals.add, []
+
+    def add(self: Totals, sender: str) -> None:
+        honest(self, sender)
+        sizes.append(sum(path.stat().st_size for path in left(coordinator)))
+
+    monkeypatch.setattr(Totals, "add", add)
+    coordinator.connect(FIVE)
+    coordinator.conduct(coordinator.submit(long))
+    assert len(sizes) == 5
+    assert max(sizes) <= 3 * 8 * ELEMENTS
+
+
+@pytest.mark.parametrize(
+    "mark", ["sum.frame.table.1", f"sum.total.table.1.{0}", f"sum.total.table.1.{sealed.BATCH}"]
+)
+def test_stopped_in_the_middle_of_a_long_vector_it_goes_on(mark: str, long: JobSpec, tmp_path: Path) -> None:
+    with lab(tmp_path, step_timeout=20, dropout_timeout=20) as coordinator:
+        asked = threading.Event()
+
+        def keep_silent(task: pb.Task, party: str) -> Content | None:
+            if party == "bank-c" and mark in task.task_id:
+                asked.set()
+                return None
+            return coordinator.usual(task, party)
+
+        coordinator.says[mark.split(".table", maxsplit=1)[0]] = keep_silent
+        coordinator.connect(FIVE)
+        job_id = coordinator.submit(long)
+        coordinator.conductor.start(job_id)
+        assert asked.wait(20)
+        coordinator.mailbox.close()
+        coordinator.conductor.stop(10)
+        coordinator.says.clear()
+        coordinator.restart()
+        coordinator.answer_late()
+        coordinator.connect(FIVE)
+        coordinator.conductor.stop(20)
+        require_opened(coordinator, job_id, 5, *FIVE)
+        assert len(coordinator.events("sum.added")) == 1
+        assert coordinator.events("sum.dropped") == []
+
+
+def test_too_many_that_are_late_are_in_another_attempt(tmp_path: Path) -> None:
+    with lab(tmp_path, step_timeout=1, dropout_timeout=0.3) as coordinator:
+
+        def late(task: pb.Task, party: str) -> Content | None:
+            said = coordinator.usual(task, party)
+            return None if party in FIVE[3:] and ".1/" in task.task_id else said
+
+        coordinator.says["sum.upload"] = late
+        coordinator.connect(FIVE)
+        job_id = coordinator.submit(STATISTICS)
+        coordinator.conduct(job_id)
+        require_opened(coordinator, job_id, 5, *FIVE)
+        assert any("sum.total.table.2" in task_id for task_id in coordinator.asked)
+        assert not any("sum.sign.table.1" in task_id for task_id in coordinator.asked)
+
+
+@pytest.mark.parametrize("step", ["sum.share", "sum.upload"])
+def test_one_that_is_late_is_left_out_and_no_attempt_is_lost(coordinator: Lab, step: str) -> None:
+    coordinator.says[step] = lambda task, party: None if party == "bank-e" else coordinator.usual(task, party)
+    coordinator.connect(FIVE)
+    job_id = coordinator.submit(STATISTICS)
+    coordinator.conduct(job_id)
+    require_opened(coordinator, job_id, 4, *FIVE[:4])
+    (entry,) = coordinator.events("sum.dropped")
+    assert entry["detail"]["institution"] == "bank-e"
+    assert "no answer" in str(entry["reason"])
+
+
+def test_whoever_is_left_out_opens_the_total_too(coordinator: Lab) -> None:
+    coordinator.says["sum.upload"] = lambda task, party: (
+        None if party == "bank-e" else coordinator.usual(task, party)
+    )
+    coordinator.connect(FIVE)
+    job_id = coordinator.submit(STATISTICS)
+    coordinator.conduct(job_id)
+    require_opened(coordinator, job_id, 4, *FIVE)
