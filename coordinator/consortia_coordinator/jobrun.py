@@ -180,11 +180,10 @@ class JobRun:
         """See Job. The sealed result is kept until the receipts are in."""
         step, there = CONCLUDE.step, self._sums.present
         asked = requests or dict.fromkeys(self.spec.parties, Content())
-        reporters = [party for party in self.spec.parameters.reporters(self.spec.parties) if party in there]
+        able = [party for party in self.spec.parameters.reporters(self.spec.parties) if party in there]
+        reporters = able[: 1 + self._spare]
         ids = {
-            party: self.post(
-                party, step, 0, Content(config={**content.config, "report": party in reporters[: 1 + self._spare]})
-            )
+            party: self.post(party, step, 0, Content(config={**content.config, "report": party in reporters}))
             for party, content in asked.items()
         }
         answers = self._answers(step, 0, self._staying({party: ids[party] for party in ids if party in there}))
