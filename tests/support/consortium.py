@@ -168,10 +168,11 @@ def enrol_person(consortium: Consortium, institution: str, role: str, name: str)
 
 def prepare(consortium: Consortium, **changes: Any) -> Agreement:
     """In a running consortium: import everybody's consent, sign the agreement by all. ``changes`` alter it."""
+    named = [dataset["name"] for dataset in changes.get("datasets", [])]
+    notice = consent_notice(*(name for name in named if name not in DATASETS), recipients=consortium.banks)
     for bank in consortium.banks:
         with control.node(consortium.node_config(bank)) as node:
-            named = [dataset["name"] for dataset in changes.get("datasets", [])]
-            node.AddConsentNotice(consent_notice(*(name for name in named if name not in DATASETS)), timeout=20)
+            node.AddConsentNotice(notice, timeout=20)
             node.ImportConsent(consent_table(consortium.root / bank), timeout=60)
     agreement = make_agreement(consortium, **changes)
     first, *others = consortium.banks
@@ -187,10 +188,10 @@ def prepare(consortium: Consortium, **changes: Any) -> Agreement:
     return agreement
 
 
-def consent_notice(*more: str) -> control_pb2.AddConsentNoticeRequest:
+def consent_notice(*more: str, recipients: Sequence[str] = BANKS) -> control_pb2.AddConsentNoticeRequest:
     """What every bank's customers were shown; ``more`` datasets than the usual ones."""
     data = {name: list(COLUMNS) for name in (*DATASETS, *more)}
-    return control_pb2.AddConsentNoticeRequest(document=make_notice(PURPOSE, data, BANKS).canonical())
+    return control_pb2.AddConsentNoticeRequest(document=make_notice(PURPOSE, data, recipients).canonical())
 
 
 def consent_table(folder: Path) -> control_pb2.ImportConsentRequest:
