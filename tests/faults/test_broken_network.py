@@ -4,6 +4,8 @@ import re
 import threading
 from typing import Any
 
+import pytest
+
 from consortia_common.documents.jobspec import JobSpec
 from tests.support import evidence
 from tests.support.consortium import BANKS, spec
@@ -46,6 +48,7 @@ def test_nodes_wait_quietly_for_a_coordinator_that_is_away(processes: Processes)
     assert sum(map(resident_bytes, pids)) - memory < 60 * MIB
 
 
+@pytest.mark.slow
 def test_a_node_that_never_comes_back_ends_its_job_and_no_other(processes: Processes, training: JobSpec) -> None:
     add_model(processes.consortium, "bank-b")
     job_id = processes.consortium.submit(training)

@@ -52,6 +52,7 @@ def test_a_job_survives_the_death_of_the_coordinator_and_of_a_node(
     processes.bury(started)
 
 
+@pytest.mark.slow
 def test_two_jobs_survive_that_everybody_dies_before_they_run(
     processes: Processes, training: JobSpec, undisturbed: Any
 ) -> None:

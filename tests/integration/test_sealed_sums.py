@@ -97,6 +97,7 @@ def test_the_sum_is_over_all_others(step: str, five: Consortium, monkeypatch: py
 
 
 @pytest.mark.parametrize("step", ["sum.share", "query.tabulate", "sum.upload", "sum.sign", "sum.reveal"])
+@pytest.mark.slow
 def test_whoever_is_silent_for_a_while_has_the_result_too(
     step: str, five: Consortium, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -68,6 +68,7 @@ def test_frames_of_another_length(change: Change, spoilt: Consortium, monkeypatc
         assert refusal.failure.blame == "the coordinator"
 
 
+@pytest.mark.slow
 def test_a_total_of_another_round_of_training(spoilt: Consortium, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = Totals.frames
     first: list[list[bytes]] = []

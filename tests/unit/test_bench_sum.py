@@ -48,10 +48,10 @@ def test_an_act_alone_is_measured_and_its_preparation_is_not() -> None:
         sum(range(3_000_000))
         return 1
 
-    answer, cpu, memory = alone.alone(lambda ready, more: (b"x" * (10 << 20))[: ready + more], (2,), prepare)
+    answer, cpu, memory = alone.alone(lambda ready, more: (b"x" * (64 << 20))[: ready + more], (2,), prepare)
     assert answer == b"xxx"
     assert cpu < 0.05
-    assert memory >= 9 << 20
+    assert memory >= 60 << 20
 
 
 def test_an_act_that_fails_says_why() -> None:
