@@ -6,6 +6,7 @@ it can't make up a cosignature, since these verify under keys that the instituti
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
@@ -40,6 +41,8 @@ from consortia_proto.v1 import witness_pb2_grpc
 
 HELLO_SECONDS = 10.0
 MAX_QUESTIONS = 64
+WARNINGS = 16
+"""Newest warnings that nodes are told which were not there when they were given."""
 
 
 @rpc.guarded
@@ -60,6 +63,7 @@ class WitnessService(witness_pb2_grpc.WitnessingServicer):
         self._identity = identity
         self._attended = attended
         self._lines: dict[str, Line] = {}
+        self._warnings: deque[pb.Contradiction] = deque(maxlen=WARNINGS)
         self._closed = False
 
     def close(self) -> None:
@@ -77,6 +81,8 @@ class WitnessService(witness_pb2_grpc.WitnessingServicer):
         if (older := self._lines.get(peer.institution)) is not None:
             older.close()
         self._lines[peer.institution] = line
+        for warning in self._warnings:
+            _tell(line, peer.institution, warning)
         if self._closed:
             line.close()
         left = (peer.not_after - self._members.clock()).total_seconds()
@@ -130,10 +136,10 @@ class WitnessService(witness_pb2_grpc.WitnessingServicer):
         return pb.CosignResponse(answers=await asyncio.gather(*parts))
 
     def warn(self, contradiction: pb.Contradiction) -> None:
-        """Tell every node that is connected but the finder's. Call it in the event loop."""
+        """Tell every node but the finder's, those that come later too. Call it in the event loop."""
+        self._warnings.append(contradiction)
         for institution, line in self._lines.items():
-            if institution != contradiction.finder:
-                line.tell(pb.WitnessQuestion(warning=contradiction))
+            _tell(line, institution, contradiction)
 
     async def _ask(self, institution: str, question: bytes, request: pb.CosignRequest) -> pb.CosignAnswer:
         line = self._lines.get(institution)
@@ -243,6 +249,11 @@ def write_policy(settings: CoordinatorSettings, quorum: int) -> list[str]:
 def _pins(members: Members, institution: str) -> Collection[str]:
     """The coordinator knows its members by whom it has enrolled."""
     return {one.fingerprint for one in members.identities() if (one.institution, one.role) == (institution, "node")}
+
+
+def _tell(line: Line, institution: str, warning: pb.Contradiction) -> None:
+    if institution != warning.finder:
+        line.tell(pb.WitnessQuestion(warning=warning))
 
 
 def _stopping() -> StoppingError:

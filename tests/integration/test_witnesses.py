@@ -206,7 +206,7 @@ def _await_conflict(consortium: Consortium, whose: str) -> None:
 
 def _await(accept: Callable[[], bool], consortium: Consortium) -> None:
     """Wait for a condition, a call to a node at a time."""
-    for _ in range(400):
+    for _ in range(3000):
         if accept():
             return
         with control.node(consortium.node_config("bank-b")) as node:
