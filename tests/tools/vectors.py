@@ -191,64 +191,68 @@ def encode(data):
     return base64.b64encode(data).decode()
 
 
+ROSTER = ["bank-a", "bank-b", "bank-c"]
+KNOWN, RID, POLICY, PREVIOUS = (bytes([number]) * 32 for number in (1, 2, 3, 4))
+LENGTH = 5000
+
+
 def sum_vectors():
     """The key schedule of a sealed sum, and one round of three institutions from its keys to what travels."""
-    roster = ["bank-a", "bank-b", "bank-c"]
-    known, rid, policy, previous = (bytes([number]) * 32 for number in (1, 2, 3, 4))
-    shared = {name: sha(b"R1 of " + name.encode()) for name in roster}
-    ctx = labelled(
-        b"context",
-        rid,
-        policy,
-        known,
-        previous,
-        *(part for name in roster for part in (name.encode(), shared[name])),
-    )
-    pairs = {pair: extracted(known, bytes([7]) * 32 + bytes([8]) * 32, b"pair", *pair) for pair in
+    shared = {name: sha(b"R1 of " + name.encode()) for name in ROSTER}
+    told = (part for name in ROSTER for part in (name.encode(), shared[name]))
+    ctx = labelled(b"context", RID, POLICY, KNOWN, PREVIOUS, *told)
+    pairs = {pair: extracted(KNOWN, bytes([7]) * 32 + bytes([8]) * 32, b"pair", *pair) for pair in
              [(b"bank-a", b"bank-b"), (b"bank-a", b"bank-c"), (b"bank-b", b"bank-c")]}  # fmt: skip
-    group = extracted(
-        known, b"".join(bytes([number]) * 32 for number in (10, 11, 12)), b"group", labelled(b"attachment", b"")
-    )
-    selves = {name: sha(b"b of " + name.encode()) for name in roster}
-    values = {
-        name: [(7919 * place * (number + 1)) % 2001 - 1000 for place in range(5000)]
-        for number, name in enumerate(roster)
-    }
-    key = tag_key_of(kdf(group, b"mac", ctx))
-    uploads = {}
-    for number, name in enumerate(roster):
-        masks = [(selves[name], b"self", (), 1)]
-        masks += [(group, b"pad", (name.encode(),), 1)] if number < 2 else []
-        for other, peer in enumerate(roster):
-            if other != number:
-                pair = pairs[tuple(sorted((name.encode(), peer.encode())))]
-                masks.append((kdf(pair, b"pair-round", rid), b"mask", (), 1 if other > number else -1))
-        words, tag = list(values[name]), tag_of(key, values[name])
-        for secret, label, more, sign in masks:
-            stream = struct.unpack("<5000I", keystream(kdf(secret, label, ctx, *more), 20000))
-            words = [word + sign * drawn for word, drawn in zip(words, stream, strict=True)]
-            tag += sign * int.from_bytes(keystream(kdf(secret, label + b"-tag", ctx, *more), 32), "little")
-        wire = struct.pack("<5000I", *(word % 2**32 for word in words))
-        uploads[name] = {"sha256": sha(wire).hex(), "tag": tag % PRIME}
-    total = [sum(column) for column in zip(*values.values(), strict=True)]
+    parts = b"".join(bytes([number]) * 32 for number in (10, 11, 12))
+    group = extracted(KNOWN, parts, b"group", labelled(b"attachment", b""))
+    selves = {name: sha(b"b of " + name.encode()) for name in ROSTER}
     pair = pairs[b"bank-a", b"bank-b"]
     return {
         "what": "sealed sum: N = 3, k = 0, t = 2, w = 32, 5000 values; value p of institution n (from 1) is "
                 "(7919·p·n mod 2001) − 1000; keys in hexadecimal; docs/sealed-sum.md names the parts",
-        "roster": roster, "roster_hash": known.hex(), "rid": rid.hex(),
-        "policy": policy.hex(), "previous": previous.hex(),
+        "roster": ROSTER, "roster_hash": KNOWN.hex(), "rid": RID.hex(),
+        "policy": POLICY.hex(), "previous": PREVIOUS.hex(),
         "shared": {name: digest.hex() for name, digest in shared.items()}, "ctx": ctx.hex(),
         "from_low": "07" * 32, "from_high": "08" * 32, "parts": ["0a" * 32, "0b" * 32, "0c" * 32],
         "pair_keys": {f"{low.decode()} {high.decode()}": key.hex() for (low, high), key in pairs.items()},
-        "group_key": group.hex(), "confirmation": kdf(group, b"confirm", known, b"bank-a").hex(),
-        "round_key": kdf(pair, b"pair-round", rid).hex(), "tag_key": kdf(group, b"mac", ctx).hex(),
+        "group_key": group.hex(), "confirmation": kdf(group, b"confirm", KNOWN, b"bank-a").hex(),
+        "round_key": kdf(pair, b"pair-round", RID).hex(), "tag_key": kdf(group, b"mac", ctx).hex(),
         "self_secrets": {name: secret.hex() for name, secret in selves.items()},
-        "self_commitment": labelled(b"commit-self", rid, b"bank-a", selves["bank-a"]).hex(),
-        "share_commitment": labelled(b"share-pair", rid, b"bank-a", b"bank-b", known)[:16].hex(),
-        "bundle_key": kdf(selves["bank-a"], b"bundle", rid).hex(),
-        "share_key": kdf(pair, b"share", rid, b"bank-a", b"bank-b", known).hex(),
-        "uploads": uploads, "sum_tag": tag_of(key, total),
+        "self_commitment": labelled(b"commit-self", RID, b"bank-a", selves["bank-a"]).hex(),
+        "share_commitment": labelled(b"share-pair", RID, b"bank-a", b"bank-b", KNOWN)[:16].hex(),
+        "bundle_key": kdf(selves["bank-a"], b"bundle", RID).hex(),
+        "share_key": kdf(pair, b"share", RID, b"bank-a", b"bank-b", KNOWN).hex(),
+        **sealed_values(ctx, pairs, group, selves),
     }  # fmt: skip
+
+
+def sealed_values(ctx, pairs, group, selves):
+    """What each institution uploads, and the tag of the sum."""
+    key = tag_key_of(kdf(group, b"mac", ctx))
+    values = [[(7919 * place * number) % 2001 - 1000 for place in range(LENGTH)] for number in (1, 2, 3)]
+    uploads = {}
+    for number, name in enumerate(ROSTER):
+        words, tag = list(values[number]), tag_of(key, values[number])
+        for secret, label, more, sign in masks_of(number, pairs, group, selves[name]):
+            stream = struct.unpack(f"<{LENGTH}I", keystream(kdf(secret, label, ctx, *more), 4 * LENGTH))
+            words = [word + sign * drawn for word, drawn in zip(words, stream, strict=True)]
+            tag += sign * int.from_bytes(keystream(kdf(secret, label + b"-tag", ctx, *more), 32), "little")
+        wire = struct.pack(f"<{LENGTH}I", *(word % 2**32 for word in words))
+        uploads[name] = {"sha256": sha(wire).hex(), "tag": tag % PRIME}
+    total = [sum(column) for column in zip(*values, strict=True)]
+    return {"uploads": uploads, "sum_tag": tag_of(key, total)}
+
+
+def masks_of(number, pairs, group, own):
+    """The masks of institution ``number`` from 0: secret, label, context, sign. The first two add a pad."""
+    name = ROSTER[number].encode()
+    masks = [(own, b"self", (), 1)]
+    masks += [(group, b"pad", (name,), 1)] if number < 2 else []
+    for other, peer in enumerate(ROSTER):
+        if other != number:
+            pair = pairs[tuple(sorted((name, peer.encode())))]
+            masks.append((kdf(pair, b"pair-round", RID), b"mask", (), 1 if other > number else -1))
+    return masks
 
 
 PRIME = 2**61 - 1
