@@ -136,33 +136,9 @@ async def _server(
     log_invitations(parts.members.store, parts.log, parts.members.clock)
     store = JobStore(parts.engine)
     witnessing = Witnessing(settings, identity, parts.log, parts.engine, parts.members)
-    conductor = Conductor(
-        Tools(
-            parts.mailbox,
-            store,
-            parts.log,
-            offer_timeout=settings.offer_seconds,
-            step_timeout=settings.step_seconds,
-            dropout_timeout=settings.dropout_seconds,
-            sums=settings.sums_folder,
-            witnessed=witnessing.rounds.witnessed,
-        ),
-        parts.members.identities,
-        parts.now_ms,
-    )
+    conductor = _conductor(parts, store, witnessing)
     relay = StatementService(parts.members, StatementStore(parts.engine), parts.mailbox, parts.log, parts.now_ms)
-    exchange = ExchangeService(
-        parts.mailbox,
-        ExchangeSettings(
-            settings.network,
-            f"consortia {version('consortia')}",
-            settings.heartbeat_seconds,
-            settings.max_message_mib << 20,
-        ),
-        authorise=parts.members.authorise,
-        audit=partial(_audit, parts.log, relay),
-        clock=parts.members.clock,
-    )
+    exchange = _exchange(parts, relay)
     enrolment = EnrolmentService(
         parts.engine,
         parts.log,
@@ -187,6 +163,37 @@ async def _server(
         yield Running(port, exchange, conductor, witnessing)
     finally:
         await server.stop(STOP_SECONDS)
+
+
+def _conductor(parts: _Parts, store: JobStore, witnessing: Witnessing) -> Conductor:
+    settings = parts.settings
+    tools = Tools(
+        parts.mailbox,
+        store,
+        parts.log,
+        offer_timeout=settings.offer_seconds,
+        step_timeout=settings.step_seconds,
+        dropout_timeout=settings.dropout_seconds,
+        sums=settings.sums_folder,
+        witnessed=witnessing.rounds.witnessed,
+    )
+    return Conductor(tools, parts.members.identities, parts.now_ms)
+
+
+def _exchange(parts: _Parts, relay: StatementService) -> ExchangeService:
+    settings = parts.settings
+    return ExchangeService(
+        parts.mailbox,
+        ExchangeSettings(
+            settings.network,
+            f"consortia {version('consortia')}",
+            settings.heartbeat_seconds,
+            settings.max_message_mib << 20,
+        ),
+        authorise=parts.members.authorise,
+        audit=partial(_audit, parts.log, relay),
+        clock=parts.members.clock,
+    )
 
 
 def _listen(server: grpc.aio.Server, settings: CoordinatorSettings) -> int:
