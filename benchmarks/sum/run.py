@@ -66,7 +66,7 @@ def _rounds(*, quick: bool) -> report.Rounds:
 def _in_fresh_process(shape: Shape, rounds: int) -> report.Kinds:
     print(f"· the exchange: {shape.institutions} institutions, {shape.length:,} values", file=sys.stderr)
     words = ["-m", "benchmarks.sum.exchange", str(shape.institutions), str(shape.length), str(rounds)]
-    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"the rounds over the exchange failed:\n{done.stderr[-2000:]}")
     read: report.Kinds = json.loads(done.stdout.splitlines()[-1])

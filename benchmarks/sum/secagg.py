@@ -7,7 +7,7 @@ Key exchange and shares are in the figures; messages are counted as the values i
 from pathlib import Path
 from typing import Any
 
-from consortia_common.flower_compat import content_of as _telemetry_is_off_now  # noqa: F401
+import consortia_common.flower_compat  # noqa: F401  before Flower: it switches telemetry off
 
 # isort: split
 import numpy as np

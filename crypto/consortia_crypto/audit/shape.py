@@ -36,13 +36,13 @@ _ENVELOPE = (
 _TYPE = b'"type":"'
 _END = b'"},"i":'
 _shapes: dict[bytes, "Shape"] = {}
-_catalogue = events.EVENTS
 
 
 class Shape:
     """How canonical bytes of one event look: its body, and a whole entry with one."""
 
     def __init__(self, event: events.EventType) -> None:
+        self.event = event
         own = event.required & event.detail.keys()
         required = events.ALWAYS | (event.required - own) | ({"detail"} if own else set())
         body = _object({name: _pattern(event, name) for name in events.COMMON}, required)
@@ -52,16 +52,13 @@ class Shape:
 
 def of(name: bytes) -> Shape | None:
     """The shape of the event ``name``; None if the catalogue does not have it."""
-    global _catalogue  # noqa: PLW0603 - a cache of what a catalogue says is of no use for another one
-    if _catalogue is not events.EVENTS:
-        _shapes.clear()
-        _catalogue = events.EVENTS
-    if name not in _shapes:
+    shape = _shapes.get(name)
+    if shape is None or events.EVENTS.get(shape.event.name) is not shape.event:
         event = events.EVENTS.get(name.decode("utf-8", "replace"))
         if event is None:
             return None
-        _shapes[name] = Shape(event)
-    return _shapes[name]
+        shape = _shapes[name] = Shape(event)
+    return shape
 
 
 def match(raw: bytes) -> re.Match[bytes] | None:

@@ -50,8 +50,9 @@ class Words:
         self._add(frame, elements, masks)
         return self._centred(elements)
 
-    def add(self, total: Octets | None, sealed: Octets, sender: str) -> Octets:  # noqa: ARG002
+    def add(self, total: Octets | None, sealed: Octets, sender: str) -> Octets:
         """See CollectorGroup; any bytes of the right length are words, so that no sender is to blame."""
+        del sender
         if total is None:
             return sealed
         elements = self._load(total)
