@@ -17,10 +17,10 @@ CUSTOMER = "BANK-B-00017"
 REFUSED = "BANK-B-00013"
 
 
-def run(command, *arguments: str | Path, code: int = 0) -> str:
+def run(command, *arguments: str | Path) -> str:
     result = CliRunner().invoke(command, [str(argument) for argument in arguments])
-    assert result.exit_code == code, result.output
-    return result.output
+    assert result.exit_code == 0, result.output
+    return result.stdout  # what this process logs meanwhile goes to stderr
 
 
 def asked(command, *arguments: str | Path) -> Any:
@@ -39,60 +39,89 @@ def policy_of(consortium: Consortium, bank: str, folder: Path) -> Path:
 
 
 def test_a_use_is_proved_and_a_withdrawal_reaches_everybody(consortium: Consortium, tmp_path: Path) -> None:
-    config = consortium.node_config("bank-b")
-    job = consortium.run(spec("statistics"))
-    assert job.state == "finished"
+    config, policy = consortium.node_config("bank-b"), policy_of(consortium, "bank-b", tmp_path)
+    job = consortium.run(spec("statistics")).job_id
+    proof = proof_of_use(job, config, policy, tmp_path)
+    require_no_proof(REFUSED, job, config, tmp_path)
 
-    proofs = asked(consent.consent, "prove", CUSTOMER, job.job_id, "--out", tmp_path, "--config", config)["proofs"]
-    policy = policy_of(consortium, "bank-b", tmp_path)
-    (checked,) = asked(audit.audit, "verify", proofs[0], "--policy", policy)["proofs"]
-    assert (checked["cause"], checked["access"]["job"]) == ("", job.job_id)
+    withdraw(job, config)
+    require_told(consortium, told(config))
+    again = consortium.run(spec("statistics"))
+    assert again.state == "finished"
+    require_no_proof(CUSTOMER, again.job_id, config, tmp_path)
+    assert proved(proof, policy)["cause"] == ""
+
+    require_history(config, policy, tmp_path / "history")
+    require_report(job, config, tmp_path)
+    # other tests count on this customer
+    run(consent.consent, "give", CUSTOMER, "--purpose", PURPOSE, "--notice", "notice@1", "--config", config)
+    assert all(verify_folder(consortium.log(bank)).summary == "verified" for bank in ("bank-a", "bank-b", "bank-c"))
+
+
+def proved(proof: Path, policy: Path) -> Any:
+    (checked,) = asked(audit.audit, "verify", proof, "--policy", policy)["proofs"]
+    return checked
+
+
+def proof_of_use(job: str, config: Path, policy: Path, folder: Path) -> Path:
+    """What proves to anybody that the customer's consent stood when the job used their row."""
+    made = asked(consent.consent, "prove", CUSTOMER, job, "--out", folder, "--config", config)["proofs"]
+    checked = proved(made[0], policy)
+    assert (checked["cause"], checked["access"]["job"]) == ("", job)
     assert checked["record"]["state"] == "given"
-    assert CUSTOMER not in Path(proofs[0]).read_text()
-    result = CliRunner().invoke(
-        consent.consent, ["prove", REFUSED, job.job_id, "--out", str(tmp_path), "--config", str(config)]
-    )
+    assert CUSTOMER not in Path(made[0]).read_text()
+    return Path(made[0])
+
+
+def require_no_proof(customer: str, job: str, config: Path, folder: Path) -> None:
+    asked_for = ["prove", customer, job, "--out", str(folder), "--config", str(config)]
+    result = CliRunner().invoke(consent.consent, asked_for)
     assert isinstance(result.exception, CommonError)
 
+
+def withdraw(job: str, config: Path) -> None:
+    """The answer names the job that had used the customer, and whom the use was shared with."""
     withdrawn = asked(consent.consent, "withdraw", CUSTOMER, "--purpose", PURPOSE, "--config", config)
-    assert job.job_id in withdrawn["reached_jobs"]
+    assert job in withdrawn["reached_jobs"]
     assert withdrawn["recipients"] == ["bank-a", "bank-c"]
+
+
+def told(config: Path) -> Any:
+    """What is on record of the customer once both recipients have acknowledged the withdrawal."""
     for _ in range(200):
         shown = asked(consent.consent, "show", CUSTOMER, "--config", config)
         if len(shown["acknowledgements"]) == 2:
             break
+    return shown
+
+
+def require_told(consortium: Consortium, shown: Any) -> None:
+    """The recipients acknowledged, and neither they nor the coordinator learned who it is."""
     assert sorted(one["institution"] for one in shown["acknowledgements"]) == ["bank-a", "bank-c"]
-    assert [
-        entry.body["detail"]["institution"] for entry in entries(consortium, "bank-a", "withdrawal.received")
-    ] == ["bank-b"]
+    received = entries(consortium, "bank-a", "withdrawal.received")
+    assert [entry.body["detail"]["institution"] for entry in received] == ["bank-b"]
     assert len(entries(consortium, "bank-b", "withdrawal.acknowledged")) == 2
     for bank in ("bank-a", "bank-c", "coordinator"):
         assert shown["pseudonym"].encode() not in b"".join(records(find_log(consortium.log(bank))))
 
-    again = consortium.run(spec("statistics"))
-    assert again.state == "finished"
-    result = CliRunner().invoke(
-        consent.consent, ["prove", CUSTOMER, again.job_id, "--out", str(tmp_path), "--config", str(config)]
-    )
-    assert isinstance(result.exception, CommonError)
-    (checked,) = asked(audit.audit, "verify", proofs[0], "--policy", policy)["proofs"]
-    assert checked["cause"] == ""
 
-    told = asked(consent.consent, "history", CUSTOMER, "--proofs", tmp_path / "history", "--config", config)
-    assert [one["state"] for one in told["transitions"]] == ["given", "withdrawn"]
-    assert [one["event"] for one in told["transitions"]] == ["consent.imported", "consent.changed"]
-    (proof,) = (tmp_path / "history").iterdir()
-    assert asked(audit.audit, "verify", proof, "--policy", policy)["proofs"][0]["cause"] == ""
+def require_history(config: Path, policy: Path, folder: Path) -> None:
+    history = asked(consent.consent, "history", CUSTOMER, "--proofs", folder, "--config", config)
+    assert [one["state"] for one in history["transitions"]] == ["given", "withdrawn"]
+    assert [one["event"] for one in history["transitions"]] == ["consent.imported", "consent.changed"]
+    (proof,) = folder.iterdir()
+    assert proved(proof, policy)["cause"] == ""
 
+
+def require_report(job: str, config: Path, folder: Path) -> None:
+    """Of all uses, other tests' included, the job's is the last: the one after the withdrawal used them no more."""
     report = asked(subject.subject, "report", CUSTOMER, "--config", config)
-    assert report["uses"][-1]["job"] == job.job_id  # of all, other tests' included; `again` used them no more
+    assert report["uses"][-1]["job"] == job
     assert report["uses"][-1]["with"] == ["bank-a", "bank-b", "bank-c"]
     for language, word in (("en", "How your data were used"), ("zh", "个人信息使用情况报告")):
-        assert word in run(subject.subject, "report", CUSTOMER, "--lang", language, "--config", config)
-        page = tmp_path / f"{language}.html"
-        run(subject.subject, "report", CUSTOMER, "--lang", language, "--html", page, "--config", config)
+        options = ("report", CUSTOMER, "--lang", language, "--config", config)
+        page = folder / f"{language}.html"
+        assert word in run(subject.subject, *options)
+        run(subject.subject, *options, "--html", page)
         assert word in page.read_text()
         assert CUSTOMER not in page.read_text()
-    # other tests count on this customer
-    run(consent.consent, "give", CUSTOMER, "--purpose", PURPOSE, "--notice", "notice@1", "--config", config)
-    assert all(verify_folder(consortium.log(bank)).summary == "verified" for bank in ("bank-a", "bank-b", "bank-c"))

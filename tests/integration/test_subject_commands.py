@@ -15,10 +15,10 @@ VICTIM = "BANK-C-00017"
 OTHERS = ("BANK-C-00019", "BANK-C-00021")
 
 
-def run(command, *arguments: str | Path, code: int = 0) -> str:
+def run(command, *arguments: str | Path) -> str:
     result = CliRunner().invoke(command, [str(argument) for argument in arguments])
-    assert result.exit_code == code, result.output
-    return result.output
+    assert result.exit_code == 0, result.output
+    return result.stdout  # what this process logs meanwhile goes to stderr
 
 
 def test_a_customer_is_erased_after_a_job_used_them(consortium: Consortium) -> None:
@@ -30,7 +30,8 @@ def test_a_customer_is_erased_after_a_job_used_them(consortium: Consortium) -> N
     assert [json.loads(one["content"])["record"]["state"] for one in shown["openings"]] == ["withdrawn"]
     assert shown["pseudonym"] in run(subject.subject, "show", VICTIM, "--config", config)
 
-    assert "Aborted" in run(subject.subject, "erase", VICTIM, "--config", config, code=1)
+    unsure = CliRunner().invoke(subject.subject, ["erase", VICTIM, "--config", str(config)])
+    assert (unsure.exit_code, "Aborted" in unsure.stderr) == (1, True)
     erased = json.loads(run(subject.subject, "erase", VICTIM, "--config", config, "--yes", "--json"))["erased"]
     assert [one["pseudonym"] for one in erased] == [shown["pseudonym"]]
     assert job.job_id in erased[0]["jobs"]
