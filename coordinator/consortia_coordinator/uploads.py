@@ -7,8 +7,8 @@ restart. Only a few are under way at a time: two of the party whose turn it is, 
 from collections.abc import Iterator, Mapping
 from itertools import islice
 
+from consortia_common import sealed
 from consortia_common.content import Content
-from consortia_common.sealed import BATCH
 from consortia_coordinator.attempt import FRAME, TOTAL, Attempt, Waiting
 from consortia_coordinator.replies import blobs
 from consortia_coordinator.totals import Totals
@@ -22,7 +22,7 @@ class Frames:
     def __init__(self, waiting: Waiting, attempt: Attempt, layout: Layout, answers: Mapping[str, Content]) -> None:
         self._waiting = waiting
         self._attempt = attempt
-        self._batches = range(BATCH, layout.frames, BATCH)
+        self._batches = range(sealed.BATCH, layout.frames, sealed.BATCH)
         self._answers = answers
         self._order = list(answers)
 
@@ -48,10 +48,10 @@ class Frames:
 def give(waiting: Waiting, attempt: Attempt, total: Total, totals: Totals) -> None:
     """Give the sealed total to every party (R5). Of a long one, whoever is late can't follow and is lost."""
     count, frames = totals.layout.frames, totals.frames()
-    for first in range(0, count, BATCH):
-        batch = list(islice(frames, BATCH))
-        message = total.to_bytes() if first + BATCH >= count else b""
+    for first in range(0, count, sealed.BATCH):
+        batch = list(islice(frames, sealed.BATCH))
+        message = total.to_bytes() if first + sealed.BATCH >= count else b""
         said = {"first": first, "frames": batch, "message": message}
         ids = [waiting.post(party, TOTAL, attempt, said, first) for party in waiting.left]
-        if count > BATCH:
+        if count > sealed.BATCH:
             waiting.follow(attempt, first, ids)

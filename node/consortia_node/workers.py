@@ -30,6 +30,9 @@ from consortia_node.step import KeyRequest, Masked, MaskRequest, OpenRequest, Re
 
 ATTEMPTS = 2
 """How often a step is taken whose worker dies."""
+START = "spawn"
+"""How a worker is started: afresh, so that none has its memory laid out as another, and what breaks one tells
+nothing of the next."""
 _STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
 _DOERS: Mapping[type, tuple[str, str]] = {
     StepRequest: ("work", "run"),
@@ -104,7 +107,7 @@ class Workers:
             if request.job_id not in self._pools:
                 self._pools[request.job_id] = ProcessPoolExecutor(
                     1,
-                    mp_context=multiprocessing.get_context("spawn"),
+                    mp_context=multiprocessing.get_context(START),
                     initializer=_start,
                     initargs=(self._memory_mib,),
                 )

@@ -1,10 +1,12 @@
 """A coordinator, three banks with a few hundred made-up customers each, an analyst and a regulator.
 
 ``build`` makes the folders and enrols everybody; ``running`` runs coordinator and nodes in this process, in an
-event loop of their own, over a real port with mutual TLS.
+event loop of their own, over a real port with mutual TLS. Their workers are forked from a process that has imported
+what workers need: to start each afresh, as nodes do (see ``processes``), would take most of the tests' time.
 """
 
 import asyncio
+import multiprocessing
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
@@ -17,6 +19,7 @@ import grpc.aio
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from consortia_client import control, profile
 from consortia_client.session import Session
@@ -32,7 +35,7 @@ from consortia_coordinator.store.members import MembersStore
 from consortia_crypto.audit.witnesskeys import policy_of
 from consortia_crypto.keys import PublicIdentity
 from consortia_node import config as node_config
-from consortia_node import enrolment
+from consortia_node import enrolment, workers
 from consortia_node import service as node_service
 from consortia_proto.v1 import control_pb2, network_pb2
 from examples.credit_risk.processes import free_port
@@ -153,7 +156,9 @@ def running(
             parts.append(await stack.enter_async_context(node_service.serving(loaded)))
         return parts
 
-    with _looped(everybody) as parts:
+    multiprocessing.set_forkserver_preload(["consortia_node.work", "consortia_node.sumwork"])
+    with pytest.MonkeyPatch.context() as patched, _looped(everybody) as parts:
+        patched.setattr(workers, "START", "forkserver")
         consortium.running = parts
         yield consortium
 

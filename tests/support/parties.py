@@ -36,6 +36,8 @@ from tests.support.members import Institution
 ANALYST = PrivateIdentity.generate("lab", "bank-a", "analyst", "ana")
 COORDINATOR = PrivateIdentity.generate("lab", "coordinator", "coordinator", "coordinator")
 NOW_MS = 1_750_000_000_000
+PATIENCE = 60
+"""Seconds; a job takes far less, unless the machine has much else to do."""
 Said = Content | pb.Failure | None
 """None: keeps silent."""
 
@@ -88,7 +90,7 @@ class Lab:
     def restart(self) -> None:
         """Stop as a process stops, start again, and have the parties answer what they were asked."""
         self.mailbox.close()
-        self.conductor.stop(10)
+        self.wait()
         self.start()
         self.conductor.resume()
 
@@ -116,7 +118,11 @@ class Lab:
     def conduct(self, job_id: str) -> None:
         """Run a job until its thread ends."""
         self.conductor.start(job_id)
-        self.conductor.stop(10)
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait until the threads of all jobs have ended."""
+        self.conductor.stop(PATIENCE)
 
     def run(self, job_id: str, spec: JobSpec) -> JobRun:
         """The job as its kind sees it."""
@@ -235,7 +241,7 @@ def lab(
         yield made
     finally:
         made.mailbox.close()
-        made.conductor.stop(10)
+        made.wait()
         log.close()
         engine.dispose()
 

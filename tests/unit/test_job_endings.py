@@ -192,7 +192,7 @@ def test_a_submission_that_can_not_be_read_any_more_fails_its_job_alone(coordina
         connection.exec_driver_sql("UPDATE jobs SET submission = ?", (unreadable,))
     other = coordinator.submit(STATISTICS, nonce=1)
     coordinator.conductor.resume()
-    coordinator.conductor.stop(10)
+    coordinator.wait()
     assert coordinator.store.get(job_id).state is JobState.FAILED
     assert "the stored submission was refused" in coordinator.store.get(job_id).stage
     assert coordinator.store.get(other).state is JobState.FINISHED
@@ -205,7 +205,7 @@ def test_jobs_do_not_hinder_each_other(coordinator: Lab) -> None:
     first, second = (coordinator.submit(STATISTICS, nonce) for nonce in (1, 2))
     for job_id in (first, second):
         coordinator.conductor.start(job_id)
-    coordinator.conductor.stop(10)
+    coordinator.wait()
     assert [coordinator.store.get(job_id).state for job_id in (first, second)] == ["failed", "finished"]
 
 

@@ -66,7 +66,7 @@ def test_stopped_while_it_waits_it_goes_on(coordinator: Lab, step: str) -> None:
     coordinator.conductor.start(job_id)
     assert asked.wait(10)
     coordinator.mailbox.close()
-    coordinator.conductor.stop(10)
+    coordinator.wait()
     assert coordinator.store.get(job_id).state in (JobState.OFFERED, JobState.RUNNING)
     done = list(coordinator.asked)
     coordinator.says.clear()
@@ -74,7 +74,7 @@ def test_stopped_while_it_waits_it_goes_on(coordinator: Lab, step: str) -> None:
     assert coordinator.journalled()[: len(done)] == done
     coordinator.answer_late()
     coordinator.connect(BANKS)
-    coordinator.conductor.stop(10)
+    coordinator.wait()
     assert coordinator.store.get(job_id).state is JobState.FINISHED, coordinator.store.get(job_id).stage
     assert coordinator.journalled() == expected(job_id)
     assert [body["type"] for body in coordinator.events()][1:] == LOGGED
@@ -115,7 +115,7 @@ def test_ended_jobs_are_not_taken_up_again(coordinator: Lab) -> None:
     coordinator.conduct(job_id)
     asked = len(coordinator.asked)
     coordinator.restart()
-    coordinator.conductor.stop(10)
+    coordinator.wait()
     assert len(coordinator.asked) == asked
     assert coordinator.store.unfinished() == []
 

@@ -53,7 +53,7 @@ async def test_a_submission_becomes_a_job_that_runs_once(coordinator: Lab, jobs:
     first = await jobs.Submit(signed(), ANA)
     again = await jobs.Submit(signed(), ANA)
     assert first.job_id == again.job_id == submission(STATISTICS).job_id
-    coordinator.conductor.stop(10)
+    coordinator.wait()
     watched = await everything(jobs.Watch(pb.JobRequest(job_id=first.job_id), ANA))
     assert watched[-1].state == "finished"
     assert len(coordinator.journalled()) == len(set(coordinator.asked)) == len(coordinator.asked)
