@@ -20,8 +20,8 @@ help:  ## list these commands
 demo: $(RUNTIME)  ## run the main job: three banks, a coordinator, a regulator, real data
 	@$(BIN)/python -m examples.credit_risk.run
 
-test: $(TOOLS)  ## run the test suite
-	@$(BIN)/python -m pytest
+test: $(TOOLS)  ## run the test suite, on up to four processors
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --no-loadscope-reorder
 
 test-all: $(TOOLS)  ## run the test suite with the long fault, scale and fuzz runs
 	@$(BIN)/python -m pytest -m ""

@@ -1,14 +1,31 @@
-"""Fixtures for every test: a consortium that runs in this process, built once and used by many."""
+"""Fixtures for every test: a consortium that runs in this process, built once and used by many.
+
+Under pytest-xdist a file's tests run in one process, and all fault tests in one, which share their own consortium.
+"""
 
 from collections.abc import Iterator
+from pathlib import PurePath
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
 from tests.support import consortium as support
 
 settings.register_profile("consortia", deadline=None)  # a busy machine is no fault of what is tested
 settings.load_profile("consortia")
+
+
+class ByFixtures(LoadFileScheduling):
+    """Keeps the tests together that share what is slow to make."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = PurePath(super()._split_scope(nodeid))
+        return str(file.parent if file.parent.name == "faults" else file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFixtures:
+    return ByFixtures(config, log)
 
 
 @pytest.fixture(scope="session")

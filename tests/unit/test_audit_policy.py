@@ -118,7 +118,7 @@ AS_LOG = witness_key("x", KeyKind.ED25519_COSIGNATURE).verifier.text
     ("speak friend", 8), ("Quorum none", 8),
     ("quorum\u00a0none", 8), ("quorum none\r", None), ("quorum none\0", None), ("quorum none\x7f", None),
     ("group g ١ bank-b", 8),
-])  # fmt: skip
+], ids=lambda value: str(value)[:20])  # fmt: skip
 def test_what_is_no_policy_is_refused_with_its_line(rule, line):
     with pytest.raises(PolicyError) as caught:
         policy(rule)
