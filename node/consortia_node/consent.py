@@ -38,6 +38,8 @@ STATES = tuple(LIFE.transitions)
 PERMITTING = frozenset({"given", "renewed"})
 OPENING = frozenset({"requested", "given", "refused"})
 """How a new record may begin."""
+ENDING = frozenset({"withdrawn", "terminated", "invalidated", "refused"})
+"""The states by which a person ends a consent; what the clock ends was known to end when it was given."""
 RUNS_OUT = {"given": "expired", "renewed": "expired", "requested": "lapsed"}
 """What the clock makes of a record whose ``valid_until`` has come."""
 

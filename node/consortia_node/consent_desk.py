@@ -6,6 +6,7 @@ log, no error and no statement.
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -19,7 +20,7 @@ from consortia_common.documents.consent_notice import ConsentNotice
 from consortia_crypto.audit.entry import Entry
 from consortia_node import consent_proofs
 from consortia_node.cohorts import Cohorts
-from consortia_node.consent import Change, ConsentRecord, milliseconds, refuse
+from consortia_node.consent import ENDING, Change, ConsentRecord, milliseconds, refuse
 from consortia_node.consent_import import Findings
 from consortia_node.sources.consent_file import read_file
 from consortia_node.sources.consent_postgres import read_postgres
@@ -30,7 +31,7 @@ from consortia_node.store.consents import Taken
 from consortia_node.store.subject_record import Held
 from consortia_node.store.subjects import Subject
 from consortia_node.tools import Tools
-from consortia_node.withdrawals import ENDING, Reached, Withdrawals
+from consortia_node.withdrawals import Reached, Withdrawals
 from consortia_proto.v1 import control_pb2 as pb
 
 
@@ -71,9 +72,10 @@ class ConsentDesk:
         if request.dry_run or findings.mistaken:
             consents.examine(rows, findings)
         else:
-            consents.import_rows(
-                rows, findings, self._tools.now_ms(), lambda taken: self._log_import(taken, source)
-            )
+            reached: list[Reached] = []
+            ended = partial(self._ended, reached)
+            consents.import_rows(rows, findings, self._tools.now_ms(), partial(self._log_import, source), ended)
+            self._follow(reached)
         if findings.mistaken and not request.dry_run:
             more = f"; {findings.mistaken} rows in all" if findings.mistaken > len(findings.mistakes) else ""
             raise refuse_table(name, "; ".join(findings.mistakes) + more)
@@ -106,17 +108,9 @@ class ConsentDesk:
         until = _moment_of(request.valid_until, "valid_until") if request.valid_until else None
         change = Change(request.state, at, request.notice or None, until, request.evidence)
         reached: list[Reached] = []
-
-        def ended(connection: Connection, subject_id: int, record: ConsentRecord) -> None:
-            if record.state in ENDING:
-                reached.append(self._withdrawals.ended(connection, subject_id, record))
-
+        ended = partial(self._ended, reached)
         self._tools.consents.change(request.subject, request.purpose, change, now, self._log_change, ended)
-        for found in reached:
-            for job_id in found.stopped:
-                self._tools.workers.end(job_id)
-                Cohorts(self._tools).erase(job_id)
-        self._said()
+        self._follow(reached)
         view = self.view(request.subject)
         if reached:
             view.stopped.extend(sorted({job for found in reached for job in found.stopped}))
@@ -190,7 +184,22 @@ class ConsentDesk:
     def _root(self, taken: Taken) -> str:
         return consent_proofs.keep_pairs(self._tools.settings.folder, taken.pairs)
 
-    def _log_import(self, taken: Taken, source: str) -> None:
+    def _ended(
+        self, reached: list[Reached], connection: Connection, subject_id: int, record: ConsentRecord
+    ) -> None:
+        """Do what belongs into the transaction of a change, if the change ends a consent."""
+        if record.state in ENDING:
+            reached.append(self._withdrawals.ended(connection, subject_id, record))
+
+    def _follow(self, reached: list[Reached]) -> None:
+        """Stop what the ended consents stop, and have the other institutions told."""
+        for job_id in {job_id for found in reached for job_id in found.stopped}:
+            self._tools.workers.end(job_id)
+            Cohorts(self._tools).erase(job_id)
+        if reached:
+            self._said()
+
+    def _log_import(self, source: str, taken: Taken) -> None:
         root, changed = self._root(taken), taken.findings.changed
         for purpose, counts in taken.in_force.items():
             self._tools.log.append(

@@ -33,8 +33,6 @@ from consortia_node.store.models import ModelStore
 from consortia_node.tools import Tools
 from consortia_proto.v1 import exchange_pb2, network_pb2
 
-ENDING = frozenset({"withdrawn", "terminated", "invalidated", "refused"})
-"""The states by which a person ends a consent; what the clock ends was known to end when it was given."""
 STOP = "stop"
 
 

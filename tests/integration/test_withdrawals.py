@@ -1,12 +1,13 @@
 """A withdrawal: jobs stop or go on as the agreement says; recipients are told, and liars are not heard."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from consortia_common.content import Content
 from consortia_common.documents import withdrawal
+from consortia_common.documents.base import utc
 from consortia_crypto import canonical
 from consortia_crypto.keys import PrivateIdentity
 from consortia_node.store.consent_statements import OwnStatement
@@ -30,9 +31,23 @@ def withdraw(bank: Bank, number: str, state: str = "withdrawn") -> control_pb2.C
     return bank.control._consents.change(request)
 
 
+def withdraw_by_import(bank: Bank, number: str) -> control_pb2.ConsentView:
+    """As the bank's own system says it, in a table."""
+    table = bank.tools.settings.folder / "withdrawn.csv"
+    row = f"{number},{PURPOSE},withdrawn,{utc(bank.tools.clock())},,notice@1"
+    table.write_text(f"subject,purpose,state,effective_at,valid_until,notice\n{row}\n")
+    bank.control._consents.import_(control_pb2.ImportConsentRequest(path=str(table)))
+    return bank.control._consents.view(number)
+
+
 def state_of(bank: Bank, deal: Deal) -> str:
     with bank.tools.engine.connect() as connection:
         return str(getattr(JobStore(connection).get(deal.job_id), "state", ""))
+
+
+def running(bank: Bank) -> list[str]:
+    with bank.tools.engine.connect() as connection:
+        return [job.job_id for job in JobStore(connection).in_state("running")]
 
 
 def as_relayed(own: OwnStatement, signer: PrivateIdentity, **changes: Any) -> Content:
@@ -62,20 +77,27 @@ def told(seat: Hostile, number: str) -> tuple[Deal, OwnStatement]:
     return deal, own
 
 
-def test_a_running_job_finishes_or_stops_as_the_agreement_says(seat: Hostile) -> None:
+@pytest.mark.parametrize(
+    ("end", "number"), [(withdraw, "BANK-C-00017"), (withdraw_by_import, "BANK-C-00019")], ids=["said", "imported"]
+)
+def test_a_running_job_finishes_or_stops_as_the_agreement_says(
+    end: Callable[[Bank, str], control_pb2.ConsentView], number: str, seat: Hostile
+) -> None:
     bank = seat.banks["bank-c"]
+    earlier = running(bank)
     deal = seat.begun(spec("statistics"))
     seat.everyone(deal, TABULATE)
-    view = withdraw(bank, "BANK-C-00017")
+    view = end(bank, number)
     stops = seat.agreement.on_withdrawal == "stop"
-    assert list(view.stopped) == ([deal.job_id] if stops else [])
     assert (state_of(bank, deal), state_of(seat.banks["bank-a"], deal)) == (
         "failed" if stops else "running",
         "running",
     )
     (entry,) = [one for one in bank.entries("withdrawal.reached") if one["subject"] == view.pseudonym]
-    assert entry["detail"]["running"] == [deal.job_id]
-    assert entry["detail"].get("stopped", []) == list(view.stopped)
+    assert sorted(entry["detail"]["running"]) == sorted([*earlier, deal.job_id])
+    assert entry["detail"].get("stopped", []) == ([deal.job_id] if stops else [])
+    (own,) = [one for one in Withdrawals(bank.tools).unsent() if one.statement == entry["detail"]["statement"]]
+    assert deal.job_id.encode() in own.document
     assert (bank.tools.settings.folder / "work" / deal.job_id).exists() != stops
     if stops:
         assert failure_of(bank.ask("query.conclude", job=deal.job_id)).what

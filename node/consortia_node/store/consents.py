@@ -22,6 +22,7 @@ from consortia_common.documents.consent_notice import ConsentNotice
 from consortia_crypto import canonical
 from consortia_crypto.subject import seal_payload
 from consortia_node.consent import (
+    ENDING,
     LIFE,
     Change,
     ConsentRecord,
@@ -39,6 +40,7 @@ from consortia_node.keyring import Keyring
 from consortia_node.spread import spread
 from consortia_node.store.consent_batches import Batch, Step, ending, read, take
 from consortia_node.store.consent_notices import NoticeStore
+from consortia_node.store.jobs import JobStore
 from consortia_node.store.register import Register, RegisterRow, ordered_pairs, row_of
 from consortia_node.store.subject_record import Key
 from consortia_node.store.subjects import BATCH_ROWS, Subject, SubjectStore, count
@@ -68,6 +70,8 @@ class Allowed:
 
 
 Log = Callable[[Taken], object]
+Also = Callable[[Connection, int, ConsentRecord], object]
+"""What is done with a changed record of a customer, by the id of the customer's row."""
 
 
 class ConsentStore:
@@ -101,14 +105,27 @@ class ConsentStore:
             self._judged(connection, rows, findings)
         return findings
 
-    def import_rows(self, rows: Sequence[ConsentRow], findings: Findings, now_ms: int, log: Log) -> Taken | None:
-        """Take over all rows, or none if there is a mistake; ``log`` is called before they come into force."""
+    def import_rows(
+        self,
+        rows: Sequence[ConsentRow],
+        findings: Findings,
+        now_ms: int,
+        log: Log,
+        ended: Also = lambda *_: None,
+    ) -> Taken | None:
+        """Take over all rows, or none if there is a mistake; ``log`` is called before they come into force.
+
+        ``ended`` does what belongs into the same transaction for each record that a person ended, if a job has
+        used the customer's row.
+        """
         with self._ring.lock:
             with self._engine.begin() as connection:
                 register, chosen = self._judged(connection, rows, findings)
                 if findings.mistaken:
                     return None
                 taken, version, renewed = self._commit(connection, register, chosen, findings, now_ms, log)
+                for subject_id, record in self._ended(connection, register, chosen):
+                    ended(connection, subject_id, record)
             self._renew(version, renewed)
         return taken
 
@@ -133,7 +150,7 @@ class ConsentStore:
         change: Change,
         now_ms: int,
         log: Callable[[ConsentRecord, str], object],
-        also: Callable[[Connection, int, ConsentRecord], object] = lambda *_: None,
+        also: Also = lambda *_: None,
     ) -> list[ConsentRecord]:
         """Change a customer's consent for a purpose by the state table, or begin one.
 
@@ -252,6 +269,22 @@ class ConsentStore:
         version = count_up(connection)
         log(taken)
         return taken, version, renewed
+
+    def _ended(
+        self, connection: Connection, register: Register, steps: Sequence[Step]
+    ) -> Iterator[tuple[int, ConsentRecord]]:
+        """The records that stood before and that people ended, of customers whose rows jobs have used."""
+        over = [
+            (int(register.subject_id[step.position]), (step.row.purpose, notice_id(step.row.notice)))
+            for step in steps
+            if step.position is not None and step.row.state in ENDING
+        ]
+        used = JobStore(connection).used([subject_id for subject_id, _ in over])
+        store = SubjectStore(connection, self._ring)
+        for subject_id, key in over:
+            subject = store.get(subject_id) if subject_id in used else None
+            if subject is not None:
+                yield subject_id, subject.in_force[key].record
 
     @property
     def _keys(self) -> tuple[bytes, ...]:

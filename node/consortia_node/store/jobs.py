@@ -4,6 +4,7 @@ Works within the caller's connection, because what a job remembers and the answe
 remember are one transaction. A job's values (keys, models in the making) are erased when it ends.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ from consortia_node.errors import StateError, StoreError
 from consortia_node.store.tables import cohort_members, cohorts, job_values, jobs, subjects, sums
 
 BATCH_ROWS = 50_000
+_AT_ONCE = 5_000
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,16 @@ class JobStore:
         for start in range(0, len(subject_ids), BATCH_ROWS):
             members = subject_ids.slice(start, BATCH_ROWS).to_pylist()
             self._connection.execute(statement, [{"member": member} for member in members])
+
+    def used(self, subject_ids: Sequence[int]) -> set[int]:
+        """Those of these customers whose rows jobs have used."""
+        found: set[int] = set()
+        for start in range(0, len(subject_ids), _AT_ONCE):
+            asked = cohort_members.c.subject_id.in_(subject_ids[start : start + _AT_ONCE])
+            found.update(
+                self._connection.execute(select(cohort_members.c.subject_id).where(asked).distinct()).scalars()
+            )
+        return found
 
     def reached_by(self, subject_id: int) -> list[str]:
         """The jobs that used a row of this customer: what a withdrawal reaches."""
