@@ -64,6 +64,7 @@ class Lab:
     offer_timeout: float = 5
     step_timeout: float = 5
     dropout_timeout: float = 5
+    now_ms: int = NOW_MS
     _institutions: dict[tuple[str, str], Institution] = field(default_factory=dict)
     _over: set[tuple[str, str]] = field(default_factory=set)
     _one_at_a_time: threading.RLock = field(default_factory=threading.RLock)
@@ -85,7 +86,7 @@ class Lab:
             self.folder,
             self.witnessed,
         )
-        self.conductor = Conductor(self.tools, lambda: [ANALYST.public], lambda: NOW_MS)
+        self.conductor = Conductor(self.tools, lambda: [ANALYST.public], lambda: self.now_ms)
 
     def restart(self) -> None:
         """Stop as a process stops, start again, and have the parties answer what they were asked."""
