@@ -6,6 +6,7 @@ number of those statements numbers the asking, so a restarted coordinator asks w
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from consortia_common.content import Content
 from consortia_coordinator.errors import PartiesRefusedError
@@ -35,8 +36,13 @@ def await_officers(
         if waiting:
             run.progress(f"waiting for the officers of {', '.join(waiting)}", 0, 0)
             seconds = (min(waiting.values()) + GRACE_MS - now_ms()) / 1000
-            if not mailbox.wait_for(lambda seen=seen: mailbox.notices(run.job_id) > seen, max(seconds, 0)):  # type: ignore[misc]
+            if not mailbox.wait_for(partial(_is_over, run, mailbox, seen), max(seconds, 0)):
                 _require_none(_waiting(run.ask("approval.end", dict.fromkeys(waiting, Content()))))
+
+
+def _is_over(run: JobRun, mailbox: Mailbox, seen: int) -> bool:
+    """Whether there is a new decision to ask about, or nothing more to wait for."""
+    return run.given_up() or mailbox.notices(run.job_id) > seen
 
 
 def _waiting(answers: Mapping[str, Content]) -> dict[str, int]:

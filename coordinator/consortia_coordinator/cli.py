@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from consortia_common import terminal
+from consortia_common.fingerprint_words import words
 
 _CONFIG = click.option(
     "--config",
@@ -14,11 +15,24 @@ _CONFIG = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="The coordinator's settings file, coordinator.toml.",
 )
+_INSTITUTION = click.option(
+    "--institution", required=True, help="The institution's name in the network, as bank-a."
+)
+_ROLES = ["node", "analyst", "officer", "regulator"]
+_ROLE = click.option(
+    "--role",
+    required=True,
+    type=click.Choice(_ROLES),
+    help="node for the institution's node; analyst, officer or regulator for a person.",
+)
+_NAME = click.option(
+    "--name", default="node", show_default=True, help="The person's name; a node keeps the default."
+)
 
 
 @click.group()
 def network() -> None:
-    """Make a network and invite members."""
+    """Make a network, invite, confirm and revoke members."""
 
 
 @network.command()
@@ -34,7 +48,7 @@ def init(folder: Path, name: str, listen: str) -> None:
 
     identity = networks.create(folder, name, listen, datetime.now(UTC))
     terminal.done(f"network {name} made in {folder}")
-    terminal.facts({"the coordinator": identity.fingerprint})
+    terminal.facts({"the coordinator": identity.fingerprint, "in words": words(identity.fingerprint)})
     terminal.note(
         f"Next: move {folder / networks.ROOT_FOLDER} to a medium that you take offline; only renewing "
         "the issuing certificate needs it. Then run\n"
@@ -44,14 +58,9 @@ def init(folder: Path, name: str, listen: str) -> None:
 
 @network.command()
 @_CONFIG
-@click.option("--institution", required=True, help="Whom to invite: the institution's name, as bank-a.")
-@click.option(
-    "--role",
-    required=True,
-    type=click.Choice(["node", "analyst", "officer", "regulator"]),
-    help="node for the institution's node; analyst, officer or regulator for a person.",
-)
-@click.option("--name", default="node", show_default=True, help="The person's name; a node keeps the default.")
+@_INSTITUTION
+@_ROLE
+@_NAME
 @click.option("--days", default=7, show_default=True, type=click.IntRange(1, 30), help="How long it is valid.")
 @click.option(
     "--out",
@@ -80,6 +89,70 @@ def invite(config_file: Path, institution: str, role: str, name: str, days: int,
     invitation.save(out)
     terminal.done(f"invitation for {institution}/{role}/{name} written to {out}")
     terminal.note("Hand it over so that nobody else can read it: whoever has the file can use it, once.")
+
+
+@network.command()
+@_CONFIG
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs instead of text for people.")
+def members(config_file: Path, as_json: bool) -> None:
+    """Show who belongs to the network.
+
+    With each fingerprint in words, whether somebody has compared it, and until when the certificate is valid.
+    """
+    from consortia_coordinator import config, members_view, registry
+
+    with registry.opened(config.load(config_file)) as known:
+        found = known.members()
+    if as_json:
+        terminal.as_json([members_view.document(member) for member in found])
+        return
+    terminal.table(members_view.HEADS, [members_view.row(member) for member in found])
+
+
+@network.command()
+@_CONFIG
+@_INSTITUTION
+@_ROLE
+@_NAME
+@click.option("--by", required=True, help="The officer or operator who compared the fingerprint.")
+@click.argument("said", nargs=-1, required=True, metavar="WORDS…")
+def confirm(config_file: Path, institution: str, role: str, name: str, by: str, said: tuple[str, ...]) -> None:
+    """Confirm a member's fingerprint.
+
+    WORDS are the words, or the 64 digits, that the member's own people read out; not those of `network members`.
+    """
+    from consortia_coordinator import config, registry
+
+    with registry.opened(config.load(config_file)) as known:
+        identity = known.confirm(institution, role, name, " ".join(said), by)
+    terminal.done(f"the fingerprint of {institution}/{role}/{name} is confirmed; it goes on the coordinator's log")
+    terminal.facts({"fingerprint": identity.fingerprint})
+
+
+@network.command()
+@_CONFIG
+@_INSTITUTION
+@click.option("--role", default="", type=click.Choice(["", *_ROLES]), help="Only members of this role.")
+@click.option("--name", default="", help="Only the member of this name: one person, or one device.")
+@click.option("--reason", required=True, help="Why; it goes on every log.")
+@click.option("--by", required=True, help="Who decided it.")
+def revoke(config_file: Path, institution: str, role: str, name: str, reason: str, by: str) -> None:
+    """Revoke an institution, person or device.
+
+    Ends its connections, its jobs and the use of its keys, at the coordinator and at every node, and for good:
+    whoever is to come back makes new keys and is invited anew.
+    """
+    from consortia_coordinator import config, registry
+
+    with registry.opened(config.load(config_file)) as known:
+        order = known.revoke(institution, role, name, reason, by)
+        outcome = known.outcome(order)
+    if outcome:
+        terminal.done(f"{'/'.join(filter(None, (institution, role, name)))}: {outcome}")
+    else:
+        terminal.note(
+            "The coordinator is not running; the revocation takes effect at its start, before anything else."
+        )
 
 
 @click.group()

@@ -8,10 +8,9 @@ import secrets
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from consortia_common import keyfiles, pki, tls
+from consortia_common import keyfiles, leaves, pki, tls
 from consortia_common.joining import Invitation
 from consortia_coordinator.config import INSTITUTION, CoordinatorSettings
-from consortia_coordinator.enrolment import milliseconds
 from consortia_coordinator.errors import NetworkFolderError
 from consortia_coordinator.sample import COORDINATOR_TOML
 from consortia_coordinator.store.members import InvitationRecord, MembersStore
@@ -19,7 +18,6 @@ from consortia_crypto.keys import PrivateIdentity, PublicIdentity
 
 ROOT_FOLDER = "root"
 INVITATION_LIFETIME = timedelta(days=7)
-_RENEW_AT = 2 / 3
 
 
 def create(folder: Path, network: str, listen: str, now: datetime) -> PublicIdentity:
@@ -50,13 +48,30 @@ def load_authority(settings: CoordinatorSettings) -> pki.Authority:
     )
 
 
+def signed_roots(settings: CoordinatorSettings) -> tuple[bytes, bytes]:
+    """The list of roots that members are to trust, with its signature; empty while the first root is the only one.
+
+    Raises SettingsError.
+    """
+    if not settings.roots_signature_file.exists():
+        return b"", b""
+    return keyfiles.read_file(settings.roots_file), keyfiles.read_file(settings.roots_signature_file)
+
+
+def milliseconds(moment: datetime) -> int:
+    """Unix milliseconds, as the database keeps moments."""
+    return int(moment.timestamp() * 1000)
+
+
 def renew_server_certificate(settings: CoordinatorSettings, now: datetime) -> bool:
-    """Give the coordinator a new certificate if two thirds of the present one's life are over; whether it did."""
-    leaf = pki.read_chain(keyfiles.read_file(settings.folder / tls.CHAIN_FILE))[0]
-    life = leaf.not_valid_after_utc - leaf.not_valid_before_utc
-    if now < leaf.not_valid_before_utc + life * _RENEW_AT:
+    """Give the coordinator a new certificate and key if it is time or the issuer was replaced; whether it did."""
+    shown = tls.Credentials.load(settings.folder)
+    leaf, issuing = pki.read_chain(shown.chain_pem)[:2]
+    authority = load_authority(settings)
+    if not leaves.is_due(leaf, now) and issuing == authority.certificate:
         return False
-    _issue_server_certificate(settings.folder, load_authority(settings), settings.network, now)
+    lifetime = timedelta(days=settings.certificate_days)
+    _issue_server_certificate(settings.folder, authority, settings.network, now, shown.key_pem, lifetime)
     return True
 
 
@@ -117,12 +132,18 @@ def _make_authority(folder: Path, network: str, now: datetime) -> pki.Authority:
     return issuing
 
 
-def _issue_server_certificate(folder: Path, authority: pki.Authority, network: str, now: datetime) -> None:
-    """A new certificate for the key that is there, or for a new one."""
-    key_file = folder / tls.KEY_FILE
-    if not key_file.exists():
-        keyfiles.write_file(key_file, pki.key_pem(pki.new_key()))
-    key = pki.read_key(keyfiles.read_secret(key_file))
+def _issue_server_certificate(
+    folder: Path,
+    authority: pki.Authority,
+    network: str,
+    now: datetime,
+    older_key: bytes = b"",
+    lifetime: timedelta = pki.LEAF_LIFETIME,
+) -> None:
+    """A new certificate for a new key; the older key stays until the new certificate is there."""
+    key, key_file = pki.new_key(), folder / tls.KEY_FILE
+    keyfiles.write_file(key_file, leaves.both(older_key, key))
     subject = pki.Subject(network, INSTITUTION, "coordinator", INSTITUTION)
-    chain = pki.issue(authority, key.public_key(), subject, now)
+    chain = pki.issue(authority, key.public_key(), subject, now, lifetime)
     keyfiles.write_file(folder / tls.CHAIN_FILE, chain, keyfiles.PUBLIC)
+    keyfiles.write_file(key_file, pki.key_pem(key))

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from consortia_common import terminal
+from consortia_common.fingerprint_words import words
 
 _CONFIG = click.option(
     "--config",
@@ -59,7 +60,14 @@ def enrol(config_file: Path, invitation_file: Path) -> None:
     invitation = Invitation.load(invitation_file)
     joined = enrolment.enrol(config.load(config_file), invitation, lambda: datetime.now(UTC))
     terminal.done(f"{invitation.institution} belongs to the network {invitation.network}")
-    terminal.facts({"this node": joined.own, "the coordinator": joined.coordinator})
+    terminal.facts(
+        {
+            "this node": joined.own,
+            "  in words": words(joined.own),
+            "the coordinator": joined.coordinator,
+            "  in its words": words(joined.coordinator),
+        }
+    )
     terminal.note("Compare both fingerprints with the network's operator by telephone before you sign anything.")
 
 
@@ -102,6 +110,7 @@ def status(config_file: Path, as_json: bool) -> None:
                 "network": found.network,
                 "institution": found.institution,
                 "fingerprint": found.fingerprint,
+                "words": words(found.fingerprint),
                 "connected": found.connected,
                 "datasets": list(found.datasets),
                 "running_jobs": list(found.running_jobs),
@@ -114,6 +123,7 @@ def status(config_file: Path, as_json: bool) -> None:
             "network": found.network,
             "institution": found.institution,
             "fingerprint": found.fingerprint,
+            "in words": words(found.fingerprint),
             "connected": "yes" if found.connected else "no",
             "datasets": ", ".join(found.datasets) or "none",
             "running jobs": ", ".join(found.running_jobs) or "none",

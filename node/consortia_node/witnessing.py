@@ -64,9 +64,9 @@ def pins_of(settings: NodeSettings, engine: Engine) -> Callable[[str], Collectio
     return pins
 
 
-def channel_of(settings: NodeSettings) -> grpc.Channel:
+def channel_of(settings: NodeSettings, clock: Callable[[], datetime]) -> grpc.Channel:
     """A connection for the node's threads, with the certificate that it has now."""
-    credentials = tls.Credentials.load(settings.folder)
+    credentials = tls.Credentials.load(settings.folder).require_valid(clock())
     return tls.client_channel(settings.coordinator, credentials, settings.network)
 
 
@@ -130,7 +130,7 @@ class Witnessing:
     ) -> None:
         self._settings = settings
         self._pins = pins_of(settings, engine)
-        self._coordinator = Coordinator(lambda: channel_of(settings))
+        self._coordinator = Coordinator(lambda: channel_of(settings, clock))
         store, alarms = WitnessStore(engine, witnessed), Alarms(log, metrics.CONTRADICTIONS.inc)
         owners = Owners(settings.network, self._pins)
         signer = witness_keys.load_or_make(settings.folder, identity)

@@ -18,6 +18,7 @@ from consortia_common.audit_log import AuditLog
 from consortia_common.errors import ExchangeError, NotPermittedError, SettingsError
 from consortia_common.joining import Invitation
 from consortia_coordinator import config, network
+from consortia_coordinator.certificates import Issuer
 from consortia_coordinator.enrolment import EnrolmentService, log_invitations
 from consortia_coordinator.store.members import InvitationRecord, MembersStore
 from consortia_coordinator.store.tables import metadata
@@ -81,9 +82,7 @@ def running(tmp_path: Path) -> Iterator[Running]:
     metadata.create_all(engine)
     identity = keyfiles.load_identity(settings.identity_file)
     log = AuditLog.open(settings.audit_folder, identity, "coordinator", clock)
-    ca_pem = keyfiles.read_file(folder / tls.CA_FILE)
-    authority = network.load_authority(settings)
-    service = EnrolmentService(engine, log, authority, ca_pem, identity.public, clock)
+    service = EnrolmentService(engine, log, Issuer(settings), identity.public, clock)
     ready, state = threading.Event(), {}
     thread = threading.Thread(target=_serve, args=(service, lambda: tls.Credentials.load(folder), ready, state))
     thread.start()
@@ -151,9 +150,11 @@ def test_no_private_key_reaches_the_coordinator(running: Running, tmp_path: Path
 
 def test_a_member_is_active_by_its_full_name(running: Running):
     _call(running.invite(), _identity())
-    peer = tls.Peer("demo", "bank-a", "node", "node", running.clock())
-    assert running.store.is_active(peer)
-    assert not running.store.is_active(replace(peer, role="analyst"))
+    (member,) = running.store.all()
+    peer = tls.Peer("demo", "bank-a", "node", "node", running.clock(), member.leaf.tls_key)
+    assert running.store.standing(peer) == ""
+    assert running.store.standing(replace(peer, role="analyst")) == "it has not enrolled"
+    assert "an old one" in running.store.standing(replace(peer, key="0" * 64))
 
 
 def test_the_coordinator_renews_its_own_certificate_in_time(running: Running):
@@ -162,7 +163,7 @@ def test_the_coordinator_renews_its_own_certificate_in_time(running: Running):
     assert not network.renew_server_certificate(running.settings, running.clock() + timedelta(days=19))
     assert network.renew_server_certificate(running.settings, running.clock() + timedelta(days=21))
     after = tls.Credentials.load(folder)
-    assert after.key_pem == before.key_pem
+    assert after.key_pem != before.key_pem  # with a fresh key, of which the older one is gone
     assert after.not_after() - before.not_after() > timedelta(days=20)
 
 
