@@ -88,17 +88,19 @@ class Authority:
         raise _refuse("the issuing key is another certificate's", "whoever set up the folder", _RESTORE)
 
 
-def make_root(network: str, now: datetime) -> Authority:
-    """A new network's root: signs issuing certificates only."""
-    key = new_key()
+def make_root(network: str, now: datetime, key: ec.EllipticCurvePrivateKey | None = None) -> Authority:
+    """A network's root: signs issuing certificates only. ``key``: one that is there already, say in a module."""
+    key = key or new_key()
     name = x509_shapes.common_name(f"Consortia {network} root")
     builder = x509_shapes.builder(name, name, key.public_key(), now, ROOT_LIFETIME)
     return Authority(x509_shapes.as_authority(builder, key, key, path_length=1), key)
 
 
-def make_issuing(root: Authority, network: str, now: datetime) -> Authority:
-    """The authority that the coordinator holds: signs leaves only."""
-    key = new_key()
+def make_issuing(
+    root: Authority, network: str, now: datetime, key: ec.EllipticCurvePrivateKey | None = None
+) -> Authority:
+    """The authority that the coordinator holds: signs leaves only. ``key`` as above."""
+    key = key or new_key()
     name = x509_shapes.common_name(f"Consortia {network} issuing")
     builder = x509_shapes.builder(name, root.certificate.subject, key.public_key(), now, ISSUING_LIFETIME)
     return Authority(x509_shapes.as_authority(builder, key, root.key, path_length=0), key)
@@ -203,10 +205,19 @@ def read_chain(pem: bytes) -> list[x509.Certificate]:
 def is_root(certificate: x509.Certificate) -> bool:
     """Whether it is signed by its own key, and may sign others."""
     try:
-        certificate.verify_directly_issued_by(certificate)
-        return bool(certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca)
-    except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
+        constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+    except (ValueError, x509.ExtensionNotFound):
         return False
+    return constraints.ca and is_issued_by(certificate, certificate)
+
+
+def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether the issuer's key signed it, under the issuer's name."""
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 def subject_of(certificate: x509.Certificate) -> Subject:

@@ -76,19 +76,26 @@ class Renewal:
         """
         with self._connect() as channel, rpc.calling(COORDINATOR):
             calls = network_pb2_grpc.CertificatesStub(channel)
-            answer = calls.Trust(pb.TrustRequest(), timeout=CALL_SECONDS)
-            roots = self._follow(answer)
+            known = self._known()
+            answer = calls.Trust(pb.TrustRequest(known=known), timeout=CALL_SECONDS)
+            roots = self._follow(answer, known)
+            if roots is not None:
+                calls.Trust(pb.TrustRequest(known=roots.sequence), timeout=CALL_SECONDS)
             chain = pki.read_chain(tls.Credentials.load(self._folder).chain_pem)
             if leaves.is_due(chain[0], self._clock()) or answer.issuer not in map(pki.digest, chain[1:]):
                 return Renewed(self._renew(calls), roots)
         return Renewed(roots=roots)
 
-    def _follow(self, answer: pb.TrustResponse) -> Roots | None:
+    def _known(self) -> int:
+        """The number of the list of roots that is in the folder."""
+        path = self._folder / ROOTS_FILE
+        return Roots.from_canonical(keyfiles.read_file(path), str(path)).sequence if path.exists() else 0
+
+    def _follow(self, answer: pb.TrustResponse, known: int) -> Roots | None:
         """Take over a newer list of roots."""
         path = self._folder / ROOTS_FILE
         if not answer.roots or (path.exists() and keyfiles.read_file(path) == answer.roots):
             return None
-        known = Roots.from_canonical(keyfiles.read_file(path), str(path)).sequence if path.exists() else 0
         trusted = keyfiles.read_file(self._folder / tls.CA_FILE)
         roots = Roots.accept(answer.roots, answer.signature, trusted, self._identity.public.network, known)
         self._announce(Renewed(roots=roots))

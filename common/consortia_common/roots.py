@@ -4,6 +4,7 @@ A list of roots counts only if a root that was trusted before has signed it, and
 that is known; so neither the coordinator nor whoever has the issuing key can bring a root of their own.
 """
 
+from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 from cryptography.exceptions import InvalidSignature
@@ -60,6 +61,28 @@ class Roots(Document):
         if not any(_signed(root.public_key(), signature, document) for root in pki.read_chain(trusted_pem)):
             raise _refuse("no root that is trusted here has signed it")
         return roots
+
+
+@dataclass(frozen=True)
+class SignedRoots:
+    """A list and its signature, as one file: the signature in hexadecimal, a line's end, the document."""
+
+    document: bytes = b""
+    signature: bytes = b""
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """The inverse of ``raw``. Raises CertificateError."""
+        line, _, document = data.partition(b"\n")
+        try:
+            return cls(document, bytes.fromhex(line.decode("ascii")))
+        except ValueError as error:
+            raise _refuse("its file is damaged") from error
+
+    @property
+    def raw(self) -> bytes:
+        """The content of the file."""
+        return self.signature.hex().encode() + b"\n" + self.document
 
 
 def _require_root(pem: bytes) -> None:

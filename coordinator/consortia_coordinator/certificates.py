@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from consortia_common import keyfiles, pki, renewal, rpc, tls
+from consortia_common import pki, renewal, rpc
 from consortia_common.audit_log import AuditLog
 from consortia_common.documents.base import utc
 from consortia_common.tls import Peer
@@ -37,15 +37,11 @@ class Issuer:
         lifetime = timedelta(days=self.settings.certificate_days)
         return pki.issue(network.load_authority(self.settings), key, renewal.subject_of(holder), now, lifetime)
 
-    def ca_pem(self) -> bytes:
-        """The roots that members trust."""
-        return keyfiles.read_file(self.settings.folder / tls.CA_FILE)
-
     def trust(self) -> pb.TrustResponse:
         """What members are to trust, and the issuing certificate in use."""
         issuer = pki.digest(network.load_authority(self.settings).certificate)
-        document, signature = network.signed_roots(self.settings)
-        return pb.TrustResponse(roots=document, signature=signature, issuer=issuer)
+        roots = network.signed_roots(self.settings)
+        return pb.TrustResponse(roots=roots.document, signature=roots.signature, issuer=issuer)
 
 
 def record_of(chain_pem: bytes) -> Leaf:
@@ -73,8 +69,8 @@ class CertificateService(network_pb2_grpc.CertificatesServicer):
 
     async def Trust(self, request: pb.TrustRequest, context: Any) -> pb.TrustResponse:
         """The roots and the issuing certificate that are in use."""
-        del request
-        self._members.require(context, *pki.MEMBER_ROLES)
+        peer = self._members.require(context, *pki.MEMBER_ROLES)
+        await asyncio.to_thread(self._members.store.note_roots, peer, request.known)
         return await asyncio.to_thread(self._issuer.trust)
 
     def _renew(self, peer: Peer, request: pb.RenewRequest) -> pb.RenewResponse:

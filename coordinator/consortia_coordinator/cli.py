@@ -30,6 +30,16 @@ _NAME = click.option(
 )
 
 
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+_ROOT = click.option(
+    "--root", "root_folder", required=True, type=_FOLDER, help="The folder with the root, brought for this command."
+)
+
+_LEAVE = click.option(
+    "--leave-behind", is_flag=True, help="Go on without members who are not up to date; they are cut off."
+)
+
+
 @click.group()
 def network() -> None:
     """Make a network, invite, confirm and revoke members."""
@@ -153,6 +163,58 @@ def revoke(config_file: Path, institution: str, role: str, name: str, reason: st
         terminal.note(
             "The coordinator is not running; the revocation takes effect at its start, before anything else."
         )
+
+
+@network.command()
+@_CONFIG
+@click.argument("part", metavar="PART", type=click.Choice(["issuing", "root"]))
+@_ROOT
+@click.option("--new", "new_folder", type=_FOLDER, help="Where the new root is to be made, for PART root.")
+@_LEAVE
+def rotate(config_file: Path, part: str, root_folder: Path, new_folder: Path | None, leave_behind: bool) -> None:
+    """Make a new issuing key, or begin to change the root.
+
+    PART issuing: a new key under the root in --root. PART root: a new root in --new, which members trust beside the
+    old one from then on; go on with `rotate issuing --root NEW`, and with `retire` when everybody has renewed.
+    """
+    from consortia_coordinator import config, registry
+    from consortia_coordinator.rotation import Rotation
+
+    settings, now = config.load(config_file), datetime.now(UTC)
+    with registry.opened(settings) as known:
+        rotation = Rotation(settings, known)
+        if part == "issuing":
+            digest = rotation.reissue(root_folder, now, leave_behind=leave_behind)
+            terminal.done("certificates are issued by a new key; members renew theirs within minutes")
+            terminal.facts({"issuing certificate": digest})
+            return
+        if new_folder is None:
+            raise click.UsageError("Name the new root's folder with --new.")
+        roots = rotation.begin(root_folder, new_folder, now)
+    terminal.done(f"members trust {len(roots.roots)} roots from now on")
+    terminal.note(
+        "When everybody has fetched that (nodes do so within a minute), issue under the new root:\n"
+        f"  consortia network rotate issuing --config {config_file} --root {new_folder}\n"
+        f"Take {new_folder} offline when the change is done, and destroy the old root's medium."
+    )
+
+
+@network.command()
+@_CONFIG
+@_ROOT
+@_LEAVE
+def retire(config_file: Path, root_folder: Path, leave_behind: bool) -> None:
+    """End the change of the root: only the new one is trusted.
+
+    --root is the folder of the new root. Refused as long as a member's certificate is not under it.
+    """
+    from consortia_coordinator import config, registry
+    from consortia_coordinator.rotation import Rotation
+
+    settings = config.load(config_file)
+    with registry.opened(settings) as known:
+        Rotation(settings, known).retire(root_folder, datetime.now(UTC), leave_behind=leave_behind)
+    terminal.done("members trust the new root only")
 
 
 @click.group()

@@ -73,13 +73,8 @@ class CoordinatorSettings(Settings):
 
     @property
     def roots_file(self) -> Path:
-        """The list of roots that members are to trust, once the first root was followed by another."""
-        return self.folder / "roots.json"
-
-    @property
-    def roots_signature_file(self) -> Path:
-        """The signature over it, by a root that was trusted before."""
-        return self.folder / "roots.sig"
+        """The signed list of roots that members are to trust, once the first root was followed by another."""
+        return self.folder / "roots.signed"
 
     @property
     def issuing_certificate_file(self) -> Path:

@@ -100,7 +100,6 @@ class EnrolmentService(rpc_stubs.EnrolmentServicer):
         self._store.admit(record.invitation_id, identity, record_of(chain), milliseconds(now))
         return pb.EnrolResponse(
             certificate_pem=chain,
-            ca_pem=self._issuer.ca_pem(),
             coordinator_identity=canonical.encode(self._identity.document()),
         )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from consortia_common import keyfiles, leaves, pki, tls
 from consortia_common.joining import Invitation
+from consortia_common.roots import SignedRoots
 from consortia_coordinator.config import INSTITUTION, CoordinatorSettings
 from consortia_coordinator.errors import NetworkFolderError
 from consortia_coordinator.sample import COORDINATOR_TOML
@@ -17,6 +18,7 @@ from consortia_coordinator.store.members import InvitationRecord, MembersStore
 from consortia_crypto.keys import PrivateIdentity, PublicIdentity
 
 ROOT_FOLDER = "root"
+ROOT_KEY, ROOT_CERTIFICATE = "root.key", "root.pem"
 INVITATION_LIFETIME = timedelta(days=7)
 
 
@@ -48,14 +50,11 @@ def load_authority(settings: CoordinatorSettings) -> pki.Authority:
     )
 
 
-def signed_roots(settings: CoordinatorSettings) -> tuple[bytes, bytes]:
-    """The list of roots that members are to trust, with its signature; empty while the first root is the only one.
-
-    Raises SettingsError.
-    """
-    if not settings.roots_signature_file.exists():
-        return b"", b""
-    return keyfiles.read_file(settings.roots_file), keyfiles.read_file(settings.roots_signature_file)
+def signed_roots(settings: CoordinatorSettings) -> SignedRoots:
+    """The list of roots that members are to trust; empty while the first root is the only one."""
+    if not settings.roots_file.exists():
+        return SignedRoots()
+    return SignedRoots.parse(keyfiles.read_file(settings.roots_file))
 
 
 def milliseconds(moment: datetime) -> int:
@@ -120,12 +119,17 @@ def _check_invitee(network: str, institution: str, role: str, name: str) -> None
         )
 
 
+def save_root(folder: Path, root: pki.Authority) -> None:
+    """Put a new root where it will be taken offline from."""
+    keyfiles.make_folder(folder)
+    keyfiles.write_file(folder / ROOT_KEY, pki.key_pem(root.key))
+    keyfiles.write_file(folder / ROOT_CERTIFICATE, root.certificate_pem, keyfiles.PUBLIC)
+
+
 def _make_authority(folder: Path, network: str, now: datetime) -> pki.Authority:
     root = pki.make_root(network, now)
     issuing = pki.make_issuing(root, network, now)
-    root_folder = keyfiles.make_folder(folder / ROOT_FOLDER)
-    keyfiles.write_file(root_folder / "root.key", pki.key_pem(root.key))
-    keyfiles.write_file(root_folder / "root.pem", root.certificate_pem, keyfiles.PUBLIC)
+    save_root(folder / ROOT_FOLDER, root)
     keyfiles.write_file(folder / tls.CA_FILE, root.certificate_pem, keyfiles.PUBLIC)
     keyfiles.write_file(folder / "issuing.key", pki.key_pem(issuing.key))
     keyfiles.write_file(folder / "issuing.pem", issuing.certificate_pem, keyfiles.PUBLIC)

@@ -5,12 +5,12 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import grpc
 import grpc.aio
 import pytest
-from sqlalchemy import create_engine
 
 from consortia_client import profile
 from consortia_common import joining, keyfiles, pki, rpc, tls
@@ -18,10 +18,11 @@ from consortia_common.audit_log import AuditLog
 from consortia_common.errors import ExchangeError, NotPermittedError, SettingsError
 from consortia_common.joining import Invitation
 from consortia_coordinator import config, network
-from consortia_coordinator.certificates import Issuer
+from consortia_coordinator.certificates import CertificateService, Issuer
 from consortia_coordinator.enrolment import EnrolmentService, log_invitations
+from consortia_coordinator.members import Members
+from consortia_coordinator.store.database import open_database
 from consortia_coordinator.store.members import InvitationRecord, MembersStore
-from consortia_coordinator.store.tables import metadata
 from consortia_crypto import canonical
 from consortia_crypto.errors import ConsortiaError, SignatureRefusedError
 from consortia_crypto.keys import PrivateIdentity
@@ -43,7 +44,7 @@ class Clock:
 
 @dataclass
 class Running:
-    """A coordinator that serves enrolment only."""
+    """A coordinator that serves enrolment and certificates only."""
 
     settings: config.CoordinatorSettings
     store: MembersStore
@@ -58,10 +59,13 @@ class Running:
         return [(body["type"], body.get("detail", {}) | body) for body in bodies]
 
 
-def _serve(service: EnrolmentService, load, ready: threading.Event, state: dict) -> None:
+def _serve(
+    service: EnrolmentService, certificates: CertificateService, load, ready: threading.Event, state: dict
+) -> None:
     async def main() -> None:
         server = grpc.aio.server(options=tls.SERVER_OPTIONS)
         rpc_stubs.add_EnrolmentServicer_to_server(service, server)
+        rpc_stubs.add_CertificatesServicer_to_server(certificates, server)
         state["port"] = server.add_secure_port("127.0.0.1:0", tls.server_credentials(load))
         state["stop"], state["loop"] = asyncio.Event(), asyncio.get_running_loop()
         await server.start()
@@ -78,13 +82,15 @@ def running(tmp_path: Path) -> Iterator[Running]:
     folder = tmp_path / "coordinator"
     network.create(folder, "demo", "127.0.0.1:1", clock())
     settings = config.load(folder / "coordinator.toml")
-    engine = create_engine(f"sqlite:///{settings.database_file}")
-    metadata.create_all(engine)
+    engine = open_database(settings.database_file)
     identity = keyfiles.load_identity(settings.identity_file)
     log = AuditLog.open(settings.audit_folder, identity, "coordinator", clock)
     service = EnrolmentService(engine, log, Issuer(settings), identity.public, clock)
+    members = Members("demo", MembersStore(engine), clock, log)
+    certificates = CertificateService(members, log, Issuer(settings), clock)
     ready, state = threading.Event(), {}
-    thread = threading.Thread(target=_serve, args=(service, lambda: tls.Credentials.load(folder), ready, state))
+    load = partial(tls.Credentials.load, folder)
+    thread = threading.Thread(target=_serve, args=(service, certificates, load, ready, state))
     thread.start()
     assert ready.wait(10)
     settings = settings.model_copy(update={"listen": f"127.0.0.1:{state['port']}"})
@@ -286,7 +292,7 @@ def test_a_member_may_not_use_the_invitees_call(running: Running):
     key = pki.new_key()
     identity = _identity()
     answer = _call(invitation, identity, csr_pem=pki.make_request(key))
-    credentials = tls.Credentials(answer.ca_pem, answer.certificate_pem, pki.key_pem(key))
+    credentials = tls.Credentials(invitation.ca_pem.encode(), answer.certificate_pem, pki.key_pem(key))
     with (
         tls.client_channel(invitation.address, credentials, "demo") as channel,
         pytest.raises(NotPermittedError, match="bank-a/node/node may not"),

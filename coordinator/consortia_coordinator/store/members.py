@@ -51,6 +51,7 @@ class Member:
     state: str
     enrolled_ms: int
     leaf: Leaf
+    roots_known: int
     confirmed_ms: int | None
 
 
@@ -97,6 +98,7 @@ class MembersStore:
             "enrolled_ms": now_ms,
             "older_tls_key": None,
             "confirmed_ms": None,
+            "roots_known": 0,
             **vars(leaf),
         }
         unused = and_(invitations.c.invitation_id == invitation_id, invitations.c.used_ms.is_(None))
@@ -114,6 +116,12 @@ class MembersStore:
         change = update(members).where(is_member(peer), members.c.state == ACTIVE)
         with self._engine.begin() as connection:
             connection.execute(change.values(older_tls_key=peer.key, **vars(leaf)))
+
+    def note_roots(self, peer: Peer, known: int) -> None:
+        """Note the newest list of roots that a member says it has."""
+        change = update(members).where(is_member(peer), members.c.roots_known != known)
+        with self._engine.begin() as connection:
+            connection.execute(change.values(roots_known=known))
 
     def all(self) -> list[Member]:
         """Every member there ever was, in the order of their names."""
@@ -167,7 +175,7 @@ def is_member(who: PublicIdentity | Peer) -> ColumnElement[bool]:
 def _member(row: Row[Any]) -> Member:
     identity = PublicIdentity.from_document(canonical.decode(row.identity))
     leaf = Leaf(row.tls_key, row.issuer, row.not_after_ms)
-    return Member(identity, row.state, row.enrolled_ms, leaf, row.confirmed_ms)
+    return Member(identity, row.state, row.enrolled_ms, leaf, row.roots_known, row.confirmed_ms)
 
 
 def already_used(institution: str) -> EnrolmentError:

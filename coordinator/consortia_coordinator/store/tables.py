@@ -43,6 +43,7 @@ members = Table(
     Column("older_tls_key", String(64)),  # of the one before, which may be shown until it expires
     Column("not_after_ms", BigInteger, nullable=False),  # of the newest certificate
     Column("issuer", String(64), nullable=False),  # digest of the issuing certificate above it
+    Column("roots_known", Integer, nullable=False, default=0),  # number of the newest list of roots that it has
     Column("confirmed_ms", BigInteger),  # null: nobody has compared the fingerprint
 )
 

@@ -54,23 +54,19 @@ class EnrolResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CERTIFICATE_PEM_FIELD_NUMBER: _builtins.int
-    CA_PEM_FIELD_NUMBER: _builtins.int
     COORDINATOR_IDENTITY_FIELD_NUMBER: _builtins.int
     certificate_pem: _builtins.bytes
     """leaf, then issuing certificate"""
-    ca_pem: _builtins.bytes
-    """the network's root"""
     coordinator_identity: _builtins.bytes
     def __init__(
         self,
         *,
         certificate_pem: _builtins.bytes = ...,
-        ca_pem: _builtins.bytes = ...,
         coordinator_identity: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ca_pem", b"ca_pem", "certificate_pem", b"certificate_pem", "coordinator_identity", b"coordinator_identity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_pem", b"certificate_pem", "coordinator_identity", b"coordinator_identity"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -124,12 +120,17 @@ Global___RenewResponse: _TypeAlias = RenewResponse  # noqa: Y015
 class TrustRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    KNOWN_FIELD_NUMBER: _builtins.int
+    known: _builtins.int
+    """number of the list of roots that the caller has; 0: none but the first root"""
     def __init__(
         self,
+        *,
+        known: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["known", b"known"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

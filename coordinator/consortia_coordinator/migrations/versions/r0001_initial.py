@@ -52,6 +52,7 @@ def upgrade() -> None:
         sa.Column("older_tls_key", sa.String(length=64), nullable=True),
         sa.Column("not_after_ms", sa.BigInteger(), nullable=False),
         sa.Column("issuer", sa.String(length=64), nullable=False),
+        sa.Column("roots_known", sa.Integer(), nullable=False),
         sa.Column("confirmed_ms", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("institution", "role", "name", name=op.f("pk_members")),
     )
