@@ -134,6 +134,34 @@ def status(config_file: Path, as_json: bool) -> None:
 
 @node.command()
 @_CONFIG
+@click.option("--institution", required=True, help="Whose fingerprint it is; coordinator for the coordinator's.")
+@click.option("--by", required=True, help="The officer who compared it.")
+@click.argument("said", nargs=-1, required=True, metavar="WORDS…")
+def confirm(config_file: Path, institution: str, by: str, said: tuple[str, ...]) -> None:
+    """Confirm another institution's fingerprint.
+
+    WORDS are the words, or the 64 digits, that its own people read out over the telephone. The running node
+    compares them with what the coordinator shows, logs it, and keeps the fingerprint in members.txt.
+    """
+    import grpc
+
+    from consortia_common import rpc
+    from consortia_node import config
+    from consortia_proto.v1 import control_pb2, control_pb2_grpc
+
+    settings = config.load(config_file)
+    with (
+        grpc.insecure_channel(f"unix:{settings.control_socket}") as channel,
+        rpc.calling(f"the node of {settings.institution}"),
+    ):
+        request = control_pb2.ConfirmMemberRequest(institution=institution, said=" ".join(said), by=by)
+        confirmed = control_pb2_grpc.ControlStub(channel).ConfirmMember(request, timeout=30)
+    terminal.done(f"the fingerprint of {institution} is confirmed and logged; it is kept in {confirmed.path}")
+    terminal.facts({"fingerprint": confirmed.fingerprint})
+
+
+@node.command()
+@_CONFIG
 @click.option("--quorum", required=True, type=click.IntRange(min=1), help="How many of them must have cosigned.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs instead of text for people.")
 def witnesses(config_file: Path, quorum: int, as_json: bool) -> None:

@@ -11,6 +11,8 @@ from consortia_common import keyfiles
 from consortia_crypto.keys import PublicIdentity
 from consortia_node.errors import AgreementError
 
+PEERS_FOLDER = "peers"
+
 
 class Peers:
     """The identities that this node has seen and had a use for."""

@@ -34,7 +34,7 @@ from consortia_node.erasure import Erasures, open_ring
 from consortia_node.errors import StoppingError
 from consortia_node.exchange import NodeExchange, NodeExchangeSettings
 from consortia_node.notices import Notices
-from consortia_node.peers import Peers
+from consortia_node.peers import PEERS_FOLDER, Peers
 from consortia_node.store.consents import ConsentStore
 from consortia_node.store.database import open_database
 from consortia_node.store.tasks import TaskStore
@@ -145,7 +145,7 @@ def open_tools(settings: NodeSettings) -> Tools:
         keys=keys,
         consents=ConsentStore(engine, keys),
         tasks=TaskStore(engine, clock),
-        peers=Peers(settings.folder / "peers"),
+        peers=Peers(settings.folder / PEERS_FOLDER),
         workers=Workers(settings.worker_memory_mib, settings.worker_seconds),
         witnessing=witnessing,
         clock=clock,

@@ -18,6 +18,7 @@ from consortia_common import keyfiles, leaves, pki, renewal, rpc, tls
 from consortia_common.errors import CertificateError, NotPermittedError
 from consortia_common.fingerprint_words import words
 from consortia_common.renewal import Renewal
+from consortia_common.witness_owners import read_members
 from consortia_crypto.errors import SignatureRefusedError
 from consortia_crypto.keys import PrivateIdentity
 from consortia_node import config, enrolment
@@ -203,6 +204,25 @@ def test_members_are_confirmed_by_what_they_read_out(consortium: Consortium) -> 
     assert (entry["actor"], entry["detail"]["institution"]) == ("olga", "bank-a")
     wrong = consortia(*command, *who, *reversed(told.split()))
     assert "not the fingerprint" in wrong.output
+
+
+def test_a_bank_confirms_another_by_what_it_reads_out(consortium: Consortium) -> None:
+    mine, theirs = consortium.node_config("bank-a"), consortium.node_config("bank-c")
+    told = as_json(consortia("node", "status", "--config", theirs, "--json"))
+    members = consortium.root / "bank-a" / "members.txt"
+    members.write_text("# by telephone\nbank-c 00  # wrong\n" + members.read_text())
+    command = ("node", "confirm", "--config", mine, "--by", "olga", "--institution", "bank-c")
+    assert consortia(*command, *told["words"].split()).exit_code == 0
+    (entry,) = events(consortium, "bank-a", "member.confirmed")
+    assert (entry["actor"], entry["detail"]["fingerprint"]) == ("olga", told["fingerprint"])
+    assert read_members(members)["bank-c"] == told["fingerprint"]
+    assert members.read_text().startswith("# by telephone\n")
+    for whose in ("bank-b", "nobody", "coordinator"):
+        wrong = consortia(*command[:-1], whose, *told["words"].split())
+        assert "not the fingerprint that the coordinator shows" in wrong.output
+    own = keyfiles.load_public_identity(consortium.root / "bank-a" / "coordinator.json").fingerprint
+    assert consortia(*command[:-1], "coordinator", own).exit_code == 0
+    assert set(read_members(members)) == set(BANKS)
 
 
 @pytest.mark.parametrize(
