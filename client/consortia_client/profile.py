@@ -6,6 +6,7 @@
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
@@ -93,15 +94,15 @@ class Profile:
         if leaves.is_due(self.credentials.leaf, _now()):
             with suppress(ConsortiaError):
                 self.renew()
-        return self._connect()
+            return self._connect(tls.Credentials.load(self.folder))
+        return self._connect(self.credentials)
 
     def renew(self) -> Renewed:
         """Have the certificate renewed if it is due, and follow the network's roots. Raises ConsortiaError."""
-        return Renewal(self.folder, self.identity, self._connect, _now).check()
+        return Renewal(self.folder, self.identity, partial(self._connect, self.credentials), _now).check()
 
-    def _connect(self) -> grpc.Channel:
-        credentials = tls.Credentials.load(self.folder).require_valid(_now())
-        return tls.client_channel(self.address, credentials, self.network)
+    def _connect(self, credentials: tls.Credentials) -> grpc.Channel:
+        return tls.client_channel(self.address, credentials.require_valid(_now()), self.network)
 
 
 def _now() -> datetime:

@@ -98,14 +98,14 @@ def test_a_lost_answer_leaves_a_folder_that_works(consortium: Consortium) -> Non
     def lose(_: object) -> None:
         raise ConnectionError
 
-    due = Renewal(folder, profile.identity, profile._connect, later, lose)
+    due = Renewal(folder, profile.identity, profile.channel, later, lose)
     with pytest.raises(ConnectionError):
         due.check()
     assert tls.Credentials.load(folder) == before
     assert len(keyfiles.read_secret(folder / tls.KEY_FILE)) > len(before.key_pem)
     with Session(profile) as session:
         assert session.members()
-    assert Renewal(folder, profile.identity, profile._connect, later).check()
+    assert Renewal(folder, profile.identity, profile.channel, later).check()
     assert tls.Credentials.load(folder).key_pem != before.key_pem
     with Session(Profile.load(folder)) as session:
         assert session.members()
@@ -142,7 +142,7 @@ def newcomer(consortium: Consortium) -> Path:
     return folder
 
 
-async def test_a_revocation_reaches_a_live_stream_within_a_second(consortium: Consortium, newcomer: Path) -> None:
+async def test_a_revocation_reaches_a_live_stream_at_once(consortium: Consortium, newcomer: Path) -> None:
     credentials = tls.Credentials.load(newcomer)
     fingerprint = keyfiles.load_identity(newcomer / "identity.key").public.fingerprint
     channel = tls.client_channel(f"127.0.0.1:{consortium.port}", credentials, "lab", aio=True)
@@ -158,7 +158,7 @@ async def test_a_revocation_reaches_a_live_stream_within_a_second(consortium: Co
         while not (frame := await call.read()).HasField("bye"):
             pass
         assert frame.bye.reason == "its membership was revoked"
-        assert time.monotonic() - began < 2  # the command's own start included
+        assert time.monotonic() - began < SOON  # a third of a second where nothing else runs
         call.cancel()
     with (
         tls.client_channel(f"127.0.0.1:{consortium.port}", credentials, "lab") as blocking,
@@ -167,7 +167,7 @@ async def test_a_revocation_reaches_a_live_stream_within_a_second(consortium: Co
     ):
         await asyncio.to_thread(network_pb2_grpc.CertificatesStub(blocking).Trust, pb.TrustRequest(), timeout=20)
     for bank in BANKS:
-        await asyncio.to_thread(until, partial(knows, consortium, bank, fingerprint), 1.0)
+        await asyncio.to_thread(until, partial(knows, consortium, bank, fingerprint))
         assert node(consortium, bank).tools.peers.is_revoked(fingerprint)
 
 
