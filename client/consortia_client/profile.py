@@ -3,18 +3,22 @@
 ``profile.toml`` is written by ``consortia user``; ``CONSORTIA_CLIENT__…`` variables go over it.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 import grpc
 
 from consortia_client.errors import ProfileError
-from consortia_common import joining, keyfiles, pki, tls
+from consortia_common import joining, keyfiles, leaves, pki, tls
 from consortia_common.documents.base import Name
 from consortia_common.joining import Invitation
+from consortia_common.renewal import Renewal, Renewed
 from consortia_common.settings import Address, NetworkName, Settings
+from consortia_crypto.errors import ConsortiaError
 from consortia_crypto.keys import PrivateIdentity, PublicIdentity
 
 PROFILE_FILE = "profile.toml"
@@ -83,8 +87,26 @@ class Profile:
         return self.settings.coordinator
 
     def channel(self) -> grpc.Channel:
-        """A channel to the coordinator; the caller closes it."""
-        return tls.client_channel(self.address, self.credentials, self.network)
+        """A channel to the coordinator; the caller closes it. Raises CertificateError for what TLS would refuse.
+
+        A certificate that is due is renewed first; if that fails, the one that there is still serves.
+        """
+        if leaves.is_due(self.credentials.leaf, _now()):
+            with suppress(ConsortiaError):
+                self.renew()
+            return self._connect(tls.Credentials.load(self.folder))
+        return self._connect(self.credentials)
+
+    def renew(self) -> Renewed:
+        """Have the certificate renewed if it is due, and follow the network's roots. Raises ConsortiaError."""
+        return Renewal(self.folder, self.identity, partial(self._connect, self.credentials), _now).check()
+
+    def _connect(self, credentials: tls.Credentials) -> grpc.Channel:
+        return tls.client_channel(self.address, credentials.require_valid(_now()), self.network)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def create(folder: Path, institution: str, role: str, name: str) -> None:

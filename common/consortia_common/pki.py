@@ -6,6 +6,7 @@ one issuing certificate and goes offline; the issuing key lies with the coordina
 an agreement names its parties' own keys, so a false member is none to the nodes. Follows RFC 5280 and SPIFFE.
 """
 
+import hashlib
 import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -66,6 +67,7 @@ class Authority:
 
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey = field(repr=False)
+    """In memory, or a stand-in for one in a hardware module."""
 
     @property
     def certificate_pem(self) -> bytes:
@@ -75,23 +77,30 @@ class Authority:
     @classmethod
     def from_pem(cls, certificate_pem: bytes, private_pem: bytes) -> Self:
         """The authority stored in these two files. Raises CertificateError."""
-        certificate, key = read_chain(certificate_pem)[0], read_key(private_pem)
-        if certificate.public_key() != key.public_key():
-            raise _refuse("the issuing key is another certificate's", "whoever set up the folder", _RESTORE)
-        return cls(certificate, key)
+        return cls.of(certificate_pem, read_key(private_pem))
+
+    @classmethod
+    def of(cls, certificate_pem: bytes, key: ec.EllipticCurvePrivateKey) -> Self:
+        """The authority whose certificate, one of those in the file, is for ``key``. Raises CertificateError."""
+        for certificate in read_chain(certificate_pem):
+            if certificate.public_key() == key.public_key():
+                return cls(certificate, key)
+        raise _refuse("the issuing key is another certificate's", "whoever set up the folder", _RESTORE)
 
 
-def make_root(network: str, now: datetime) -> Authority:
-    """A new network's root: signs issuing certificates only."""
-    key = new_key()
+def make_root(network: str, now: datetime, key: ec.EllipticCurvePrivateKey | None = None) -> Authority:
+    """A network's root: signs issuing certificates only. ``key``: one that is there already, say in a module."""
+    key = key or new_key()
     name = x509_shapes.common_name(f"Consortia {network} root")
     builder = x509_shapes.builder(name, name, key.public_key(), now, ROOT_LIFETIME)
     return Authority(x509_shapes.as_authority(builder, key, key, path_length=1), key)
 
 
-def make_issuing(root: Authority, network: str, now: datetime) -> Authority:
-    """The authority that the coordinator holds: signs leaves only."""
-    key = new_key()
+def make_issuing(
+    root: Authority, network: str, now: datetime, key: ec.EllipticCurvePrivateKey | None = None
+) -> Authority:
+    """The authority that the coordinator holds: signs leaves only. ``key`` as above."""
+    key = key or new_key()
     name = x509_shapes.common_name(f"Consortia {network} issuing")
     builder = x509_shapes.builder(name, root.certificate.subject, key.public_key(), now, ISSUING_LIFETIME)
     return Authority(x509_shapes.as_authority(builder, key, root.key, path_length=0), key)
@@ -127,6 +136,17 @@ def issue(
 def server_name(network: str) -> str:
     """The DNS name that the coordinator's certificate carries, wherever it listens."""
     return f"coordinator.{network}"
+
+
+def key_digest(key: ec.EllipticCurvePublicKey) -> str:
+    """SHA-256 of the public key (SubjectPublicKeyInfo), by which the registry knows whose certificate it is."""
+    spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(spki).hexdigest()
+
+
+def digest(certificate: x509.Certificate) -> str:
+    """SHA-256 of a certificate."""
+    return certificate.fingerprint(hashes.SHA256()).hex()
 
 
 def new_key() -> ec.EllipticCurvePrivateKey:
@@ -182,6 +202,24 @@ def read_chain(pem: bytes) -> list[x509.Certificate]:
         raise _refuse("it can't be read as PEM", "whoever made the file", _RESTORE) from error
 
 
+def is_root(certificate: x509.Certificate) -> bool:
+    """Whether it is signed by its own key, and may sign others."""
+    try:
+        constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+    except (ValueError, x509.ExtensionNotFound):
+        return False
+    return constraints.ca and is_issued_by(certificate, certificate)
+
+
+def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether the issuer's key signed it, under the issuer's name."""
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
 def subject_of(certificate: x509.Certificate) -> Subject:
     """Whom ``certificate`` names. Raises CertificateError unless it names exactly one member."""
     try:
@@ -192,21 +230,39 @@ def subject_of(certificate: x509.Certificate) -> Subject:
     return Subject.from_uri(uri)
 
 
-def verify_leaf(chain_pem: bytes, root_pem: bytes, now: datetime) -> Subject:
-    """Whom the first certificate of the chain names, if the root vouches for it as a client at ``now``."""
+def verify_leaf(chain_pem: bytes, roots_pem: bytes, now: datetime) -> Subject:
+    """Whom the first certificate of the chain names, if one of the roots vouches for it as a client at ``now``."""
     leaf, *others = read_chain(chain_pem)
-    verifier = PolicyBuilder().store(Store(read_chain(root_pem))).time(now).build_client_verifier()
+    require_time(leaf, now)
+    verifier = PolicyBuilder().store(Store(read_chain(roots_pem))).time(now).build_client_verifier()
     try:
         verifier.verify(leaf, others)
     except VerificationError as error:
-        raise _refuse("the network's root does not vouch for it now", "whoever issued it", _ENROL) from error
+        raise _refuse("no root of this network vouches for it", "whoever issued it", _ENROL) from error
     return subject_of(leaf)
+
+
+def require_time(certificate: x509.Certificate, now: datetime) -> None:
+    """Return if ``now`` is within the certificate's life. Raises CertificateError, which tells both moments."""
+    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if now < begins:
+        why = f"it is valid from {_told(begins)} only, and the clock here says {_told(now)}"
+        raise _refuse(why, "the clock of this machine, or of the coordinator's", _CLOCKS)
+    if now >= ends:
+        why = f"it expired at {_told(ends)}, and the clock here says {_told(now)}"
+        raise _refuse(why, "its holder, who was away when it was due for renewal, or the clock here", _EXPIRED)
 
 
 _REQUESTER = "the process that asked for a certificate"
 _ENROL = "ask the network's operator for a new invitation and enrol again"
 _RESTORE = "restore the folder from a backup, or set it up anew"
+_CLOCKS = "have both machines set their clocks by a time server, then try again"
+_EXPIRED = "set the clock if it is wrong; else ask the network's operator for a new invitation and enrol again"
 _NAMES = "use a lower-case letter, then letters, digits and hyphens, 63 characters at most"
+
+
+def _told(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
 def _refuse(why: str, blame: str, remedy: str) -> CertificateError:

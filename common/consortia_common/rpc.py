@@ -35,14 +35,11 @@ _STATUS: tuple[tuple[type[ConsortiaError], grpc.StatusCode], ...] = (
 )
 
 
-def require_role(
-    context: Any,
-    network: str,
-    roles: Collection[str],
-    now: datetime,
-    is_active: Callable[[Peer], bool],
-) -> Peer:
-    """Who calls, if it may: of this network, in one of ``roles``, certificate still valid, member active."""
+def require_role(context: Any, network: str, roles: Collection[str], now: datetime) -> Peer:
+    """Who calls, if its certificate is of this network, in one of ``roles``, and still valid.
+
+    Whether the member still belongs is the registry's to say.
+    """
     peer = peer_of(context.auth_context())
     if peer.network != network:
         raise UnauthenticatedError(
@@ -57,10 +54,6 @@ def require_role(
             f"{peer} may not make this call, which is for {' and '.join(sorted(roles))}",
             blame=peer.institution,
             remedy="let somebody with that role do it",
-        )
-    if not is_active(peer):
-        raise NotPermittedError(
-            f"{peer} is not an active member of the network", blame=peer.institution, remedy=_ENROL_AGAIN
         )
     return peer
 

@@ -18,16 +18,16 @@ _UNAVAILABLE = (
     (
         ("certificate_verify_failed", "hostname", "peer name", "not in peer certificate"),
         (
-            "it does not show a certificate of this network",
+            "it does not show a certificate of this network that is valid by this machine's clock",
             "whoever answers at that address",
-            "check the address; if it is right, ask the operator and compare fingerprints",
+            "check the address and the clock; if they are right, ask the operator and compare fingerprints",
         ),
     ),
     (
         ("handshake", "ssl", "tls", "alert", "certificate", "socket closed", "connection reset", "broken pipe"),
         (
             "the secure connection was refused, or cut",
-            "this end's certificate, if it is expired or another network's; else the other end",
+            "this end's certificate, if it is expired or another network's; else the other end, or its clock",
             "check that enrolment is recent and that the other end runs; enrol again if it has expired",
         ),
     ),

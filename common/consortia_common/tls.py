@@ -11,13 +11,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, Self, overload
+from typing import Literal, Self, cast, overload
 
 import grpc
 import grpc.aio
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from consortia_common import keyfiles, pki
+from consortia_common import keyfiles, leaves, pki
 from consortia_common.errors import CertificateError, CommonError, UnauthenticatedError
 
 CA_FILE = "ca.pem"
@@ -61,16 +62,30 @@ class Credentials:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """The credentials in a node's, a person's or the coordinator's folder. Raises SettingsError."""
-        return cls(
-            keyfiles.read_file(folder / CA_FILE),
-            keyfiles.read_file(folder / CHAIN_FILE),
-            keyfiles.read_secret(folder / KEY_FILE),
-        )
+        """The credentials in a node's, a person's or the coordinator's folder.
+
+        Raises SettingsError, CertificateError.
+        """
+        ca_pem, chain_pem = keyfiles.read_file(folder / CA_FILE), keyfiles.read_file(folder / CHAIN_FILE)
+        leaf = pki.read_chain(chain_pem)[0]
+        return cls(ca_pem, chain_pem, leaves.key_of(leaf, keyfiles.read_secret(folder / KEY_FILE)))
+
+    @property
+    def leaf(self) -> x509.Certificate:
+        """The certificate that names this end."""
+        return pki.read_chain(self.chain_pem)[0]
 
     def not_after(self) -> datetime:
         """When the certificate shown here expires."""
-        return pki.read_chain(self.chain_pem)[0].not_valid_after_utc
+        return self.leaf.not_valid_after_utc
+
+    def require_valid(self, now: datetime) -> "Credentials":
+        """These, if the other end can accept them now. Raises CertificateError, which says what is wrong.
+
+        TLS itself tells the one whose certificate it refuses next to nothing.
+        """
+        pki.verify_leaf(self.chain_pem, self.ca_pem, now)
+        return self
 
 
 @dataclass(frozen=True)
@@ -82,6 +97,8 @@ class Peer:
     role: str
     name: str
     not_after: datetime
+    key: str
+    """The digest of the key that the certificate is for; see pki.key_digest."""
 
     def __str__(self) -> str:
         return f"{self.institution}/{self.role}/{self.name}"
@@ -93,13 +110,15 @@ def peer_of(auth_context: Mapping[str, Iterable[bytes]]) -> Peer:
     try:
         certificate = x509.load_pem_x509_certificate(pem)
         subject = pki.subject_of(certificate)
+        key = pki.key_digest(cast("ec.EllipticCurvePublicKey", certificate.public_key()))
     except (ValueError, CertificateError) as error:
         raise UnauthenticatedError(
             "a call came without a certificate that names its sender",
             blame="the caller",
             remedy="call with the certificate that enrolment gave",
         ) from error
-    return Peer(subject.network, subject.institution, subject.role, subject.name, certificate.not_valid_after_utc)
+    ends = certificate.not_valid_after_utc
+    return Peer(subject.network, subject.institution, subject.role, subject.name, ends, key)
 
 
 @overload
@@ -128,7 +147,6 @@ def server_credentials(load: Callable[[], Credentials]) -> grpc.ServerCredential
 
     If a later ``load`` fails, the credentials shown before stay in use.
     """
-
     shown = _configuration(load())
 
     def newest() -> grpc.ServerCertificateConfiguration:

@@ -36,12 +36,13 @@ def await_officers(
         if waiting:
             run.progress(f"waiting for the officers of {', '.join(waiting)}", 0, 0)
             seconds = (min(waiting.values()) + GRACE_MS - now_ms()) / 1000
-            if not mailbox.wait_for(partial(_is_more, mailbox, run.job_id, seen), max(seconds, 0)):
+            if not mailbox.wait_for(partial(_is_over, run, mailbox, seen), max(seconds, 0)):
                 _require_none(_waiting(run.ask("approval.end", dict.fromkeys(waiting, Content()))))
 
 
-def _is_more(mailbox: Mailbox, job_id: str, seen: int) -> bool:
-    return mailbox.notices(job_id) > seen
+def _is_over(run: JobRun, mailbox: Mailbox, seen: int) -> bool:
+    """Whether there is a new decision to ask about, or nothing more to wait for."""
+    return run.given_up() or mailbox.notices(run.job_id) > seen
 
 
 def _waiting(answers: Mapping[str, Content]) -> dict[str, int]:

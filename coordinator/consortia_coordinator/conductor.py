@@ -51,12 +51,18 @@ class Conductor:
         self._identities = identities
         self._now_ms = now_ms
         self._threads: dict[str, threading.Thread] = {}
+        self._given_up: dict[str, ConsortiaError] = {}
 
     def start(self, job_id: str) -> None:
         """Run the job in a thread of its own."""
         thread = threading.Thread(target=self._run, args=(job_id,), name=job_id, daemon=True)
         self._threads[job_id] = thread
         thread.start()
+
+    def give_up(self, job_id: str, why: ConsortiaError) -> None:
+        """End a job that is under way, with what it waits for; its parties are told. From any thread."""
+        self._given_up[job_id] = why
+        self._tools.mailbox.wake()
 
     def resume(self) -> None:
         """Take up every job that had not ended when the coordinator stopped."""
@@ -74,6 +80,7 @@ class Conductor:
         except Exception as error:  # not even the end could be stored; the next start takes the job up again
             logs.failure("job.unended", error, job_id=job_id)
         finally:
+            self._given_up.pop(job_id, None)
             del self._threads[job_id]
 
     def _conduct(self, job_id: str) -> None:
@@ -81,12 +88,13 @@ class Conductor:
         run = None
         try:
             spec = Submission.from_canonical(job.submission, "the stored submission").spec
-            run = JobRun(job_id, spec, self._tools)
+            run = JobRun(job_id, spec, self._tools, lambda: job_id in self._given_up)
             self._offer(run, job)
             conduct_of(job.kind).conduct(run)
             self._finish(run)
         except StoppingError:
-            return
+            if why := self._given_up.get(job_id):
+                self._end(job_id, run, _Ending(JobState.FAILED, str(why), {"coordinator": _failure(why)}))
         except PartiesRefusedError as error:
             state = JobState.REFUSED if error.refused else JobState.FAILED
             self._end(job_id, run, _Ending(state, str(error), error.failures))

@@ -21,6 +21,8 @@ class CoordinatorSettings(Settings):
     """The one port; everything comes in here, under mutual TLS."""
     address: Address | None = None
     """What invitations tell members to dial, where that is not ``listen``."""
+    certificate_days: Annotated[int, Field(ge=1, le=90)] = 30
+    """How long a member's certificate is valid; it is renewed after two thirds of that."""
     metrics_listen: Address | None = None
     """Where Prometheus may fetch metrics; none unless set."""
     heartbeat_seconds: Annotated[float, Field(ge=0.1, le=60)] = 5.0
@@ -68,6 +70,11 @@ class CoordinatorSettings(Settings):
     def database_file(self) -> Path:
         """The coordinator's database."""
         return self.folder / "coordinator.db"
+
+    @property
+    def roots_file(self) -> Path:
+        """The signed list of roots that members are to trust, once the first root was followed by another."""
+        return self.folder / "roots.signed"
 
     @property
     def issuing_certificate_file(self) -> Path:

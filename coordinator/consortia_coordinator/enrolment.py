@@ -19,8 +19,11 @@ from consortia_common.audit_log import AuditLog
 from consortia_common.documents.base import utc
 from consortia_common.joining import PROOF_DOMAIN, proof_message
 from consortia_common.tls import Peer
+from consortia_coordinator.certificates import Issuer, record_of
 from consortia_coordinator.errors import EnrolmentError
+from consortia_coordinator.network import milliseconds
 from consortia_coordinator.store.members import InvitationRecord, MembersStore, already_used
+from consortia_coordinator.store.orders import OrderStore
 from consortia_crypto import canonical
 from consortia_crypto.errors import ConsortiaError
 from consortia_crypto.keys import PublicIdentity
@@ -46,11 +49,6 @@ def log_invitations(store: MembersStore, log: AuditLog, clock: Clock) -> int:
     return len(waiting)
 
 
-def milliseconds(moment: datetime) -> int:
-    """Unix milliseconds, as the database keeps moments."""
-    return int(moment.timestamp() * 1000)
-
-
 @rpc.guarded
 class EnrolmentService(rpc_stubs.EnrolmentServicer):
     """The one call that an invitation's certificate may make."""
@@ -59,15 +57,14 @@ class EnrolmentService(rpc_stubs.EnrolmentServicer):
         self,
         engine: Engine,
         log: AuditLog,
-        authority: pki.Authority,
-        ca_pem: bytes,
+        issuer: Issuer,
         identity: PublicIdentity,
         clock: Clock,
     ) -> None:
         self._store = MembersStore(engine)
         self._log = log
-        self._authority = authority
-        self._ca_pem = ca_pem
+        self._issuer = issuer
+        self._orders = OrderStore(engine)
         self._identity = identity
         self._clock = clock
         self._one_at_a_time = threading.Lock()
@@ -75,7 +72,7 @@ class EnrolmentService(rpc_stubs.EnrolmentServicer):
     async def Enrol(self, request: pb.EnrolRequest, context: Any) -> pb.EnrolResponse:
         """Admit the newcomer who calls. Raises ConsortiaError, which the caller is told."""
         now = self._clock()
-        peer = rpc.require_role(context, self._identity.network, ("invitee",), now, lambda _: True)
+        peer = rpc.require_role(context, self._identity.network, ("invitee",), now)
         return await asyncio.to_thread(self._enrol, peer, request, now)
 
     def _enrol(self, peer: Peer, request: pb.EnrolRequest, now: datetime) -> pb.EnrolResponse:
@@ -99,11 +96,10 @@ class EnrolmentService(rpc_stubs.EnrolmentServicer):
             name=record.name,
             fingerprint=identity.fingerprint,
         )
-        self._store.admit(record.invitation_id, identity, milliseconds(now))
-        subject = pki.Subject(identity.network, identity.institution, identity.role, identity.name)
+        chain = self._issuer.issue(key, identity, now)
+        self._store.admit(record.invitation_id, identity, record_of(chain), milliseconds(now))
         return pb.EnrolResponse(
-            certificate_pem=pki.issue(self._authority, key, subject, now),
-            ca_pem=self._ca_pem,
+            certificate_pem=chain,
             coordinator_identity=canonical.encode(self._identity.document()),
         )
 
@@ -129,6 +125,12 @@ class EnrolmentService(rpc_stubs.EnrolmentServicer):
                 remedy="set up a folder with exactly these names, or ask for another invitation",
             )
         identity.verify(PROOF_DOMAIN, proof_message(request.csr_pem, record.invitation_id), request.proof)
+        if self._orders.is_revoked(identity.fingerprint):
+            raise EnrolmentError(
+                f"the keys of {'/'.join(invited[1:])} were revoked, and keys never come back",
+                blame="the newcomer",
+                remedy="make new keys in a new folder, and enrol with those",
+            )
         member = self._store.active(record.institution, record.role, record.name)
         if member is not None and member.fingerprint != identity.fingerprint:
             raise EnrolmentError(

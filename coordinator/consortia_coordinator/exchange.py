@@ -124,7 +124,7 @@ class ExchangeService(ExchangeServicer):
         network, limit = self._settings.network, self._settings.limit
         peer: Peer | None = None
         try:
-            peer = rpc.require_role(context, network, ("node",), self._clock(), lambda _: True)
+            peer = rpc.require_role(context, network, ("node",), self._clock())
             receiver = Receiver(peer.institution, network, limit)
             hello = await read_hello(context, receiver, peer.institution)
             await asyncio.to_thread(self._authorise, peer)

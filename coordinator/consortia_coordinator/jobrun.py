@@ -69,8 +69,12 @@ class Answers:
 class JobRun:
     """Implements consortia_coordinator.kinds.Job for one job."""
 
-    def __init__(self, job_id: str, spec: JobSpec, tools: Tools) -> None:
+    def __init__(
+        self, job_id: str, spec: JobSpec, tools: Tools, given_up: Callable[[], bool] = lambda: False
+    ) -> None:
+        """``given_up``: whether the job is to end; then what it waits for ends with StoppingError."""
         self.job_id = job_id
+        self.given_up = given_up
         self._spec = spec
         self._tools = tools
         self._sums = SumRuns(self)
@@ -202,7 +206,7 @@ class JobRun:
 
     def gather(self, wanted: list[str], seconds: float, *, every: bool) -> Answers:
         """What comes of these tasks in time; unless ``every`` answer is wanted, a failure ends the wait."""
-        replies = self._tools.mailbox.replies(wanted, seconds, every=every)
+        replies = self._tools.mailbox.replies(wanted, seconds, self.given_up, every=every)
         answers = Answers({}, {}, {party_of(each): late(each, seconds) for each in wanted if each not in replies})
         for task_id, reply in replies.items():
             if reply.WhichOneof("outcome") == "content":

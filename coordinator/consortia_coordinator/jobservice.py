@@ -65,9 +65,10 @@ class JobService(network_pb2_grpc.JobsServicer):
 
     async def Watch(self, request: pb.JobRequest, context: Any) -> AsyncIterator[pb.JobStatus]:
         """Where a job stands, each time that changes, until it ends."""
-        self._members.require(context, "analyst", "officer", "regulator")
+        peer = self._members.require(context, "analyst", "officer", "regulator")
         last = None
         while True:
+            self._members.authorise(peer)
             job = await asyncio.to_thread(self._store.get, request.job_id)
             status = self._status(job)
             if status != last:

@@ -28,25 +28,23 @@ class Members:
     def require(self, context: Any, *roles: str) -> Peer:
         """Who calls, if an active member in one of ``roles``. Raises UnauthenticatedError, NotPermittedError."""
         try:
-            return rpc.require_role(context, self.network, roles, self.clock(), self.is_active)
+            peer = rpc.require_role(context, self.network, roles, self.clock())
+            self.authorise(peer)
+            return peer
         except ConsortiaError as error:
             self.log.append("peer.refused", reason=error.what)
             raise
 
-    def is_active(self, peer: Peer) -> bool:
-        """Whether the member is enrolled and not revoked."""
-        return self.store.active(peer.institution, peer.role, peer.name) is not None
-
     def authorise(self, peer: Peer) -> None:
-        """Return if a node may go on. Raises NotPermittedError."""
-        if not self.is_active(peer):
-            raise _no_member(peer)
+        """Return if the member may go on. Raises NotPermittedError, which says why not."""
+        if why := self.store.standing(peer):
+            raise _no_member(peer, why)
 
     def identity_of(self, peer: Peer) -> PublicIdentity:
         """The identity that the member enrolled with. Raises NotPermittedError."""
         identity = self.store.active(peer.institution, peer.role, peer.name)
         if identity is None:
-            raise _no_member(peer)
+            raise _no_member(peer, "it was revoked")
         return identity
 
     def identities(self) -> list[PublicIdentity]:
@@ -58,9 +56,9 @@ class Members:
         return [identity.institution for identity in self.identities() if identity.role == "node"]
 
 
-def _no_member(peer: Peer) -> NotPermittedError:
+def _no_member(peer: Peer, why: str) -> NotPermittedError:
     return NotPermittedError(
-        f"{peer} is not an active member of the network",
+        f"{peer} is not an active member of the network: {why}",
         blame=peer.institution,
         remedy="ask the network's operator for a new invitation and enrol again",
     )

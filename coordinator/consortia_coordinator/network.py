@@ -8,18 +8,18 @@ import secrets
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from consortia_common import keyfiles, pki, tls
+from consortia_common import keyfiles, leaves, pki, tls
 from consortia_common.joining import Invitation
+from consortia_common.roots import SignedRoots
 from consortia_coordinator.config import INSTITUTION, CoordinatorSettings
-from consortia_coordinator.enrolment import milliseconds
 from consortia_coordinator.errors import NetworkFolderError
 from consortia_coordinator.sample import COORDINATOR_TOML
 from consortia_coordinator.store.members import InvitationRecord, MembersStore
 from consortia_crypto.keys import PrivateIdentity, PublicIdentity
 
 ROOT_FOLDER = "root"
+ROOT_KEY, ROOT_CERTIFICATE = "root.key", "root.pem"
 INVITATION_LIFETIME = timedelta(days=7)
-_RENEW_AT = 2 / 3
 
 
 def create(folder: Path, network: str, listen: str, now: datetime) -> PublicIdentity:
@@ -50,13 +50,27 @@ def load_authority(settings: CoordinatorSettings) -> pki.Authority:
     )
 
 
+def signed_roots(settings: CoordinatorSettings) -> SignedRoots:
+    """The list of roots that members are to trust; empty while the first root is the only one."""
+    if not settings.roots_file.exists():
+        return SignedRoots()
+    return SignedRoots.parse(keyfiles.read_file(settings.roots_file))
+
+
+def milliseconds(moment: datetime) -> int:
+    """Unix milliseconds, as the database keeps moments."""
+    return int(moment.timestamp() * 1000)
+
+
 def renew_server_certificate(settings: CoordinatorSettings, now: datetime) -> bool:
-    """Give the coordinator a new certificate if two thirds of the present one's life are over; whether it did."""
-    leaf = pki.read_chain(keyfiles.read_file(settings.folder / tls.CHAIN_FILE))[0]
-    life = leaf.not_valid_after_utc - leaf.not_valid_before_utc
-    if now < leaf.not_valid_before_utc + life * _RENEW_AT:
+    """Give the coordinator a new certificate and key if it is time or the issuer was replaced; whether it did."""
+    shown = tls.Credentials.load(settings.folder)
+    leaf, issuing = pki.read_chain(shown.chain_pem)[:2]
+    authority = load_authority(settings)
+    if not leaves.is_due(leaf, now) and issuing == authority.certificate:
         return False
-    _issue_server_certificate(settings.folder, load_authority(settings), settings.network, now)
+    lifetime = timedelta(days=settings.certificate_days)
+    _issue_server_certificate(settings.folder, authority, settings.network, now, shown.key_pem, lifetime)
     return True
 
 
@@ -105,24 +119,35 @@ def _check_invitee(network: str, institution: str, role: str, name: str) -> None
         )
 
 
+def save_root(folder: Path, root: pki.Authority) -> None:
+    """Put a new root where it will be taken offline from."""
+    keyfiles.make_folder(folder)
+    keyfiles.write_file(folder / ROOT_KEY, pki.key_pem(root.key))
+    keyfiles.write_file(folder / ROOT_CERTIFICATE, root.certificate_pem, keyfiles.PUBLIC)
+
+
 def _make_authority(folder: Path, network: str, now: datetime) -> pki.Authority:
     root = pki.make_root(network, now)
     issuing = pki.make_issuing(root, network, now)
-    root_folder = keyfiles.make_folder(folder / ROOT_FOLDER)
-    keyfiles.write_file(root_folder / "root.key", pki.key_pem(root.key))
-    keyfiles.write_file(root_folder / "root.pem", root.certificate_pem, keyfiles.PUBLIC)
+    save_root(folder / ROOT_FOLDER, root)
     keyfiles.write_file(folder / tls.CA_FILE, root.certificate_pem, keyfiles.PUBLIC)
     keyfiles.write_file(folder / "issuing.key", pki.key_pem(issuing.key))
     keyfiles.write_file(folder / "issuing.pem", issuing.certificate_pem, keyfiles.PUBLIC)
     return issuing
 
 
-def _issue_server_certificate(folder: Path, authority: pki.Authority, network: str, now: datetime) -> None:
-    """A new certificate for the key that is there, or for a new one."""
-    key_file = folder / tls.KEY_FILE
-    if not key_file.exists():
-        keyfiles.write_file(key_file, pki.key_pem(pki.new_key()))
-    key = pki.read_key(keyfiles.read_secret(key_file))
+def _issue_server_certificate(
+    folder: Path,
+    authority: pki.Authority,
+    network: str,
+    now: datetime,
+    older_key: bytes = b"",
+    lifetime: timedelta = pki.LEAF_LIFETIME,
+) -> None:
+    """A new certificate for a new key; the older key stays until the new certificate is there."""
+    key, key_file = pki.new_key(), folder / tls.KEY_FILE
+    keyfiles.write_file(key_file, leaves.both(older_key, key))
     subject = pki.Subject(network, INSTITUTION, "coordinator", INSTITUTION)
-    chain = pki.issue(authority, key.public_key(), subject, now)
+    chain = pki.issue(authority, key.public_key(), subject, now, lifetime)
     keyfiles.write_file(folder / tls.CHAIN_FILE, chain, keyfiles.PUBLIC)
+    keyfiles.write_file(key_file, pki.key_pem(key))

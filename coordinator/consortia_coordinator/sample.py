@@ -20,6 +20,10 @@ listen = "{listen}"
 # Where the process log goes (JSON lines). Without it, to standard error.
 #log_file = "coordinator.log"
 
+# How long, in days, a member's certificate is valid. Nodes and the coordinator renew theirs by themselves after two
+# thirds of that; who was away for the last third has to be invited anew.
+#certificate_days = 30
+
 # Where Prometheus may fetch metrics; no port is opened unless set. No data of any institution are in them.
 #metrics_listen = "127.0.0.1:9464"
 

@@ -6,7 +6,7 @@ let go of what they wait for, and everything goes on at the next start from the 
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +22,7 @@ from consortia_common.audit_heartbeat import Heartbeat
 from consortia_common.audit_log import AuditLog
 from consortia_coordinator import network
 from consortia_coordinator.auditservice import AuditService
+from consortia_coordinator.certificates import CertificateService, Issuer
 from consortia_coordinator.conductor import Conductor
 from consortia_coordinator.config import INSTITUTION, CoordinatorSettings
 from consortia_coordinator.enrolment import EnrolmentService, log_invitations
@@ -31,16 +32,21 @@ from consortia_coordinator.jobrun import Tools
 from consortia_coordinator.jobservice import JobService
 from consortia_coordinator.mailbox import Mailbox
 from consortia_coordinator.members import Members
+from consortia_coordinator.orders import Means, Orders
 from consortia_coordinator.relay import StatementService
 from consortia_coordinator.store.database import open_database
 from consortia_coordinator.store.jobs import JobStore
 from consortia_coordinator.store.members import MembersStore
+from consortia_coordinator.store.orders import OrderStore
 from consortia_coordinator.store.statements import StatementStore
 from consortia_coordinator.witnessing import Witnessing
-from consortia_crypto.keys import PrivateIdentity
+from consortia_crypto.errors import ConsortiaError
+from consortia_crypto.keys import PrivateIdentity, PublicIdentity
 from consortia_proto.v1 import exchange_pb2_grpc, network_pb2_grpc, witness_pb2_grpc
 
 STOP_SECONDS = 5.0
+RENEW_SECONDS = 60.0
+"""How often the coordinator looks whether its own certificate is due."""
 
 
 @dataclass(frozen=True)
@@ -138,19 +144,27 @@ async def _server(
     witnessing = Witnessing(settings, identity, parts.log, parts.engine, parts.members)
     conductor = _conductor(parts, store, witnessing)
     relay = StatementService(parts.members, StatementStore(parts.engine), parts.mailbox, parts.log, parts.now_ms)
-    exchange = _exchange(parts, relay)
-    enrolment = EnrolmentService(
-        parts.engine,
+    means = Means(
+        identity,
+        parts.members.store,
+        OrderStore(parts.engine),
+        store,
+        parts.mailbox,
         parts.log,
-        network.load_authority(settings),
-        keyfiles.read_file(settings.folder / tls.CA_FILE),
-        identity.public,
         parts.members.clock,
     )
+    orders = Orders(means, conductor)
+    exchange = _exchange(parts, partial(_catch_up, relay, orders))
+    issuer = Issuer(settings)
+    enrolment = EnrolmentService(parts.engine, parts.log, issuer, identity.public, parts.members.clock)
+    certificates = CertificateService(parts.members, parts.log, issuer, parts.members.clock)
+    orders.hang_up = partial(_hang_up, exchange, witnessing)
+    orders.carry_out()
     jobs = JobService(parts.members, store, parts.mailbox, parts.log, conductor, parts.now_ms)
     server = grpc.aio.server(options=tls.SERVER_OPTIONS, interceptors=list(interceptors))
     exchange_pb2_grpc.add_ExchangeServicer_to_server(exchange, server)
     network_pb2_grpc.add_EnrolmentServicer_to_server(enrolment, server)
+    network_pb2_grpc.add_CertificatesServicer_to_server(certificates, server)
     network_pb2_grpc.add_StatementsServicer_to_server(relay, server)
     network_pb2_grpc.add_JobsServicer_to_server(jobs, server)
     network_pb2_grpc.add_AuditServicer_to_server(AuditService(parts.members, parts.log), server)
@@ -159,9 +173,13 @@ async def _server(
     witnessing.rounds.start()
     conductor.resume()  # before anybody can submit, so that no job is taken up twice
     await server.start()
+    beside = [asyncio.create_task(orders.run()), asyncio.create_task(_renew(settings, parts.members))]
     try:
         yield Running(port, exchange, conductor, witnessing)
     finally:
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
         await server.stop(STOP_SECONDS)
 
 
@@ -180,7 +198,7 @@ def _conductor(parts: _Parts, store: JobStore, witnessing: Witnessing) -> Conduc
     return Conductor(tools, parts.members.identities, parts.now_ms)
 
 
-def _exchange(parts: _Parts, relay: StatementService) -> ExchangeService:
+def _exchange(parts: _Parts, catch_up: Callable[[str], None]) -> ExchangeService:
     settings = parts.settings
     return ExchangeService(
         parts.mailbox,
@@ -191,9 +209,33 @@ def _exchange(parts: _Parts, relay: StatementService) -> ExchangeService:
             settings.max_message_mib << 20,
         ),
         authorise=parts.members.authorise,
-        audit=partial(_audit, parts.log, relay),
+        audit=partial(_audit, parts.log, catch_up),
         clock=parts.members.clock,
     )
+
+
+async def _renew(settings: CoordinatorSettings, members: Members) -> None:
+    """Renew the coordinator's own certificate in time; every handshake shows the newest."""
+    while True:
+        await asyncio.sleep(RENEW_SECONDS)
+        try:
+            if await asyncio.to_thread(network.renew_server_certificate, settings, members.clock()):
+                logs.event("certificate.renewed", network=settings.network)
+        except ConsortiaError as error:
+            logs.failure("certificate.unrenewed", error)
+
+
+def _hang_up(exchange: ExchangeService, witnessing: Witnessing, member: PublicIdentity, reason: str) -> None:
+    """End a member's streams, from any thread; people's calls are short, or ask at each turn."""
+    if member.role == "node":
+        exchange.drop(member.institution, reason)
+        witnessing.drop(member.institution)
+
+
+def _catch_up(relay: StatementService, orders: Orders, institution: str) -> None:
+    """Give a node that has just connected what it missed; first whom not to believe any more."""
+    orders.catch_up(institution)
+    relay.catch_up(institution)
 
 
 def _listen(server: grpc.aio.Server, settings: CoordinatorSettings) -> int:
@@ -208,8 +250,8 @@ def _listen(server: grpc.aio.Server, settings: CoordinatorSettings) -> int:
         ) from error
 
 
-def _audit(log: AuditLog, relay: StatementService, event: str, **fields: Any) -> None:
-    """Log what happens on the exchange; a node that has just connected is given the statements it missed."""
+def _audit(log: AuditLog, catch_up: Callable[[str], None], event: str, **fields: Any) -> None:
+    """Log what happens on the exchange; a node that has just connected is given what it missed."""
     log.append(event, **fields)
     if event == "peer.connected":
-        relay.catch_up(fields["peer"].split("/")[0])
+        catch_up(fields["peer"].split("/")[0])

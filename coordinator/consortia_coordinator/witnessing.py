@@ -72,6 +72,11 @@ class WitnessService(witness_pb2_grpc.WitnessingServicer):
         for line in self._lines.values():
             line.close()
 
+    def drop(self, institution: str) -> None:
+        """End the stream of a node that belongs no more. Call it in the event loop."""
+        if (line := self._lines.get(institution)) is not None:
+            line.close()
+
     # grpc.aio also serves a coroutine that reads and writes by itself, which the generated stub can't say
     async def Attend(self, _answers: Any, context: Any) -> None:  # type: ignore[override]
         """One node's service as a witness, until either end stops."""
@@ -206,6 +211,10 @@ class Witnessing:
             )
         )
         self.service = WitnessService(members, WitnessesStore(engine), desk, identity.public, self.rounds.ask_soon)
+
+    def drop(self, institution: str) -> None:
+        """End a node's stream, from any thread."""
+        self._loop.call_soon_threadsafe(self.service.drop, institution)
 
     async def close(self) -> None:
         """End the streams and the rounds."""

@@ -25,6 +25,7 @@ from consortia_node.epochs import Epochs
 from consortia_node.errors import BadCiphertextError, RefusedError, StoppingError, TotalRefusedError
 from consortia_node.notices import Notices
 from consortia_node.offers import Offers
+from consortia_node.revocations import Revocations
 from consortia_node.store.jobs import JobStore
 from consortia_node.sums import Sums
 from consortia_node.tools import Tools
@@ -53,6 +54,7 @@ class Agent:
             "notice.change": notices.receive_change,
             "notice.statement": notices.receive,
             "notice.consent": withdrawals.receive,
+            "notice.revocation": Revocations(tools, self._cohorts).receive,
         }
         self._compute: StepHandler = compute.step
         self._keys: Mapping[str, StepHandler] = epochs.steps

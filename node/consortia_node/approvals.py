@@ -83,6 +83,7 @@ class ApprovalDesk:
         """What is asked, if the signer may decide on this job now. Raises ConsortiaError."""
         agreement, asked = self._asked(job)
         party = agreements.require_signer(agreement, signer)
+        self._tools.peers.require_standing(signer.fingerprint)
         named = (self._tools.settings.network, self._tools.institution, signer.fingerprint, job.job_id)
         if (approval.network, approval.institution, approval.officer, approval.job) != named:
             raise refuse("the approval", ["it is for another network, institution or job, or by another officer"])

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from consortia_common import terminal
+from consortia_common.fingerprint_words import words
 
 _CONFIG = click.option(
     "--config",
@@ -59,7 +60,14 @@ def enrol(config_file: Path, invitation_file: Path) -> None:
     invitation = Invitation.load(invitation_file)
     joined = enrolment.enrol(config.load(config_file), invitation, lambda: datetime.now(UTC))
     terminal.done(f"{invitation.institution} belongs to the network {invitation.network}")
-    terminal.facts({"this node": joined.own, "the coordinator": joined.coordinator})
+    terminal.facts(
+        {
+            "this node": joined.own,
+            "  in words": words(joined.own),
+            "the coordinator": joined.coordinator,
+            "  in its words": words(joined.coordinator),
+        }
+    )
     terminal.note("Compare both fingerprints with the network's operator by telephone before you sign anything.")
 
 
@@ -102,6 +110,7 @@ def status(config_file: Path, as_json: bool) -> None:
                 "network": found.network,
                 "institution": found.institution,
                 "fingerprint": found.fingerprint,
+                "words": words(found.fingerprint),
                 "connected": found.connected,
                 "datasets": list(found.datasets),
                 "running_jobs": list(found.running_jobs),
@@ -114,12 +123,41 @@ def status(config_file: Path, as_json: bool) -> None:
             "network": found.network,
             "institution": found.institution,
             "fingerprint": found.fingerprint,
+            "in words": words(found.fingerprint),
             "connected": "yes" if found.connected else "no",
             "datasets": ", ".join(found.datasets) or "none",
             "running jobs": ", ".join(found.running_jobs) or "none",
             "log entries": found.log_entries,
         }
     )
+
+
+@node.command()
+@_CONFIG
+@click.option("--institution", required=True, help="Whose fingerprint it is; coordinator for the coordinator's.")
+@click.option("--by", required=True, help="The officer who compared it.")
+@click.argument("said", nargs=-1, required=True, metavar="WORDS…")
+def confirm(config_file: Path, institution: str, by: str, said: tuple[str, ...]) -> None:
+    """Confirm another institution's fingerprint.
+
+    WORDS are the words, or the 64 digits, that its own people read out over the telephone. The running node
+    compares them with what the coordinator shows, logs it, and keeps the fingerprint in members.txt.
+    """
+    import grpc
+
+    from consortia_common import rpc
+    from consortia_node import config
+    from consortia_proto.v1 import control_pb2, control_pb2_grpc
+
+    settings = config.load(config_file)
+    with (
+        grpc.insecure_channel(f"unix:{settings.control_socket}") as channel,
+        rpc.calling(f"the node of {settings.institution}"),
+    ):
+        request = control_pb2.ConfirmMemberRequest(institution=institution, said=" ".join(said), by=by)
+        confirmed = control_pb2_grpc.ControlStub(channel).ConfirmMember(request, timeout=30)
+    terminal.done(f"the fingerprint of {institution} is confirmed and logged; it is kept in {confirmed.path}")
+    terminal.facts({"fingerprint": confirmed.fingerprint})
 
 
 @node.command()

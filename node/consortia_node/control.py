@@ -15,7 +15,7 @@ from consortia_common.documents.agreement import Agreement, Approvals
 from consortia_common.documents.model import LinearModel
 from consortia_crypto import canonical
 from consortia_crypto.subject import open_payload
-from consortia_node import subject_report
+from consortia_node import confirmations, subject_report
 from consortia_node.approval import until_ms
 from consortia_node.approvals import ApprovalDesk
 from consortia_node.consent_desk import ConsentDesk, moment
@@ -155,6 +155,11 @@ class ControlService(control_pb2_grpc.ControlServicer):
         del context
         names = await asyncio.to_thread(self._tools.witnessing.write_policy, request.quorum)
         return pb.WitnessPolicy(institutions=names, path=str(self._tools.settings.witnesses))
+
+    async def ConfirmMember(self, request: pb.ConfirmMemberRequest, context: Any) -> pb.ConfirmedMember:
+        """Note that another institution's fingerprint was compared with what its people read out."""
+        del context
+        return await asyncio.to_thread(confirmations.confirm, self._tools, request)
 
     def _status(self) -> pb.NodeStatus:
         with reading(self._tools.engine) as connection:

@@ -131,6 +131,7 @@ class NodeExchange:
         self._stopping = asyncio.Event()
         self._link: Link | None = None
         self._state = "", ""
+        self._redialling = False
 
     @property
     def connected(self) -> bool:
@@ -145,6 +146,9 @@ class NodeExchange:
         while not self._stopping.is_set():
             began = asyncio.get_running_loop().time()
             self._note(DISCONNECTED, await self._attach())
+            if self._redialling:
+                self._redialling = False
+                continue
             lasted = asyncio.get_running_loop().time() - began
             attempt = 0 if lasted >= STEADY_SECONDS else attempt
             await self._unless_stopping(self._pause(attempt))
@@ -156,6 +160,16 @@ class NodeExchange:
         self._stopping.set()
         if self._link is not None:
             self._link.close(reason)
+
+    def redial(self, reason: str) -> None:
+        """Hand the stream over to a new connection, with the credentials that there are now; nothing is lost.
+
+        From any thread.
+        """
+        link = self._link
+        if link is not None:
+            self._redialling = True
+            link.close(reason)
 
     async def _attach(self) -> str:
         """One connection, from dialling to its end; why it ended."""

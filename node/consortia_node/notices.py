@@ -139,6 +139,7 @@ class Notices:
         """Take a wish in; log it, then what comes of it. Raises AgreementError, SignatureRefusedError."""
         agreement = self._store.find(change.agreement).agreement
         agreements.require_signer(agreement, signer)
+        self._tools.peers.require_standing(signer.fingerprint)
         said = (change.network, change.institution, change.signer)
         if said != (self._tools.settings.network, signer.institution, signer.fingerprint):
             raise refuse("the change", ["it is for another network, or names another signer than its own"])

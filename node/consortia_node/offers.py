@@ -48,6 +48,8 @@ class Offers:
         """Decide, log the decision, keep it, and only then say it. The coordinator's word is no part of it."""
         submission, identities = self._read(task, content)
         spec = submission.spec
+        for identity in identities:
+            self._tools.peers.require_standing(identity.fingerprint)
         self._tools.log.append(
             "job.submitted",
             job=task.job_id,

@@ -38,7 +38,8 @@ institution = "{institution}"
 #witness_seconds = 30.0
 
 # Fingerprints of other institutions as their officers told you by another way than the network, a line each:
-# INSTITUTION FINGERPRINT. Those of the parties to agreements that you signed need not stand here.
+# INSTITUTION FINGERPRINT; `consortia node confirm` writes them. Those of the parties to agreements that you signed
+# need not stand here.
 #members = "members.txt"
 
 # What jobs may find here, once an agreement that you signed names it: one table for each dataset. Data stay in

@@ -6,7 +6,7 @@ may finish, everything else goes on at the next start from the database.
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +20,9 @@ from prometheus_client import start_http_server
 from consortia_common import keyfiles, logs, rpc, tls
 from consortia_common.audit_heartbeat import Heartbeat
 from consortia_common.audit_log import AuditLog
+from consortia_common.documents.base import utc
 from consortia_common.errors import WitnessError
+from consortia_common.renewal import Renewal, Renewed
 from consortia_crypto.errors import ConsortiaError
 from consortia_node import metrics
 from consortia_node.agent import Agent
@@ -32,13 +34,13 @@ from consortia_node.erasure import Erasures, open_ring
 from consortia_node.errors import StoppingError
 from consortia_node.exchange import NodeExchange, NodeExchangeSettings
 from consortia_node.notices import Notices
-from consortia_node.peers import Peers
+from consortia_node.peers import PEERS_FOLDER, Peers
 from consortia_node.store.consents import ConsentStore
 from consortia_node.store.database import open_database
 from consortia_node.store.tasks import TaskStore
 from consortia_node.tools import Tools
 from consortia_node.withdrawals import Withdrawals
-from consortia_node.witnessing import Attendance, Witnessing
+from consortia_node.witnessing import Attendance, Witnessing, channel_of
 from consortia_node.workers import Workers
 from consortia_proto.v1 import control_pb2_grpc, exchange_pb2, network_pb2, network_pb2_grpc
 
@@ -46,6 +48,8 @@ PUBLISH_SECONDS = 20
 ERASE_AGAIN_SECONDS = 5
 """An erasure that the witnesses did not let pass is tried again so much later."""
 RUN_OUT_SECONDS = 3600
+CHECK_SECONDS = 60.0
+"""How often the node looks whether its certificate is due, and asks which roots to trust."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ async def serving(settings: NodeSettings) -> AsyncIterator[Running]:
     """A node that serves until the block ends."""
     tools = open_tools(settings)
     notices = Notices(tools)
-    connect = partial(_channel, settings)
+    connect = partial(_channel, settings, tools.clock)
     withdrawals = Withdrawals(tools)
     outbox = ConsentOutbox(withdrawals, partial(_publish, connect))
     exchange = NodeExchange(
@@ -104,7 +108,10 @@ async def serving(settings: NodeSettings) -> AsyncIterator[Running]:
                 _aside(_finish_erasures(tools)),
             ):
                 running = asyncio.create_task(exchange.run())
-                beside = [asyncio.create_task(outbox.run()), asyncio.create_task(_run_out(desk))]
+                beside = [
+                    asyncio.create_task(work)
+                    for work in (outbox.run(), _run_out(desk), stay_current(renewal_of(tools), exchange))
+                ]
                 try:
                     yield Running(tools, exchange)
                 finally:
@@ -138,7 +145,7 @@ def open_tools(settings: NodeSettings) -> Tools:
         keys=keys,
         consents=ConsentStore(engine, keys),
         tasks=TaskStore(engine, clock),
-        peers=Peers(settings.folder / "peers"),
+        peers=Peers(settings.folder / PEERS_FOLDER),
         workers=Workers(settings.worker_memory_mib, settings.worker_seconds),
         witnessing=witnessing,
         clock=clock,
@@ -197,6 +204,37 @@ async def _run_out(desk: ConsentDesk) -> None:
             logs.failure("consent.run_out", error)
 
 
+def renewal_of(tools: Tools) -> Renewal:
+    """What keeps the node's certificate and roots up to date; a change is on the log before it is stored."""
+    settings = tools.settings
+    connect = partial(channel_of, settings, tools.clock)
+    return Renewal(settings.folder, tools.identity, connect, tools.clock, partial(_announce, tools.log))
+
+
+async def stay_current(renewal: Renewal, exchange: NodeExchange, seconds: float = CHECK_SECONDS) -> None:
+    """Renew in time, and hand the stream over to a connection with the new certificate; until cancelled."""
+    trouble = ""
+    while True:
+        try:
+            changed = await asyncio.to_thread(renewal.check)
+        except ConsortiaError as error:
+            if error.what != trouble:
+                logs.failure("certificate.unrenewed", error)
+            trouble = error.what
+        else:
+            trouble = ""
+            if changed:
+                exchange.redial("the node has a new certificate")
+        await asyncio.sleep(seconds)
+
+
+def _announce(log: AuditLog, changed: Renewed) -> None:
+    if changed.roots:
+        log.append("roots.changed", sequence=changed.roots.sequence, roots=changed.roots.digests)
+    if changed.not_after:
+        log.append("certificate.renewed", until=utc(changed.not_after))
+
+
 def _observe(listen: str, running: Running) -> None:
     """Let Prometheus fetch the node's metrics at ``listen``."""
     host, _, port = listen.rpartition(":")
@@ -221,8 +259,8 @@ async def _control_server(settings: NodeSettings, control: ControlService) -> As
         settings.control_socket.unlink(missing_ok=True)
 
 
-def _channel(settings: NodeSettings) -> grpc.aio.Channel:
-    credentials = tls.Credentials.load(settings.folder)
+def _channel(settings: NodeSettings, clock: Callable[[], datetime]) -> grpc.aio.Channel:
+    credentials = tls.Credentials.load(settings.folder).require_valid(clock())
     return tls.client_channel(settings.coordinator, credentials, settings.network, aio=True)
 
 

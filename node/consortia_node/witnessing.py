@@ -33,6 +33,7 @@ from consortia_crypto.keys import PrivateIdentity, PublicIdentity
 from consortia_node import metrics
 from consortia_node.config import NodeSettings
 from consortia_node.errors import StoppingError
+from consortia_node.peers import PEERS_FOLDER, Peers
 from consortia_node.store.agreements import AgreementStore
 from consortia_node.store.tables import witnessed
 from consortia_proto.v1 import witness_pb2 as pb
@@ -49,9 +50,11 @@ def pins_of(settings: NodeSettings, engine: Engine) -> Callable[[str], Collectio
     """The fingerprints that an institution may have, as far as this one's people have confirmed them.
 
     The coordinator's from enrolment; those in the members file; those in agreements that this institution signed.
+    Keys that the network revoked are nobody's.
     """
+    peers = Peers(settings.folder / PEERS_FOLDER)
 
-    def pins(institution: str) -> Collection[str]:
+    def confirmed(institution: str) -> Collection[str]:
         if institution == COORDINATOR:
             return {keyfiles.load_public_identity(settings.coordinator_file).fingerprint}
         told = read_members(settings.members).get(institution)
@@ -61,12 +64,15 @@ def pins_of(settings: NodeSettings, engine: Engine) -> Callable[[str], Collectio
         parties = (item.agreement.party(institution) for item in signed)
         return {party.key for party in parties if party is not None}
 
+    def pins(institution: str) -> Collection[str]:
+        return {key for key in confirmed(institution) if not peers.is_revoked(key)}
+
     return pins
 
 
-def channel_of(settings: NodeSettings) -> grpc.Channel:
+def channel_of(settings: NodeSettings, clock: Callable[[], datetime]) -> grpc.Channel:
     """A connection for the node's threads, with the certificate that it has now."""
-    credentials = tls.Credentials.load(settings.folder)
+    credentials = tls.Credentials.load(settings.folder).require_valid(clock())
     return tls.client_channel(settings.coordinator, credentials, settings.network)
 
 
@@ -130,7 +136,7 @@ class Witnessing:
     ) -> None:
         self._settings = settings
         self._pins = pins_of(settings, engine)
-        self._coordinator = Coordinator(lambda: channel_of(settings))
+        self._coordinator = Coordinator(lambda: channel_of(settings, clock))
         store, alarms = WitnessStore(engine, witnessed), Alarms(log, metrics.CONTRADICTIONS.inc)
         owners = Owners(settings.network, self._pins)
         signer = witness_keys.load_or_make(settings.folder, identity)

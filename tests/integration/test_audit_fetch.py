@@ -17,6 +17,7 @@ from consortia_common.audit_verify import verify_folder
 from consortia_common.errors import NotPermittedError
 from consortia_coordinator import config, network
 from consortia_coordinator.auditservice import AuditService
+from consortia_coordinator.certificates import Issuer
 from consortia_coordinator.enrolment import EnrolmentService
 from consortia_coordinator.members import Members
 from consortia_coordinator.store.members import MembersStore
@@ -54,9 +55,8 @@ def enrolled(tmp_path):
     store = MembersStore(engine)
     identity = keyfiles.load_identity(settings.identity_file)
     log = AuditLog.open(settings.audit_folder, identity, "coordinator", now)
-    ca_pem = keyfiles.read_file(folder / tls.CA_FILE)
     services = (
-        EnrolmentService(engine, log, network.load_authority(settings), ca_pem, identity.public, now),
+        EnrolmentService(engine, log, Issuer(settings), identity.public, now),
         AuditService(Members("demo", store, now, log), log),
     )
     ready, state = threading.Event(), {}

@@ -5,12 +5,12 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import grpc
 import grpc.aio
 import pytest
-from sqlalchemy import create_engine
 
 from consortia_client import profile
 from consortia_common import joining, keyfiles, pki, rpc, tls
@@ -18,9 +18,11 @@ from consortia_common.audit_log import AuditLog
 from consortia_common.errors import ExchangeError, NotPermittedError, SettingsError
 from consortia_common.joining import Invitation
 from consortia_coordinator import config, network
+from consortia_coordinator.certificates import CertificateService, Issuer
 from consortia_coordinator.enrolment import EnrolmentService, log_invitations
+from consortia_coordinator.members import Members
+from consortia_coordinator.store.database import open_database
 from consortia_coordinator.store.members import InvitationRecord, MembersStore
-from consortia_coordinator.store.tables import metadata
 from consortia_crypto import canonical
 from consortia_crypto.errors import ConsortiaError, SignatureRefusedError
 from consortia_crypto.keys import PrivateIdentity
@@ -42,7 +44,7 @@ class Clock:
 
 @dataclass
 class Running:
-    """A coordinator that serves enrolment only."""
+    """A coordinator that serves enrolment and certificates only."""
 
     settings: config.CoordinatorSettings
     store: MembersStore
@@ -57,10 +59,13 @@ class Running:
         return [(body["type"], body.get("detail", {}) | body) for body in bodies]
 
 
-def _serve(service: EnrolmentService, load, ready: threading.Event, state: dict) -> None:
+def _serve(
+    service: EnrolmentService, certificates: CertificateService, load, ready: threading.Event, state: dict
+) -> None:
     async def main() -> None:
         server = grpc.aio.server(options=tls.SERVER_OPTIONS)
         rpc_stubs.add_EnrolmentServicer_to_server(service, server)
+        rpc_stubs.add_CertificatesServicer_to_server(certificates, server)
         state["port"] = server.add_secure_port("127.0.0.1:0", tls.server_credentials(load))
         state["stop"], state["loop"] = asyncio.Event(), asyncio.get_running_loop()
         await server.start()
@@ -77,15 +82,15 @@ def running(tmp_path: Path) -> Iterator[Running]:
     folder = tmp_path / "coordinator"
     network.create(folder, "demo", "127.0.0.1:1", clock())
     settings = config.load(folder / "coordinator.toml")
-    engine = create_engine(f"sqlite:///{settings.database_file}")
-    metadata.create_all(engine)
+    engine = open_database(settings.database_file)
     identity = keyfiles.load_identity(settings.identity_file)
     log = AuditLog.open(settings.audit_folder, identity, "coordinator", clock)
-    ca_pem = keyfiles.read_file(folder / tls.CA_FILE)
-    authority = network.load_authority(settings)
-    service = EnrolmentService(engine, log, authority, ca_pem, identity.public, clock)
+    service = EnrolmentService(engine, log, Issuer(settings), identity.public, clock)
+    members = Members("demo", MembersStore(engine), clock, log)
+    certificates = CertificateService(members, log, Issuer(settings), clock)
     ready, state = threading.Event(), {}
-    thread = threading.Thread(target=_serve, args=(service, lambda: tls.Credentials.load(folder), ready, state))
+    load = partial(tls.Credentials.load, folder)
+    thread = threading.Thread(target=_serve, args=(service, certificates, load, ready, state))
     thread.start()
     assert ready.wait(10)
     settings = settings.model_copy(update={"listen": f"127.0.0.1:{state['port']}"})
@@ -151,9 +156,11 @@ def test_no_private_key_reaches_the_coordinator(running: Running, tmp_path: Path
 
 def test_a_member_is_active_by_its_full_name(running: Running):
     _call(running.invite(), _identity())
-    peer = tls.Peer("demo", "bank-a", "node", "node", running.clock())
-    assert running.store.is_active(peer)
-    assert not running.store.is_active(replace(peer, role="analyst"))
+    (member,) = running.store.all()
+    peer = tls.Peer("demo", "bank-a", "node", "node", running.clock(), member.leaf.tls_key)
+    assert running.store.standing(peer) == ""
+    assert running.store.standing(replace(peer, role="analyst")) == "it has not enrolled"
+    assert "an old one" in running.store.standing(replace(peer, key="0" * 64))
 
 
 def test_the_coordinator_renews_its_own_certificate_in_time(running: Running):
@@ -162,7 +169,7 @@ def test_the_coordinator_renews_its_own_certificate_in_time(running: Running):
     assert not network.renew_server_certificate(running.settings, running.clock() + timedelta(days=19))
     assert network.renew_server_certificate(running.settings, running.clock() + timedelta(days=21))
     after = tls.Credentials.load(folder)
-    assert after.key_pem == before.key_pem
+    assert after.key_pem != before.key_pem  # with a fresh key, of which the older one is gone
     assert after.not_after() - before.not_after() > timedelta(days=20)
 
 
@@ -285,7 +292,7 @@ def test_a_member_may_not_use_the_invitees_call(running: Running):
     key = pki.new_key()
     identity = _identity()
     answer = _call(invitation, identity, csr_pem=pki.make_request(key))
-    credentials = tls.Credentials(answer.ca_pem, answer.certificate_pem, pki.key_pem(key))
+    credentials = tls.Credentials(invitation.ca_pem.encode(), answer.certificate_pem, pki.key_pem(key))
     with (
         tls.client_channel(invitation.address, credentials, "demo") as channel,
         pytest.raises(NotPermittedError, match="bank-a/node/node may not"),

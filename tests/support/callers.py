@@ -37,6 +37,7 @@ class Caller:
     name: str
     network: str = "lab"
     not_after: datetime = NEVER
+    key: str = "key"
 
     @classmethod
     def of(cls, identity: PrivateIdentity) -> "Caller":
@@ -53,7 +54,7 @@ def know_callers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have services read who calls from a Caller."""
 
     def peer_of(caller: Caller) -> Peer:
-        return Peer(caller.network, caller.institution, caller.role, caller.name, caller.not_after)
+        return Peer(caller.network, caller.institution, caller.role, caller.name, caller.not_after, caller.key)
 
     monkeypatch.setattr(rpc, "peer_of", peer_of)
 
@@ -64,6 +65,7 @@ def admit(store: MembersStore, *identities: PrivateIdentity, state: str = ACTIVE
         for identity in identities:
             key = {"institution": identity.institution, "role": identity.role, "name": identity.name}
             row = {"identity": canonical.encode(identity.public.document()), "state": state, "enrolled_ms": 1}
+            row |= {"tls_key": "key", "issuer": "issuer", "not_after_ms": 1}
             connection.execute(members.insert().values(key | row))
 
 

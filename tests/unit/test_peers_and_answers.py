@@ -44,6 +44,18 @@ def test_another_identity_can_not_take_its_place(tmp_path: Path) -> None:
         peers.get(ANA.fingerprint)
 
 
+def test_an_identity_that_was_revoked_is_given_to_nobody(tmp_path: Path) -> None:
+    peers = Peers(tmp_path)
+    peers.keep(BOB)
+    peers.require_standing(BOB.fingerprint)
+    peers.revoke(BOB.fingerprint, b"{}")
+    peers.keep(BOB)  # whoever brings it again
+    for ask in (peers.get, peers.require_standing):
+        with pytest.raises(AgreementError, match="were revoked"):
+            ask(BOB.fingerprint)
+    assert Peers(tmp_path).is_revoked(BOB.fingerprint)
+
+
 def test_content_becomes_a_reply() -> None:
     reply = Answer(Content(config={"a": 1})).reply(TASK)
     assert (reply.task_id, reply.job_id, reply.WhichOneof("outcome")) == (TASK.task_id, "job", "content")

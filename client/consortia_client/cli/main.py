@@ -19,7 +19,7 @@ NOUNS = {
     "coordinator": "Run a network's coordinator.",
     "job": "Submit, approve and follow jobs, read results and receipts.",
     "model": "Keep the models that a node owns.",
-    "network": "Make a network and invite members.",
+    "network": "Make a network, invite, confirm and revoke members.",
     "node": "Set up and run an institution's node.",
     "report": "Draw up reports for authorities from an institution's log.",
     "subject": "Show what is kept about a customer, and erase customers.",

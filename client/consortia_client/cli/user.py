@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from consortia_common import terminal
+from consortia_common.fingerprint_words import words
 
 _PROFILE = click.option(
     "--profile",
@@ -68,6 +69,21 @@ def enrol(folder: Path, invitation_file: Path) -> None:
 
 @user.command()
 @_PROFILE
+def renew(folder: Path) -> None:
+    """Renew the certificate if it is due.
+
+    Every command that calls the coordinator does so by itself; this is for a profile that is seldom used.
+    """
+    from consortia_client.profile import Profile
+
+    profile = Profile.load(folder)
+    renewed = profile.renew()
+    terminal.done("renewed" if renewed else "nothing is due")
+    terminal.facts({"valid until": f"{Profile.load(folder).credentials.not_after():%Y-%m-%d %H:%M} UTC"})
+
+
+@user.command()
+@_PROFILE
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs instead of text for people.")
 def show(folder: Path, as_json: bool) -> None:
     """Show who this profile is.
@@ -83,6 +99,7 @@ def show(folder: Path, as_json: bool) -> None:
             {
                 "identity": profile.identity.public.document(),
                 "fingerprint": profile.identity.public.fingerprint,
+                "words": words(profile.identity.public.fingerprint),
                 "coordinator_fingerprint": profile.coordinator.fingerprint,
                 "valid_until": utc(profile.credentials.not_after()),
             }
@@ -102,4 +119,11 @@ def show(folder: Path, as_json: bool) -> None:
 
 
 def _show_fingerprints(own: str, coordinator: str) -> None:
-    terminal.facts({"this person": own, "the coordinator": coordinator})
+    terminal.facts(
+        {
+            "this person": own,
+            "  in words": words(own),
+            "the coordinator": coordinator,
+            "  in its words": words(coordinator),
+        }
+    )

@@ -1,12 +1,14 @@
-"""Invitations and members: who may enrol, and who belongs.
+"""Invitations and members: who may enrol, who belongs, and with which certificate.
 
 An invitation is honoured once, and only after it is on the coordinator's log (``logged_ms``); using it and
-admitting the member are one transaction.
+admitting the member are one transaction. A member's certificate counts only with the key that the registry has for
+it, the newest or the one before, so an older certificate of a name that was given anew is nobody's.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Engine, and_, insert, select, update
+from sqlalchemy import ColumnElement, Engine, Row, and_, insert, select, update
 
 from consortia_common.database import reading
 from consortia_common.tls import Peer
@@ -15,7 +17,7 @@ from consortia_coordinator.store.tables import invitations, members
 from consortia_crypto import canonical
 from consortia_crypto.keys import PublicIdentity
 
-ACTIVE = "active"
+ACTIVE, REVOKED = "active", "revoked"
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,27 @@ class InvitationRecord:
     expires_ms: int
     logged_ms: int | None = None
     used_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A certificate as the registry keeps it: digests of its key and of its issuer, and when it ends."""
+
+    tls_key: str
+    issuer: str
+    not_after_ms: int
+
+
+@dataclass(frozen=True)
+class Member:
+    """One row of the members table."""
+
+    identity: PublicIdentity
+    state: str
+    enrolled_ms: int
+    leaf: Leaf
+    roots_known: int
+    confirmed_ms: int | None
 
 
 class MembersStore:
@@ -66,10 +89,18 @@ class MembersStore:
         with self._engine.begin() as connection:
             connection.execute(change.values(logged_ms=now_ms))
 
-    def admit(self, invitation_id: str, identity: PublicIdentity, now_ms: int) -> None:
+    def admit(self, invitation_id: str, identity: PublicIdentity, leaf: Leaf, now_ms: int) -> None:
         """Use the invitation up and make ``identity`` an active member. Raises EnrolmentError if it was used."""
         key = {"institution": identity.institution, "role": identity.role, "name": identity.name}
-        row = {"identity": canonical.encode(identity.document()), "state": ACTIVE, "enrolled_ms": now_ms}
+        row: dict[str, Any] = {
+            "identity": canonical.encode(identity.document()),
+            "state": ACTIVE,
+            "enrolled_ms": now_ms,
+            "older_tls_key": None,
+            "confirmed_ms": None,
+            "roots_known": 0,
+            **vars(leaf),
+        }
         unused = and_(invitations.c.invitation_id == invitation_id, invitations.c.used_ms.is_(None))
         with self._engine.begin() as connection:
             if connection.execute(update(invitations).where(unused).values(used_ms=now_ms)).rowcount != 1:
@@ -77,16 +108,52 @@ class MembersStore:
             if connection.execute(update(members).filter_by(**key).values(row)).rowcount == 0:
                 connection.execute(insert(members).values(key | row))
 
+    def renew(self, peer: Peer, leaf: Leaf) -> None:
+        """Note the certificate that ``peer`` is given; the one that it called with may be shown until it expires.
+
+        If its answer gets lost, it calls again with that one, and gets another.
+        """
+        change = update(members).where(is_member(peer), members.c.state == ACTIVE)
+        with self._engine.begin() as connection:
+            connection.execute(change.values(older_tls_key=peer.key, **vars(leaf)))
+
+    def note_roots(self, peer: Peer, known: int) -> None:
+        """Note the newest list of roots that a member says it has."""
+        change = update(members).where(is_member(peer), members.c.roots_known != known)
+        with self._engine.begin() as connection:
+            connection.execute(change.values(roots_known=known))
+
+    def all(self) -> list[Member]:
+        """Every member there ever was, in the order of their names."""
+        query = select(members).order_by(members.c.institution, members.c.role, members.c.name)
+        with reading(self._engine) as connection:
+            return [_member(row) for row in connection.execute(query)]
+
+    def confirm(self, identity: PublicIdentity, now_ms: int) -> None:
+        """Note that somebody compared the fingerprint."""
+        change = update(members).where(is_member(identity), members.c.state == ACTIVE).values(confirmed_ms=now_ms)
+        with self._engine.begin() as connection:
+            connection.execute(change)
+
+    def standing(self, peer: Peer) -> str:
+        """Why the member that a certificate names may not act; empty if it may."""
+        query = select(members.c.state, members.c.tls_key, members.c.older_tls_key).where(is_member(peer))
+        with reading(self._engine) as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            return "it has not enrolled"
+        if row.state != ACTIVE:
+            return "it was revoked"
+        if peer.key not in (row.tls_key, row.older_tls_key):
+            return "its certificate is an old one, for a key that was replaced"
+        return ""
+
     def active(self, institution: str, role: str, name: str) -> PublicIdentity | None:
         """The identity of that member, if it is active."""
         query = select(members.c.identity).filter_by(institution=institution, role=role, name=name, state=ACTIVE)
         with reading(self._engine) as connection:
             data = connection.execute(query).scalar_one_or_none()
         return None if data is None else PublicIdentity.from_document(canonical.decode(data))
-
-    def is_active(self, peer: Peer) -> bool:
-        """Whether the member that a certificate names still belongs: what rpc.require_role asks."""
-        return self.active(peer.institution, peer.role, peer.name) is not None
 
     def identities(self) -> list[bytes]:
         """Every active member's public identity as canonical JSON, in the order of their names."""
@@ -97,6 +164,18 @@ class MembersStore:
         )
         with reading(self._engine) as connection:
             return list(connection.execute(query).scalars())
+
+
+def is_member(who: PublicIdentity | Peer) -> ColumnElement[bool]:
+    """The row of the member of that name."""
+    named = members.c.institution == who.institution, members.c.role == who.role, members.c.name == who.name
+    return and_(*named)
+
+
+def _member(row: Row[Any]) -> Member:
+    identity = PublicIdentity.from_document(canonical.decode(row.identity))
+    leaf = Leaf(row.tls_key, row.issuer, row.not_after_ms)
+    return Member(identity, row.state, row.enrolled_ms, leaf, row.roots_known, row.confirmed_ms)
 
 
 def already_used(institution: str) -> EnrolmentError:

@@ -39,7 +39,39 @@ members = Table(
     Column("identity", LargeBinary, nullable=False),  # canonical JSON of the public identity
     Column("state", String(16), nullable=False),  # active, revoked
     Column("enrolled_ms", BigInteger, nullable=False),
+    Column("tls_key", String(64), nullable=False),  # digest of the key of the newest certificate
+    Column("older_tls_key", String(64)),  # of the one before, which may be shown until it expires
+    Column("not_after_ms", BigInteger, nullable=False),  # of the newest certificate
+    Column("issuer", String(64), nullable=False),  # digest of the issuing certificate above it
+    Column("roots_known", Integer, nullable=False, default=0),  # number of the newest list of roots that it has
+    Column("confirmed_ms", BigInteger),  # null: nobody has compared the fingerprint
 )
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("order_id", String(40), primary_key=True),
+    Column("type", String(16), nullable=False),  # revoke, confirm, authority
+    Column("institution", String(64), nullable=False),
+    Column("role", String(16), nullable=False),  # empty: every role
+    Column("name", String(64), nullable=False),  # empty: every name
+    Column("said", Text, nullable=False),  # the reason; of a confirmation the fingerprint
+    Column("by", String(64), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("done_ms", BigInteger),
+    Column("outcome", Text, nullable=False, default=""),
+)
+"""What the operator's commands ask of the running coordinator, which alone writes the log."""
+
+revocations = Table(
+    "revocations",
+    metadata,
+    Column("fingerprint", String(64), primary_key=True),
+    Column("document", LargeBinary, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    Column("revoked_ms", BigInteger, nullable=False),
+)
+"""What nodes are told of each identity that was revoked. Its keys never come back."""
 
 statements = Table(
     "statements",

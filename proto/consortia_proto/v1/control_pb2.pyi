@@ -1033,6 +1033,55 @@ class ModelList(_message.Message):
 Global___ModelList: _TypeAlias = ModelList  # noqa: Y015
 
 @_typing.final
+class ConfirmMemberRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTITUTION_FIELD_NUMBER: _builtins.int
+    SAID_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    institution: _builtins.str
+    said: _builtins.str
+    """the words, or the digits, that the other institution's people read out"""
+    by: _builtins.str
+    """who heard them"""
+    def __init__(
+        self,
+        *,
+        institution: _builtins.str = ...,
+        said: _builtins.str = ...,
+        by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "institution", b"institution", "said", b"said"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmMemberRequest: _TypeAlias = ConfirmMemberRequest  # noqa: Y015
+
+@_typing.final
+class ConfirmedMember(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    fingerprint: _builtins.str
+    path: _builtins.str
+    def __init__(
+        self,
+        *,
+        fingerprint: _builtins.str = ...,
+        path: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fingerprint", b"fingerprint", "path", b"path"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmedMember: _TypeAlias = ConfirmedMember  # noqa: Y015
+
+@_typing.final
 class WriteWitnessPolicyRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

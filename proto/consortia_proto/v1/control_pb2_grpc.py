@@ -129,6 +129,11 @@ class ControlStub:
                 request_serializer=consortia__proto_dot_v1_dot_control__pb2.WriteWitnessPolicyRequest.SerializeToString,
                 response_deserializer=consortia__proto_dot_v1_dot_control__pb2.WitnessPolicy.FromString,
                 _registered_method=True)
+        self.ConfirmMember = channel.unary_unary(
+                '/consortia.v1.Control/ConfirmMember',
+                request_serializer=consortia__proto_dot_v1_dot_control__pb2.ConfirmMemberRequest.SerializeToString,
+                response_deserializer=consortia__proto_dot_v1_dot_control__pb2.ConfirmedMember.FromString,
+                _registered_method=True)
 
 
 class ControlServicer:
@@ -248,6 +253,12 @@ class ControlServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ConfirmMember(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ControlServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -345,6 +356,11 @@ def add_ControlServicer_to_server(servicer, server):
                     servicer.WriteWitnessPolicy,
                     request_deserializer=consortia__proto_dot_v1_dot_control__pb2.WriteWitnessPolicyRequest.FromString,
                     response_serializer=consortia__proto_dot_v1_dot_control__pb2.WitnessPolicy.SerializeToString,
+            ),
+            'ConfirmMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConfirmMember,
+                    request_deserializer=consortia__proto_dot_v1_dot_control__pb2.ConfirmMemberRequest.FromString,
+                    response_serializer=consortia__proto_dot_v1_dot_control__pb2.ConfirmedMember.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -860,6 +876,33 @@ class Control:
             '/consortia.v1.Control/WriteWitnessPolicy',
             consortia__proto_dot_v1_dot_control__pb2.WriteWitnessPolicyRequest.SerializeToString,
             consortia__proto_dot_v1_dot_control__pb2.WitnessPolicy.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConfirmMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/consortia.v1.Control/ConfirmMember',
+            consortia__proto_dot_v1_dot_control__pb2.ConfirmMemberRequest.SerializeToString,
+            consortia__proto_dot_v1_dot_control__pb2.ConfirmedMember.FromString,
             options,
             channel_credentials,
             insecure,

@@ -52,6 +52,7 @@ class ControlStub:
     AddModel: _grpc.UnaryUnaryMultiCallable[_control_pb2.AddModelRequest, _control_pb2.ModelView]
     ListModels: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListModelsRequest, _control_pb2.ModelList]
     WriteWitnessPolicy: _grpc.UnaryUnaryMultiCallable[_control_pb2.WriteWitnessPolicyRequest, _control_pb2.WitnessPolicy]
+    ConfirmMember: _grpc.UnaryUnaryMultiCallable[_control_pb2.ConfirmMemberRequest, _control_pb2.ConfirmedMember]
 
 @_typing.type_check_only
 class ControlAsyncStub(ControlStub):
@@ -75,6 +76,7 @@ class ControlAsyncStub(ControlStub):
     AddModel: _aio.UnaryUnaryMultiCallable[_control_pb2.AddModelRequest, _control_pb2.ModelView]  # type: ignore[assignment]
     ListModels: _aio.UnaryUnaryMultiCallable[_control_pb2.ListModelsRequest, _control_pb2.ModelList]  # type: ignore[assignment]
     WriteWitnessPolicy: _aio.UnaryUnaryMultiCallable[_control_pb2.WriteWitnessPolicyRequest, _control_pb2.WitnessPolicy]  # type: ignore[assignment]
+    ConfirmMember: _aio.UnaryUnaryMultiCallable[_control_pb2.ConfirmMemberRequest, _control_pb2.ConfirmedMember]  # type: ignore[assignment]
 
 class ControlServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -209,5 +211,12 @@ class ControlServicer(metaclass=_abc_1.ABCMeta):
         request: _control_pb2.WriteWitnessPolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_control_pb2.WitnessPolicy, _abc.Awaitable[_control_pb2.WitnessPolicy]]: ...
+
+    @_abc_1.abstractmethod
+    def ConfirmMember(
+        self,
+        request: _control_pb2.ConfirmMemberRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.ConfirmedMember, _abc.Awaitable[_control_pb2.ConfirmedMember]]: ...
 
 def add_ControlServicer_to_server(servicer: ControlServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

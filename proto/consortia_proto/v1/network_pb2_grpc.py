@@ -100,6 +100,124 @@ class Enrolment:
             _registered_method=True)
 
 
+class CertificatesStub:
+    """Certificates: any enrolled role, for itself.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Renew = channel.unary_unary(
+                '/consortia.v1.Certificates/Renew',
+                request_serializer=consortia__proto_dot_v1_dot_network__pb2.RenewRequest.SerializeToString,
+                response_deserializer=consortia__proto_dot_v1_dot_network__pb2.RenewResponse.FromString,
+                _registered_method=True)
+        self.Trust = channel.unary_unary(
+                '/consortia.v1.Certificates/Trust',
+                request_serializer=consortia__proto_dot_v1_dot_network__pb2.TrustRequest.SerializeToString,
+                response_deserializer=consortia__proto_dot_v1_dot_network__pb2.TrustResponse.FromString,
+                _registered_method=True)
+
+
+class CertificatesServicer:
+    """Certificates: any enrolled role, for itself.
+    """
+
+    def Renew(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Trust(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_CertificatesServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Renew': grpc.unary_unary_rpc_method_handler(
+                    servicer.Renew,
+                    request_deserializer=consortia__proto_dot_v1_dot_network__pb2.RenewRequest.FromString,
+                    response_serializer=consortia__proto_dot_v1_dot_network__pb2.RenewResponse.SerializeToString,
+            ),
+            'Trust': grpc.unary_unary_rpc_method_handler(
+                    servicer.Trust,
+                    request_deserializer=consortia__proto_dot_v1_dot_network__pb2.TrustRequest.FromString,
+                    response_serializer=consortia__proto_dot_v1_dot_network__pb2.TrustResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'consortia.v1.Certificates', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('consortia.v1.Certificates', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class Certificates:
+    """Certificates: any enrolled role, for itself.
+    """
+
+    @staticmethod
+    def Renew(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/consortia.v1.Certificates/Renew',
+            consortia__proto_dot_v1_dot_network__pb2.RenewRequest.SerializeToString,
+            consortia__proto_dot_v1_dot_network__pb2.RenewResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Trust(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/consortia.v1.Certificates/Trust',
+            consortia__proto_dot_v1_dot_network__pb2.TrustRequest.SerializeToString,
+            consortia__proto_dot_v1_dot_network__pb2.TrustResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
 class StatementsStub:
     """Statements: signed documents (agreements, their signatures) that the coordinator relays and can't alter.
     """

@@ -56,6 +56,43 @@ class EnrolmentServicer(metaclass=_abc_1.ABCMeta):
 
 def add_EnrolmentServicer_to_server(servicer: EnrolmentServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
+class CertificatesStub:
+    """Certificates: any enrolled role, for itself."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> CertificatesAsyncStub: ...
+    Renew: _grpc.UnaryUnaryMultiCallable[_network_pb2.RenewRequest, _network_pb2.RenewResponse]
+    Trust: _grpc.UnaryUnaryMultiCallable[_network_pb2.TrustRequest, _network_pb2.TrustResponse]
+
+@_typing.type_check_only
+class CertificatesAsyncStub(CertificatesStub):
+    """Certificates: any enrolled role, for itself."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    Renew: _aio.UnaryUnaryMultiCallable[_network_pb2.RenewRequest, _network_pb2.RenewResponse]  # type: ignore[assignment]
+    Trust: _aio.UnaryUnaryMultiCallable[_network_pb2.TrustRequest, _network_pb2.TrustResponse]  # type: ignore[assignment]
+
+class CertificatesServicer(metaclass=_abc_1.ABCMeta):
+    """Certificates: any enrolled role, for itself."""
+
+    @_abc_1.abstractmethod
+    def Renew(
+        self,
+        request: _network_pb2.RenewRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_network_pb2.RenewResponse, _abc.Awaitable[_network_pb2.RenewResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def Trust(
+        self,
+        request: _network_pb2.TrustRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_network_pb2.TrustResponse, _abc.Awaitable[_network_pb2.TrustResponse]]: ...
+
+def add_CertificatesServicer_to_server(servicer: CertificatesServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
 class StatementsStub:
     """Statements: signed documents (agreements, their signatures) that the coordinator relays and can't alter."""
 

@@ -48,7 +48,35 @@ def upgrade() -> None:
         sa.Column("identity", sa.LargeBinary(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("enrolled_ms", sa.BigInteger(), nullable=False),
+        sa.Column("tls_key", sa.String(length=64), nullable=False),
+        sa.Column("older_tls_key", sa.String(length=64), nullable=True),
+        sa.Column("not_after_ms", sa.BigInteger(), nullable=False),
+        sa.Column("issuer", sa.String(length=64), nullable=False),
+        sa.Column("roots_known", sa.Integer(), nullable=False),
+        sa.Column("confirmed_ms", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("institution", "role", "name", name=op.f("pk_members")),
+    )
+    op.create_table(
+        "orders",
+        sa.Column("order_id", sa.String(length=40), nullable=False),
+        sa.Column("type", sa.String(length=16), nullable=False),
+        sa.Column("institution", sa.String(length=64), nullable=False),
+        sa.Column("role", sa.String(length=16), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("said", sa.Text(), nullable=False),
+        sa.Column("by", sa.String(length=64), nullable=False),
+        sa.Column("created_ms", sa.BigInteger(), nullable=False),
+        sa.Column("done_ms", sa.BigInteger(), nullable=True),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("order_id", name=op.f("pk_orders")),
+    )
+    op.create_table(
+        "revocations",
+        sa.Column("fingerprint", sa.String(length=64), nullable=False),
+        sa.Column("document", sa.LargeBinary(), nullable=False),
+        sa.Column("signature", sa.LargeBinary(), nullable=False),
+        sa.Column("revoked_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("fingerprint", name=op.f("pk_revocations")),
     )
     op.create_table(
         "statements",
