@@ -73,6 +73,7 @@ class Conductor:
             self._conduct(job_id)
         except Exception as error:  # not even the end could be stored; the next start takes the job up again
             logs.failure("job.unended", error, job_id=job_id)
+            self._failing(_unended(job_id))
         finally:
             del self._threads[job_id]
 
@@ -87,6 +88,8 @@ class Conductor:
             self._finish(run)
         except StoppingError:
             return
+        except OperationalError:  # the database's disk: to end the job would need it
+            raise
         except PartiesRefusedError as error:
             state = JobState.REFUSED if error.refused else JobState.FAILED
             self._end(job_id, run, _Ending(state, str(error), error.failures))
@@ -164,6 +167,7 @@ class Conductor:
 
     def _forget(self, job_id: str, state: JobState) -> None:
         """Erase what the job left in transit."""
+        self._tools.workers.end(job_id)
         shutil.rmtree(self._tools.sums / job_id, ignore_errors=True)
         self._tools.store.forget(job_id)
         self._tools.mailbox.erase(job_id)

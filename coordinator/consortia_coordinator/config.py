@@ -27,6 +27,10 @@ class CoordinatorSettings(Settings):
     """How often a node shows that it lives; three missed and it counts as gone."""
     max_message_mib: Annotated[int, Field(ge=1, le=1024)] = 256
     """Largest task or reply, all its chunks together."""
+    worker_memory_mib: Annotated[int, Field(ge=256, le=1 << 20)] = 2048
+    """Most memory of the process that reads a job's ciphertexts."""
+    worker_seconds: Annotated[int, Field(ge=1, le=86_400)] = 600
+    """Longest that it may take to add one party's upload."""
     offer_seconds: Annotated[int, Field(ge=1, le=7 * 86_400)] = 300
     """How long nodes may take to accept or refuse a job."""
     step_seconds: Annotated[int, Field(ge=1, le=7 * 86_400)] = 3600

@@ -29,6 +29,11 @@ listen = "{listen}"
 # Largest task or reply in MiB, all its chunks together.
 #max_message_mib = 256
 
+# Most memory, in MiB, of the process that reads the ciphertexts of a job with the engine "lattice", and the longest
+# time, in seconds, that it may take to add one party's upload. A party whose bytes break a limit is lost to its job.
+#worker_memory_mib = 2048
+#worker_seconds = 600
+
 # How long, in seconds, nodes may take to accept or refuse a job.
 #offer_seconds = 300
 

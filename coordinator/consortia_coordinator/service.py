@@ -20,7 +20,9 @@ from prometheus_client import start_http_server
 from consortia_common import keyfiles, logs, tls
 from consortia_common.audit_heartbeat import Heartbeat
 from consortia_common.audit_log import AuditLog
+from consortia_common.failstop import FailStop, first
 from consortia_coordinator import network
+from consortia_coordinator.adding import Workers
 from consortia_coordinator.auditservice import AuditService
 from consortia_coordinator.conductor import Conductor
 from consortia_coordinator.config import INSTITUTION, CoordinatorSettings
@@ -51,6 +53,7 @@ class Running:
     exchange: ExchangeService
     conductor: Conductor
     witnessing: Witnessing
+    failstop: FailStop
 
 
 def run(settings: CoordinatorSettings) -> None:
@@ -70,19 +73,12 @@ async def _until_told(settings: CoordinatorSettings) -> None:
         start_http_server(int(port), host)
     async with serving(settings) as running:
         logs.event("coordinator.started", network=settings.network, address=settings.listen)
-        await _first(stopping, running.witnessing.lost)
+        await first(stopping, running.witnessing.lost, running.failstop.failed)
         running.exchange.close()
     if not stopping.is_set():
         running.witnessing.rounds.require_whole()
+        running.failstop.check()
     logs.event("coordinator.stopped", network=settings.network)
-
-
-async def _first(*events: asyncio.Event) -> None:
-    """Wait until one of them is set."""
-    waiting = [asyncio.create_task(event.wait()) for event in events]
-    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    for task in waiting:
-        task.cancel()
 
 
 @asynccontextmanager
@@ -99,13 +95,15 @@ async def serving(
         mailbox = Mailbox(engine, limit=settings.max_message_mib << 20)
         mailbox.resume()
         members = Members(settings.network, MembersStore(engine), clock, log)
-        parts = _Parts(settings, log, engine, mailbox, members)
+        workers = Workers(settings.worker_memory_mib, settings.worker_seconds)
+        parts = _Parts(settings, log, engine, mailbox, members, workers)
         with Heartbeat(log, failed=partial(logs.failure, "audit.silent")):
             async with _server(parts, identity, interceptors) as running:
                 try:
                     yield running
                 finally:
                     mailbox.close()
+                    workers.close()
                     running.exchange.close()
                     await running.witnessing.close()
         await asyncio.to_thread(running.conductor.stop, STOP_SECONDS)
@@ -123,6 +121,7 @@ class _Parts:
     engine: Any
     mailbox: Mailbox
     members: Members
+    workers: Workers
 
     def now_ms(self) -> int:
         return int(self.members.clock().timestamp() * 1000)
@@ -133,6 +132,8 @@ async def _server(
     parts: _Parts, identity: PrivateIdentity, interceptors: Sequence[grpc.aio.ServerInterceptor]
 ) -> AsyncIterator[Running]:
     settings = parts.settings
+    failstop = FailStop()
+    parts.log.on_failure(failstop)
     log_invitations(parts.members.store, parts.log, parts.members.clock)
     store = JobStore(parts.engine)
     witnessing = Witnessing(settings, identity, parts.log, parts.engine, parts.members)
@@ -145,10 +146,12 @@ async def _server(
             step_timeout=settings.step_seconds,
             dropout_timeout=settings.dropout_seconds,
             sums=settings.sums_folder,
+            workers=parts.workers,
             witnessed=witnessing.rounds.witnessed,
         ),
         parts.members.identities,
         parts.now_ms,
+        failstop,
     )
     relay = StatementService(parts.members, StatementStore(parts.engine), parts.mailbox, parts.log, parts.now_ms)
     exchange = ExchangeService(
@@ -184,7 +187,7 @@ async def _server(
     conductor.resume()  # before anybody can submit, so that no job is taken up twice
     await server.start()
     try:
-        yield Running(port, exchange, conductor, witnessing)
+        yield Running(port, exchange, conductor, witnessing, failstop)
     finally:
         await server.stop(STOP_SECONDS)
 
