@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from sqlalchemy.exc import OperationalError
+
 from consortia_common import logs
 from consortia_common.content import Content
 from consortia_common.documents.jobspec import Submission
@@ -44,12 +46,19 @@ class _Ending:
 
 
 class Conductor:
-    """Starts, resumes and ends jobs."""
+    """Starts, resumes and ends jobs. ``failing`` is told, in a job's thread, that its end could not be stored."""
 
-    def __init__(self, tools: Tools, identities: Identities, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        tools: Tools,
+        identities: Identities,
+        now_ms: Callable[[], int],
+        failing: Callable[[ConsortiaError], object] = bool,
+    ) -> None:
         self._tools = tools
         self._identities = identities
         self._now_ms = now_ms
+        self._failing = failing
         self._threads: dict[str, threading.Thread] = {}
 
     def start(self, job_id: str) -> None:
@@ -172,6 +181,14 @@ class Conductor:
         self._tools.store.forget(job_id)
         self._tools.mailbox.erase(job_id)
         logs.event("job.ended", job_id=job_id, state=str(state))
+
+
+def _unended(job_id: str) -> CoordinatorError:
+    return CoordinatorError(
+        f"how {job_id} ended could not be stored",
+        blame="this machine's disk, most likely",
+        remedy="free the disk, and start this process again; the job goes on by itself",
+    )
 
 
 def _concerned(identity: PublicIdentity, job: StoredJob, parties: tuple[str, ...]) -> bool:
