@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from consortia_common.settings import Address, LocalPath, NetworkName, Settings
+from consortia_common.settings import Address, LocalPath, LoopbackAddress, NetworkName, Settings
 
 INSTITUTION = "coordinator"
 """The institution that the coordinator's own certificate and identity name; nobody else may have it."""
@@ -21,12 +21,14 @@ class CoordinatorSettings(Settings):
     """The one port; everything comes in here, under mutual TLS."""
     address: Address | None = None
     """What invitations tell members to dial, where that is not ``listen``."""
-    metrics_listen: Address | None = None
-    """Where Prometheus may fetch metrics; none unless set."""
+    monitor_listen: LoopbackAddress | None = None
+    """Where this machine may ask for /livez, /readyz and /metrics; none unless set."""
     heartbeat_seconds: Annotated[float, Field(ge=0.1, le=60)] = 5.0
     """How often a node shows that it lives; three missed and it counts as gone."""
     max_message_mib: Annotated[int, Field(ge=1, le=1024)] = 256
     """Largest task or reply, all its chunks together."""
+    max_connections: Annotated[int, Field(ge=4, le=100_000)] = 2000
+    """Most connections at a time, of everybody together; a node keeps one, or two for a moment."""
     worker_memory_mib: Annotated[int, Field(ge=256, le=1 << 20)] = 2048
     """Most memory of the process that reads a job's ciphertexts."""
     worker_seconds: Annotated[int, Field(ge=1, le=86_400)] = 600

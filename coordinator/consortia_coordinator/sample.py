@@ -20,8 +20,9 @@ listen = "{listen}"
 # Where the process log goes (JSON lines). Without it, to standard error.
 #log_file = "coordinator.log"
 
-# Where Prometheus may fetch metrics; no port is opened unless set. No data of any institution are in them.
-#metrics_listen = "127.0.0.1:9464"
+# Where this machine may ask whether the coordinator lives (/livez) and is ready (/readyz), and fetch metrics
+# (/metrics). The port has no authentication: only a loopback address is taken, and none is opened unless set.
+#monitor_listen = "127.0.0.1:9464"
 
 # How often, in seconds, a node shows that it lives; after three silent turns it counts as gone.
 #heartbeat_seconds = 5.0
@@ -29,8 +30,11 @@ listen = "{listen}"
 # Largest task or reply in MiB, all its chunks together.
 #max_message_mib = 256
 
+# Most connections at a time, of everybody together. The operating system's limit of open files must be above it.
+#max_connections = 2000
+
 # Most memory, in MiB, of the process that reads the ciphertexts of a job with the engine "lattice", and the longest
-# time, in seconds, that it may take to add one party's upload. A party whose bytes break a limit is lost to its job.
+# time, in seconds, that it may take to add one party's upload. Whose bytes break a limit is lost to the job.
 #worker_memory_mib = 2048
 #worker_seconds = 600
 

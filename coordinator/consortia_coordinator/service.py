@@ -6,8 +6,8 @@ let go of what they wait for, and everything goes on at the next start from the 
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -15,12 +15,13 @@ from importlib.metadata import version
 from typing import Any
 
 import grpc.aio
-from prometheus_client import start_http_server
+from grpc_health.v1 import health_pb2_grpc
 
 from consortia_common import keyfiles, logs, tls
 from consortia_common.audit_heartbeat import Heartbeat
 from consortia_common.audit_log import AuditLog
 from consortia_common.failstop import FailStop, first
+from consortia_common.monitor import Check, database_check, log_check, monitoring, standing
 from consortia_coordinator import network
 from consortia_coordinator.adding import Workers
 from consortia_coordinator.auditservice import AuditService
@@ -29,6 +30,7 @@ from consortia_coordinator.config import INSTITUTION, CoordinatorSettings
 from consortia_coordinator.enrolment import EnrolmentService, log_invitations
 from consortia_coordinator.errors import CoordinatorError
 from consortia_coordinator.exchange import ExchangeService, ExchangeSettings
+from consortia_coordinator.health import HealthService
 from consortia_coordinator.jobrun import Tools
 from consortia_coordinator.jobservice import JobService
 from consortia_coordinator.mailbox import Mailbox
@@ -40,9 +42,22 @@ from consortia_coordinator.store.members import MembersStore
 from consortia_coordinator.store.statements import StatementStore
 from consortia_coordinator.witnessing import Witnessing
 from consortia_crypto.keys import PrivateIdentity
-from consortia_proto.v1 import exchange_pb2_grpc, network_pb2_grpc, witness_pb2_grpc
+from consortia_proto.v1 import (
+    exchange_pb2,
+    exchange_pb2_grpc,
+    network_pb2,
+    network_pb2_grpc,
+    witness_pb2,
+    witness_pb2_grpc,
+)
 
 STOP_SECONDS = 5.0
+SERVICES = tuple(
+    service.full_name
+    for contract in (exchange_pb2, network_pb2, witness_pb2)
+    for service in contract.DESCRIPTOR.services_by_name.values()
+)
+"""Everything that is served here, besides gRPC's own health protocol."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +69,8 @@ class Running:
     conductor: Conductor
     witnessing: Witnessing
     failstop: FailStop
+    checks: Mapping[str, Check]
+    """What must be well for the coordinator to be ready."""
 
 
 def run(settings: CoordinatorSettings) -> None:
@@ -68,13 +85,11 @@ async def _until_told(settings: CoordinatorSettings) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stopping.set)
-    if settings.metrics_listen:
-        host, _, port = settings.metrics_listen.rpartition(":")
-        start_http_server(int(port), host)
     async with serving(settings) as running:
-        logs.event("coordinator.started", network=settings.network, address=settings.listen)
-        await first(stopping, running.witnessing.lost, running.failstop.failed)
-        running.exchange.close()
+        with monitoring(settings.monitor_listen, running.checks) if settings.monitor_listen else nullcontext():
+            logs.event("coordinator.started", network=settings.network, address=settings.listen)
+            await first(stopping, running.witnessing.lost, running.failstop.failed)
+            running.exchange.close()
     if not stopping.is_set():
         running.witnessing.rounds.require_whole()
         running.failstop.check()
@@ -175,21 +190,28 @@ async def _server(
         parts.members.clock,
     )
     jobs = JobService(parts.members, store, parts.mailbox, parts.log, conductor, parts.now_ms)
-    server = grpc.aio.server(options=tls.SERVER_OPTIONS, interceptors=list(interceptors))
+    checks = {"database": database_check(parts.engine), "log": log_check(parts.log)}
+    server = grpc.aio.server(options=_options(settings), interceptors=list(interceptors))
     exchange_pb2_grpc.add_ExchangeServicer_to_server(exchange, server)
     network_pb2_grpc.add_EnrolmentServicer_to_server(enrolment, server)
     network_pb2_grpc.add_StatementsServicer_to_server(relay, server)
     network_pb2_grpc.add_JobsServicer_to_server(jobs, server)
     network_pb2_grpc.add_AuditServicer_to_server(AuditService(parts.members, parts.log), server)
     witness_pb2_grpc.add_WitnessingServicer_to_server(witnessing.service, server)
+    health = HealthService(parts.members.require, SERVICES, lambda: not any(standing(checks).values()))
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
     port = _listen(server, settings)
     witnessing.rounds.start()
     conductor.resume()  # before anybody can submit, so that no job is taken up twice
     await server.start()
     try:
-        yield Running(port, exchange, conductor, witnessing, failstop)
+        yield Running(port, exchange, conductor, witnessing, failstop, checks)
     finally:
         await server.stop(STOP_SECONDS)
+
+
+def _options(settings: CoordinatorSettings) -> list[tuple[str, int]]:
+    return [*tls.SERVER_OPTIONS, ("grpc.max_allowed_incoming_connections", settings.max_connections)]
 
 
 def _listen(server: grpc.aio.Server, settings: CoordinatorSettings) -> int:

@@ -1,4 +1,4 @@
-"""What SEAL reads at the coordinator is read in a process of its own, whose end costs its sender and nobody else."""
+"""What SEAL reads at the coordinator is read in a process of its own, whose end costs its sender only."""
 
 import hashlib
 import os
@@ -60,8 +60,8 @@ def test_what_a_party_sent_is_read_in_another_process_and_gives_the_same_total(
             totals.add(party)
             totals.settle()
     assert apart.unmask(PLAN) == here.unmask(PLAN)
+    apart.receive("bank-2", iter([b"\xff" * len(UPLOAD)]))
     with pytest.raises(CiphertextError) as caught:
-        apart.receive("bank-2", iter([b"\xff" * len(UPLOAD)]))
         apart.add("bank-2")
     assert caught.value.blame == "bank-2"
 
