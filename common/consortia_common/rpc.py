@@ -16,9 +16,16 @@ from typing import Any, NoReturn, TypeVar
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError
 
 from consortia_common import logs
-from consortia_common.errors import DocumentError, ExchangeError, NotPermittedError, UnauthenticatedError
+from consortia_common.errors import (
+    BrokenRuleError,
+    DocumentError,
+    ExchangeError,
+    NotPermittedError,
+    UnauthenticatedError,
+)
 from consortia_common.rpc_causes import diagnose
 from consortia_common.tls import Peer, peer_of
 from consortia_crypto.errors import ConsortiaError, EncodingError, SignatureRefusedError
@@ -96,6 +103,7 @@ def explain(error: grpc.RpcError, whom: str) -> ConsortiaError:
     return ExchangeError(f"the call to {whom} failed: {what}", blame=blame, remedy=remedy)
 
 
+_COMPATIBLE = "both ends must run compatible versions of Consortia"
 _OWN_NETWORK = "use the profile or folder that was enrolled in this network"
 _ENROL_AGAIN = "ask the network's operator for a new invitation and enrol again"
 
@@ -129,6 +137,8 @@ def _guard_stream(method: Callable[..., AsyncGenerator[Any, None]]) -> Callable[
 
 
 async def _abort(context: Any, method: str, error: Exception) -> NoReturn:
+    if isinstance(error, DecodeError):  # of a stream's later message; gRPC itself answers for a call's only one
+        error = BrokenRuleError("a message can't be decoded", blame="the caller", remedy=_COMPATIBLE)
     logs.failure("call.refused" if isinstance(error, ConsortiaError) else "call.failed", error, method=method)
     if not isinstance(error, ConsortiaError):
         error = ExchangeError(

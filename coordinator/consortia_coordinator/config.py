@@ -29,9 +29,9 @@ class CoordinatorSettings(Settings):
     """Largest task or reply, all its chunks together."""
     max_connections: Annotated[int, Field(ge=4, le=100_000)] = 2000
     """Most connections at a time, of everybody together; a node keeps one, or two for a moment."""
-    worker_memory_mib: Annotated[int, Field(ge=256, le=1 << 20)] = 2048
+    worker_memory_mib: Annotated[int, Field(ge=256, le=1 << 20)] = 4096
     """Most memory of the process that reads a job's ciphertexts."""
-    worker_seconds: Annotated[int, Field(ge=1, le=86_400)] = 600
+    worker_seconds: Annotated[int, Field(ge=1, le=7 * 86_400)] = 3600
     """Longest that it may take to add one party's upload."""
     offer_seconds: Annotated[int, Field(ge=1, le=7 * 86_400)] = 300
     """How long nodes may take to accept or refuse a job."""

@@ -35,8 +35,8 @@ listen = "{listen}"
 
 # Most memory, in MiB, of the process that reads the ciphertexts of a job with the engine "lattice", and the longest
 # time, in seconds, that it may take to add one party's upload. Whose bytes break a limit is lost to the job.
-#worker_memory_mib = 2048
-#worker_seconds = 600
+#worker_memory_mib = 4096
+#worker_seconds = 3600
 
 # How long, in seconds, nodes may take to accept or refuse a job.
 #offer_seconds = 300
