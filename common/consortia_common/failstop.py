@@ -1,8 +1,8 @@
 """A process that can't keep its promises any more ends, so that whoever supervises it starts it anew.
 
 A log that failed to write is closed for good, because nobody can know what is on disk; a job whose end could not be
-stored stands still. Only a start reads the disk again and knows. Until then everything would be refused, by a process
-that looks alive. Trusted for: the first failure ends the process in order, and is what it says last.
+stored stands still. Only a start reads the disk again and knows. Until then everything would be refused, by a
+process that looks alive. Trusted for: the first failure ends the process in order, and is what it says last.
 """
 
 import asyncio

@@ -29,6 +29,7 @@ from consortia_node.config import NodeSettings
 from consortia_node.consent_desk import ConsentDesk
 from consortia_node.consent_outbox import ConsentOutbox
 from consortia_node.control import ControlService
+from consortia_node.endings import finish_failures
 from consortia_node.erasure import Erasures, open_ring
 from consortia_node.errors import StoppingError
 from consortia_node.exchange import NodeExchange, NodeExchangeSettings
@@ -101,6 +102,7 @@ async def serving(settings: NodeSettings) -> AsyncIterator[Running]:
         await asyncio.to_thread(tools.witnessing.rounds.compare_at_start)
         tools.witnessing.rounds.start()
         await asyncio.to_thread(desk.run_out)
+        await asyncio.to_thread(finish_failures, tools)
         with Heartbeat(tools.log, failed=partial(logs.failure, "audit.silent")):
             async with (
                 _control_server(settings, control),
