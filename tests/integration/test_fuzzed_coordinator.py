@@ -22,15 +22,7 @@ from tests.fuzz.mutation import mutate
 from tests.support.consortium import BANKS, build, spec
 from tests.support.hostile import Bank, Deal, Hostile, hostile
 
-STEPS = (
-    "notice.change",
-    "notice.statement",
-    "notice.consent",
-    "notice.approval",
-    "approval",
-    "approval.end",
-    "close",
-)
+NOTICES = ("notice.change", "notice.statement", "notice.consent", "notice.approval", "approval", "approval.end")
 SHALLOW, DEEP = 150, 4
 
 
@@ -82,11 +74,12 @@ def line() -> Line:
 
 @pytest.fixture(scope="module")
 def seat(tmp_path_factory: pytest.TempPathFactory, line: Line) -> Iterator[Hostile]:
-    with (
-        pytest.MonkeyPatch.context() as patched,
-        hostile(build(tmp_path_factory.mktemp("spoils")), max_jobs=1000) as made,
-    ):
-        patched.setattr(Bank, "ask", lambda bank, *said, **where: line.send(bank, *said, **where))
+    def ask(bank: Bank, *said: Any, **where: Any) -> pb.Reply:
+        return line.send(bank, *said, **where)
+
+    consortium = build(tmp_path_factory.mktemp("spoils"))
+    with pytest.MonkeyPatch.context() as patched, hostile(consortium, max_jobs=1000) as made:
+        patched.setattr(Bank, "ask", ask)
         yield made
 
 
