@@ -23,6 +23,7 @@ from consortia_common.errors import (
     BrokenRuleError,
     DocumentError,
     ExchangeError,
+    LimitError,
     NotPermittedError,
     UnauthenticatedError,
 )
@@ -36,6 +37,7 @@ _STATUS: tuple[tuple[type[ConsortiaError], grpc.StatusCode], ...] = (
     (UnauthenticatedError, grpc.StatusCode.UNAUTHENTICATED),
     (NotPermittedError, grpc.StatusCode.PERMISSION_DENIED),
     (SignatureRefusedError, grpc.StatusCode.PERMISSION_DENIED),
+    (LimitError, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (DocumentError, grpc.StatusCode.INVALID_ARGUMENT),
     (EncodingError, grpc.StatusCode.INVALID_ARGUMENT),
     (ConsortiaError, grpc.StatusCode.FAILED_PRECONDITION),
@@ -70,6 +72,14 @@ def require_role(
             f"{peer} is not an active member of the network", blame=peer.institution, remedy=_ENROL_AGAIN
         )
     return peer
+
+
+def caller(context: Any) -> str:
+    """Who calls, as far as the certificate says; for a record of what was refused."""
+    try:
+        return str(peer_of(context.auth_context()))
+    except UnauthenticatedError:
+        return ""
 
 
 def guarded(servicer: _Servicer) -> _Servicer:

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from consortia_common.settings import Address, LocalPath, LoopbackAddress, NetworkName, Settings
+from consortia_coordinator.limits import JobLimits
 
 INSTITUTION = "coordinator"
 """The institution that the coordinator's own certificate and identity name; nobody else may have it."""
@@ -29,6 +30,12 @@ class CoordinatorSettings(Settings):
     """Largest task or reply, all its chunks together."""
     max_connections: Annotated[int, Field(ge=4, le=100_000)] = 2000
     """Most connections at a time, of everybody together; a node keeps one, or two for a moment."""
+    calls_per_second: Annotated[float, Field(ge=1, le=100_000)] = 100.0
+    """How often a member may call; ten seconds' worth may come at once."""
+    max_jobs: Annotated[int, Field(ge=1, le=10_000)] = 100
+    """Most jobs under way."""
+    max_jobs_per_analyst: Annotated[int, Field(ge=1, le=10_000)] = 20
+    """Most jobs of one analyst under way."""
     worker_memory_mib: Annotated[int, Field(ge=256, le=1 << 20)] = 4096
     """Most memory of the process that reads a job's ciphertexts."""
     worker_seconds: Annotated[int, Field(ge=1, le=7 * 86_400)] = 3600
@@ -44,6 +51,11 @@ class CoordinatorSettings(Settings):
 
     dropout_seconds: Annotated[int, Field(ge=1, le=7 * 86_400)] = 300
     """How long a sum waits for parties that it can do without, once as many as it needs are there."""
+
+    @property
+    def job_limits(self) -> JobLimits:
+        """How many jobs may be under way."""
+        return JobLimits(self.max_jobs, self.max_jobs_per_analyst)
 
     @property
     def public_address(self) -> str:

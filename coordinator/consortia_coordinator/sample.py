@@ -33,6 +33,13 @@ listen = "{listen}"
 # Most connections at a time, of everybody together. The operating system's limit of open files must be above it.
 #max_connections = 2000
 
+# How often a member may call, each second; ten seconds' worth may come at once. Others are told to wait.
+#calls_per_second = 100.0
+
+# Most jobs under way, in all and of one analyst.
+#max_jobs = 100
+#max_jobs_per_analyst = 20
+
 # Most memory, in MiB, of the process that reads the ciphertexts of a job with the engine "lattice", and the longest
 # time, in seconds, that it may take to add one party's upload. Whose bytes break a limit is lost to the job.
 #worker_memory_mib = 4096

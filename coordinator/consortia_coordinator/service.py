@@ -6,6 +6,7 @@ let go of what they wait for, and everything goes on at the next start from the 
 
 import asyncio
 import signal
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from consortia_coordinator.exchange import ExchangeService, ExchangeSettings
 from consortia_coordinator.health import HealthService
 from consortia_coordinator.jobrun import Tools
 from consortia_coordinator.jobservice import JobService
+from consortia_coordinator.limits import Rates
 from consortia_coordinator.mailbox import Mailbox
 from consortia_coordinator.members import Members
 from consortia_coordinator.relay import StatementService
@@ -109,7 +111,9 @@ async def serving(
         engine = open_database(settings.database_file)
         mailbox = Mailbox(engine, limit=settings.max_message_mib << 20)
         mailbox.resume()
-        members = Members(settings.network, MembersStore(engine), clock, log)
+        members = Members(
+            settings.network, MembersStore(engine), clock, log, Rates(settings.calls_per_second, time.monotonic)
+        )
         workers = Workers(settings.worker_memory_mib, settings.worker_seconds)
         parts = _Parts(settings, log, engine, mailbox, members, workers)
         with Heartbeat(log, failed=partial(logs.failure, "audit.silent")):
@@ -189,7 +193,9 @@ async def _server(
         identity.public,
         parts.members.clock,
     )
-    jobs = JobService(parts.members, store, parts.mailbox, parts.log, conductor, parts.now_ms)
+    jobs = JobService(
+        parts.members, store, parts.mailbox, parts.log, conductor, parts.now_ms, limits=settings.job_limits
+    )
     checks = {"database": database_check(parts.engine), "log": log_check(parts.log)}
     server = grpc.aio.server(options=_options(settings), interceptors=list(interceptors))
     exchange_pb2_grpc.add_ExchangeServicer_to_server(exchange, server)
