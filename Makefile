@@ -12,7 +12,7 @@ TOOLS := $(VENV)/.tools
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all bench-audit bench-consent bench-sum check format proto lock audit-dependencies clean
+.PHONY: help demo test test-all fuzz bench-audit bench-consent bench-sum check format proto lock audit-dependencies clean
 
 help:  ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -25,6 +25,9 @@ test: $(TOOLS)  ## run the test suite, on up to four processors
 
 test-all: $(TOOLS)  ## run the test suite with the long fault, scale and fuzz runs
 	@$(BIN)/python -m pytest -m ""
+
+fuzz: $(TOOLS)  ## feed hostile bytes to everything that reads a peer's, for ten minutes (SECONDS=…)
+	@$(BIN)/python -W ignore -m tests.fuzz.run --seconds $(or $(SECONDS),600)
 
 bench-audit: $(RUNTIME)  ## measure the audit log against the disk and the hash function under it
 	@$(BIN)/python -m benchmarks.audit

@@ -25,7 +25,7 @@ from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from threading import Lock
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from consortia_common import keyfiles
 from consortia_common.audit_checkpoints import Publisher, put_cosigned
@@ -33,7 +33,7 @@ from consortia_common.audit_commit import GroupCommit
 from consortia_common.audit_disk import Disk, put_file, put_file_durably
 from consortia_common.audit_happenings import body_of
 from consortia_common.audit_keys import OVERLAP
-from consortia_common.audit_recovery import hold, prepare, recover, refuse
+from consortia_common.audit_recovery import hold, prepare, recover, refuse, unusable
 from consortia_common.audit_segments import SEGMENT_BYTES, LogFolder, frame, records
 from consortia_common.audit_shards import finish_turn, previous, turn
 from consortia_common.audit_tip import FileTip, TipStore
@@ -86,6 +86,7 @@ class AuditLog:
         self._publishing = Lock()
         self._commit = GroupCommit(self._store, MAX_BATCH)
         self._listeners: list[Callable[[SignedCheckpoint], None]] = []
+        self._mourners: list[Callable[[ConsortiaError], None]] = []
         self._lock = hold(folder)
         try:
             self._recover()
@@ -190,6 +191,10 @@ class AuditLog:
         """Have ``listener`` called with each checkpoint, in the thread that made it, after it was published."""
         self._listeners.append(listener)
 
+    def on_failure(self, listener: Callable[[ConsortiaError], None]) -> None:
+        """Have ``listener`` called when the log can't be written any more, in the thread that found out."""
+        self._mourners.append(listener)
+
     def rotate_keys(self, overlap: int = OVERLAP) -> None:
         """Make a new pair of checkpoint keys; the older signs beside it for ``overlap`` more entries. Logged."""
         with self._publishing:
@@ -221,6 +226,11 @@ class AuditLog:
     def signed(self) -> SignedCheckpoint | None:
         """The newest checkpoint; None if there is none yet."""
         return self._signed
+
+    @property
+    def is_open(self) -> bool:
+        """Whether entries can be written."""
+        return self._lock != _CLOSED
 
     @property
     def identity(self) -> PublicIdentity:
@@ -319,10 +329,7 @@ class AuditLog:
             self._signed = self._publisher.publish(leaves, self._clock)
         except BaseException as error:
             with self._writing:
-                self._release()
-            if isinstance(error, OSError | SettingsError):
-                refuse("its checkpoint can't be stored", _LOOK, error)
-            raise
+                self._give_up("its checkpoint can't be stored", error)
         return self._signed
 
     def _turn(self, year: int) -> None:
@@ -348,10 +355,17 @@ class AuditLog:
         try:
             yield
         except BaseException as error:
-            self._release()
-            if isinstance(error, OSError | SettingsError):
-                refuse(why, "free the disk, and start this process again", error)
-            raise
+            self._give_up(why, error)
+
+    def _give_up(self, why: str, error: BaseException) -> NoReturn:
+        """Close for good; tell the caller, and whoever ends the process. Called with ``_writing`` held."""
+        self._release()
+        failure = unusable(why, "free the disk, and start this process again")
+        for mourner in self._mourners:
+            mourner(failure)
+        if isinstance(error, OSError | SettingsError):
+            raise failure from error
+        raise error
 
     def _release(self) -> None:
         self._segments.release()

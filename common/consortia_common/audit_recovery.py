@@ -100,9 +100,14 @@ def recover(folder: LogFolder, signer: Signer, disk: Disk, tip: TipStore, year: 
 
 def refuse(why: str, remedy: str, cause: BaseException | None = None) -> NoReturn:
     """Raise the LogStorageError that says ``why`` the log can't be used."""
-    raise LogStorageError(
+    raise unusable(why, remedy) from cause
+
+
+def unusable(why: str, remedy: str) -> LogStorageError:
+    """The error that says ``why`` the log can't be used."""
+    return LogStorageError(
         f"the audit log can't be used: {why}", blame="this machine, or whoever runs it", remedy=remedy
-    ) from cause
+    )
 
 
 def _read_head(folder: LogFolder, signer: Signer, *, may_be_empty: bool) -> Head:

@@ -51,6 +51,10 @@ class NotPermittedError(CommonError):
     """A caller who is known but whose role or standing does not allow what it asked."""
 
 
+class LimitError(CommonError):
+    """Somebody who asks for more at a time than one may have; later it may be granted."""
+
+
 def place(error: BaseException) -> str:
     """Where an unforeseen error arose, as ``module:line``; its text may hold data, so that is all we tell."""
     frame = error.__traceback__

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -28,6 +28,11 @@ ROOT_LIFETIME = timedelta(days=3650)
 ISSUING_LIFETIME = timedelta(days=730)
 LEAF_LIFETIME = timedelta(days=30)
 MAX_CSR_BYTES = 16_384
+_UNREADABLE = (
+    *(ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm),
+    *(x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
+)
+"""What cryptography raises for bytes that are no certificate or request of the kinds that we take."""
 _PART = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _NETWORK = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
@@ -185,7 +190,7 @@ def read_request(pem: bytes) -> ec.EllipticCurvePublicKey:
     try:
         request = x509.load_pem_x509_csr(pem)
         key, valid = request.public_key(), request.is_signature_valid
-    except (ValueError, TypeError, InvalidSignature) as error:
+    except _UNREADABLE as error:
         raise _refuse("the signing request can't be read", _REQUESTER, _ENROL) from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise _refuse("the signing request's key is not a P-256 key", _REQUESTER, _ENROL)
@@ -198,7 +203,7 @@ def read_chain(pem: bytes) -> list[x509.Certificate]:
     """The certificates in ``pem``, at least one. Raises CertificateError."""
     try:
         return x509.load_pem_x509_certificates(pem)
-    except ValueError as error:
+    except _UNREADABLE as error:
         raise _refuse("it can't be read as PEM", "whoever made the file", _RESTORE) from error
 
 
@@ -225,7 +230,7 @@ def subject_of(certificate: x509.Certificate) -> Subject:
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         (uri,) = names.get_values_for_type(x509.UniformResourceIdentifier)
-    except (x509.ExtensionNotFound, ValueError) as error:
+    except (x509.ExtensionNotFound, *_UNREADABLE) as error:
         raise _refuse("it does not name exactly one member", "whoever issued it", _ENROL) from error
     return Subject.from_uri(uri)
 
@@ -237,7 +242,7 @@ def verify_leaf(chain_pem: bytes, roots_pem: bytes, now: datetime) -> Subject:
     verifier = PolicyBuilder().store(Store(read_chain(roots_pem))).time(now).build_client_verifier()
     try:
         verifier.verify(leaf, others)
-    except VerificationError as error:
+    except (VerificationError, *_UNREADABLE) as error:
         raise _refuse("no root of this network vouches for it", "whoever issued it", _ENROL) from error
     return subject_of(leaf)
 

@@ -16,9 +16,17 @@ from typing import Any, NoReturn, TypeVar
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError
 
 from consortia_common import logs
-from consortia_common.errors import DocumentError, ExchangeError, NotPermittedError, UnauthenticatedError
+from consortia_common.errors import (
+    BrokenRuleError,
+    DocumentError,
+    ExchangeError,
+    LimitError,
+    NotPermittedError,
+    UnauthenticatedError,
+)
 from consortia_common.rpc_causes import diagnose
 from consortia_common.tls import Peer, peer_of
 from consortia_crypto.errors import ConsortiaError, EncodingError, SignatureRefusedError
@@ -29,6 +37,7 @@ _STATUS: tuple[tuple[type[ConsortiaError], grpc.StatusCode], ...] = (
     (UnauthenticatedError, grpc.StatusCode.UNAUTHENTICATED),
     (NotPermittedError, grpc.StatusCode.PERMISSION_DENIED),
     (SignatureRefusedError, grpc.StatusCode.PERMISSION_DENIED),
+    (LimitError, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (DocumentError, grpc.StatusCode.INVALID_ARGUMENT),
     (EncodingError, grpc.StatusCode.INVALID_ARGUMENT),
     (ConsortiaError, grpc.StatusCode.FAILED_PRECONDITION),
@@ -56,6 +65,14 @@ def require_role(context: Any, network: str, roles: Collection[str], now: dateti
             remedy="let somebody with that role do it",
         )
     return peer
+
+
+def caller(context: Any) -> str:
+    """Who calls, as far as the certificate says; for a record of what was refused."""
+    try:
+        return str(peer_of(context.auth_context()))
+    except UnauthenticatedError:
+        return ""
 
 
 def guarded(servicer: _Servicer) -> _Servicer:
@@ -89,6 +106,7 @@ def explain(error: grpc.RpcError, whom: str) -> ConsortiaError:
     return ExchangeError(f"the call to {whom} failed: {what}", blame=blame, remedy=remedy)
 
 
+_COMPATIBLE = "both ends must run compatible versions of Consortia"
 _OWN_NETWORK = "use the profile or folder that was enrolled in this network"
 _ENROL_AGAIN = "ask the network's operator for a new invitation and enrol again"
 
@@ -122,6 +140,8 @@ def _guard_stream(method: Callable[..., AsyncGenerator[Any, None]]) -> Callable[
 
 
 async def _abort(context: Any, method: str, error: Exception) -> NoReturn:
+    if isinstance(error, DecodeError):  # of a stream's later message; gRPC itself answers for a call's only one
+        error = BrokenRuleError("a message can't be decoded", blame="the caller", remedy=_COMPATIBLE)
     logs.failure("call.refused" if isinstance(error, ConsortiaError) else "call.failed", error, method=method)
     if not isinstance(error, ConsortiaError):
         error = ExchangeError(

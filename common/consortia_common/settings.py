@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from difflib import get_close_matches
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
@@ -29,6 +30,21 @@ _here: ContextVar[Path] = ContextVar("_here")
 
 Address = Annotated[str, StringConstraints(pattern=r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$")]
 """HOST:PORT, an IPv6 host in brackets."""
+
+
+def _loopback(address: str) -> str:
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        is_loopback = host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback:
+        raise ValueError("this port has no authentication, so it may only listen on a loopback address")
+    return address
+
+
+LoopbackAddress = Annotated[Address, AfterValidator(_loopback)]
+"""HOST:PORT that only this machine reaches."""
 NetworkName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 LocalPath = Annotated[Path, AfterValidator(lambda path: _here.get() / path)]
 """A path that is absolute, or relative to the folder of the file that names it."""

@@ -40,7 +40,7 @@ CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.use_local_subchannel_pool", 1),  # a new channel never reuses a connection made with older keys
     ("grpc.enable_http_proxy", 0),
 )
-SERVER_OPTIONS: tuple[tuple[str, int | str], ...] = (
+SERVER_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_receive_message_length", MAX_FRAME_BYTES),
     ("grpc.max_send_message_length", MAX_FRAME_BYTES),
     ("grpc.keepalive_time_ms", 10_000),
@@ -48,6 +48,10 @@ SERVER_OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.http2.ping_timeout_ms", 2_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),  # below the callers' interval, else they are cut
     ("grpc.http2.max_ping_strikes", 0),
+    ("grpc.server_handshake_timeout_ms", 10_000),  # who says nothing at first is hung up on; gRPC's own is 120 s
+    ("grpc.max_connection_idle_ms", 120_000),  # so is who has no call for so long; a node always has its stream
+    ("grpc.max_concurrent_streams", 32),  # of one connection
+    ("grpc.max_metadata_size", 16 << 10),
     ("grpc.so_reuseport", 0),  # a second coordinator on one port must fail, not share it
 )
 

@@ -9,8 +9,12 @@ import shutil
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.exc import OperationalError
 
 from consortia_common import logs
+from consortia_common.audit_endings import given_up
 from consortia_common.content import Content
 from consortia_common.documents.jobspec import Submission
 from consortia_coordinator.approvals import await_officers
@@ -44,18 +48,25 @@ class _Ending:
 
 
 class Conductor:
-    """Starts, resumes and ends jobs."""
+    """Starts, resumes and ends jobs. ``failing`` is told, in a job's thread, that its end could not be stored."""
 
-    def __init__(self, tools: Tools, identities: Identities, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        tools: Tools,
+        identities: Identities,
+        now_ms: Callable[[], int],
+        failing: Callable[[ConsortiaError], object] = bool,
+    ) -> None:
         self._tools = tools
         self._identities = identities
         self._now_ms = now_ms
+        self._failing = failing
         self._threads: dict[str, threading.Thread] = {}
         self._given_up: dict[str, ConsortiaError] = {}
 
-    def start(self, job_id: str) -> None:
-        """Run the job in a thread of its own."""
-        thread = threading.Thread(target=self._run, args=(job_id,), name=job_id, daemon=True)
+    def start(self, job_id: str, failed: Mapping[str, Any] | None = None) -> None:
+        """Run the job in a thread of its own; or only end it, if the log says already that it has ``failed``."""
+        thread = threading.Thread(target=self._run, args=(job_id, failed), name=job_id, daemon=True)
         self._threads[job_id] = thread
         thread.start()
 
@@ -66,35 +77,42 @@ class Conductor:
 
     def resume(self) -> None:
         """Take up every job that had not ended when the coordinator stopped."""
-        for job_id in self._tools.store.unfinished():
-            self.start(job_id)
+        unfinished = self._tools.store.unfinished()
+        failed = given_up(self._tools.log, unfinished)
+        for job_id in unfinished:
+            self.start(job_id, failed.get(job_id))
 
     def stop(self, seconds: float) -> None:
         """Wait for the threads, which end once the mailbox is closed; their jobs are resumed at the next start."""
         for thread in list(self._threads.values()):
             thread.join(seconds)
 
-    def _run(self, job_id: str) -> None:
+    def _run(self, job_id: str, failed: Mapping[str, Any] | None) -> None:
         try:
-            self._conduct(job_id)
+            self._conduct(job_id, failed)
         except Exception as error:  # not even the end could be stored; the next start takes the job up again
             logs.failure("job.unended", error, job_id=job_id)
+            self._failing(_unended(job_id))
         finally:
             self._given_up.pop(job_id, None)
             del self._threads[job_id]
 
-    def _conduct(self, job_id: str) -> None:
+    def _conduct(self, job_id: str, failed: Mapping[str, Any] | None) -> None:
         job = self._tools.store.get(job_id)
         run = None
         try:
             spec = Submission.from_canonical(job.submission, "the stored submission").spec
             run = JobRun(job_id, spec, self._tools, lambda: job_id in self._given_up)
+            if failed is not None:
+                raise PartiesRefusedError({_institution(failed): _failure(_failed_before(failed))})
             self._offer(run, job)
             conduct_of(job.kind).conduct(run)
             self._finish(run)
         except StoppingError:
             if why := self._given_up.get(job_id):
                 self._end(job_id, run, _Ending(JobState.FAILED, str(why), {"coordinator": _failure(why)}))
+        except OperationalError:  # the database's disk: to end the job would need it
+            raise
         except PartiesRefusedError as error:
             state = JobState.REFUSED if error.refused else JobState.FAILED
             self._end(job_id, run, _Ending(state, str(error), error.failures))
@@ -172,10 +190,31 @@ class Conductor:
 
     def _forget(self, job_id: str, state: JobState) -> None:
         """Erase what the job left in transit."""
+        self._tools.workers.end(job_id)
         shutil.rmtree(self._tools.sums / job_id, ignore_errors=True)
         self._tools.store.forget(job_id)
         self._tools.mailbox.erase(job_id)
         logs.event("job.ended", job_id=job_id, state=str(state))
+
+
+def _institution(failed: Mapping[str, Any]) -> str:
+    return str(failed.get("detail", {}).get("institution", "coordinator"))
+
+
+def _failed_before(failed: Mapping[str, Any]) -> CoordinatorError:
+    return CoordinatorError(
+        str(failed.get("reason", "the job failed")),
+        blame=_institution(failed),
+        remedy="submit the job again; the coordinator was ended before it could store why this one failed",
+    )
+
+
+def _unended(job_id: str) -> CoordinatorError:
+    return CoordinatorError(
+        f"how {job_id} ended could not be stored",
+        blame="this machine's disk, most likely",
+        remedy="free the disk, and start this process again; the job goes on by itself",
+    )
 
 
 def _concerned(identity: PublicIdentity, job: StoredJob, parties: tuple[str, ...]) -> bool:

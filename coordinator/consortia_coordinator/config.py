@@ -5,7 +5,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from consortia_common.settings import Address, LocalPath, NetworkName, Settings
+from consortia_common.settings import Address, LocalPath, LoopbackAddress, NetworkName, Settings
+from consortia_coordinator.limits import JobLimits
 
 INSTITUTION = "coordinator"
 """The institution that the coordinator's own certificate and identity name; nobody else may have it."""
@@ -23,12 +24,24 @@ class CoordinatorSettings(Settings):
     """What invitations tell members to dial, where that is not ``listen``."""
     certificate_days: Annotated[int, Field(ge=1, le=90)] = 30
     """How long a member's certificate is valid; it is renewed after two thirds of that."""
-    metrics_listen: Address | None = None
-    """Where Prometheus may fetch metrics; none unless set."""
+    monitor_listen: LoopbackAddress | None = None
+    """Where this machine may ask for /livez, /readyz and /metrics; none unless set."""
     heartbeat_seconds: Annotated[float, Field(ge=0.1, le=60)] = 5.0
     """How often a node shows that it lives; three missed and it counts as gone."""
     max_message_mib: Annotated[int, Field(ge=1, le=1024)] = 256
     """Largest task or reply, all its chunks together."""
+    max_connections: Annotated[int, Field(ge=4, le=100_000)] = 2000
+    """Most connections at a time, of everybody together; a node keeps one, or two for a moment."""
+    calls_per_second: Annotated[float, Field(ge=1, le=100_000)] = 100.0
+    """How often a member may call; ten seconds' worth may come at once."""
+    max_jobs: Annotated[int, Field(ge=1, le=10_000)] = 100
+    """Most jobs under way."""
+    max_jobs_per_analyst: Annotated[int, Field(ge=1, le=10_000)] = 20
+    """Most jobs of one analyst under way."""
+    worker_memory_mib: Annotated[int, Field(ge=256, le=1 << 20)] = 4096
+    """Most memory of the process that reads a job's ciphertexts."""
+    worker_seconds: Annotated[int, Field(ge=1, le=7 * 86_400)] = 3600
+    """Longest that it may take to add one party's upload."""
     offer_seconds: Annotated[int, Field(ge=1, le=7 * 86_400)] = 300
     """How long nodes may take to accept or refuse a job."""
     step_seconds: Annotated[int, Field(ge=1, le=7 * 86_400)] = 3600
@@ -40,6 +53,11 @@ class CoordinatorSettings(Settings):
 
     dropout_seconds: Annotated[int, Field(ge=1, le=7 * 86_400)] = 300
     """How long a sum waits for parties that it can do without, once as many as it needs are there."""
+
+    @property
+    def job_limits(self) -> JobLimits:
+        """How many jobs may be under way."""
+        return JobLimits(self.max_jobs, self.max_jobs_per_analyst)
 
     @property
     def public_address(self) -> str:

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from consortia_common.content import Content
-from consortia_common.documents.jobspec import EPOCH, JobSpec
+from consortia_common.documents.jobspec import EPOCH
+from consortia_coordinator.adding import CheckRequest, LatticeKey
 from consortia_coordinator.replies import blob, said
-from consortia_crypto.he.evaluate import Evaluator
-from consortia_crypto.he.params import SUM
 from consortia_crypto.sum.epoch_messages import KeyDocument
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ def open_epoch(run: "JobRun") -> Epoch:
     parties = run.spec.parties
     made = run.ask_all(_KEY, Content())
     with run.refusals_logged(_KEY):
-        known = _known(run.spec, made)
+        known = _known(run, made)
     keys = [known.documents[party].to_bytes() for party in parties]
     seeded = run.ask_all(_SEED, Content(config={"keys": keys}))
     letters = {
@@ -45,11 +44,12 @@ def open_epoch(run: "JobRun") -> Epoch:
     return known
 
 
-def _known(spec: JobSpec, made: Mapping[str, Content]) -> Epoch:
+def _known(run: "JobRun", made: Mapping[str, Content]) -> Epoch:
     """What the parties made, read. Raises CryptoError, CoordinatorError, naming whose it is."""
+    spec = run.spec
     documents = {party: said(made[party], "key", party, KeyDocument) for party in spec.parties}
     leader, context = spec.parties[0], b""
     if spec.engine == "lattice":
         context = blob(made[leader], "context", leader)
-        Evaluator(SUM, context, leader)
+        run.tools.workers.run(CheckRequest(LatticeKey(run.job_id, context, leader)))
     return Epoch(documents, context)

@@ -17,6 +17,7 @@ from consortia_common.content import Content
 from consortia_common.documents.jobspec import CONCLUDE, JobSpec
 from consortia_common.documents.kinds.train import Parameters as TrainParameters
 from consortia_common.errors import ExchangeError
+from consortia_coordinator.adding import Workers
 from consortia_coordinator.epochs import open_epoch
 from consortia_coordinator.errors import PartiesRefusedError
 from consortia_coordinator.federated import ExchangeGrid, run_strategy
@@ -53,6 +54,8 @@ class Tools:
     """Seconds after which a sum goes on without a party, if enough others are there."""
     sums: Path
     """The folder of totals in the making."""
+    workers: Workers
+    """Processes for what SEAL must read."""
     witnessed: Callable[[Entry], None]
     """Returns when the witnesses have cosigned a log that has the entry in it; raises WitnessError."""
 

@@ -14,6 +14,7 @@ from consortia_coordinator.conductor import Conductor
 from consortia_coordinator.errors import CoordinatorError
 from consortia_coordinator.jobs import FINAL
 from consortia_coordinator.kinds import conduct_of
+from consortia_coordinator.limits import JobLimits, check_jobs
 from consortia_coordinator.mailbox import Mailbox
 from consortia_coordinator.members import Members
 from consortia_coordinator.store.jobs import JobStore, StoredJob
@@ -37,6 +38,8 @@ class JobService(network_pb2_grpc.JobsServicer):
         log: AuditLog,
         conductor: Conductor,
         now_ms: Callable[[], int],
+        *,
+        limits: JobLimits,
     ) -> None:
         self._members = members
         self._store = store
@@ -44,6 +47,7 @@ class JobService(network_pb2_grpc.JobsServicer):
         self._log = log
         self._conductor = conductor
         self._now_ms = now_ms
+        self._limits = limits
 
     async def Submit(self, request: pb.Submission, context: Any) -> pb.JobStatus:
         """Take a signed job; the same submission again is the same job."""
@@ -137,7 +141,14 @@ class JobService(network_pb2_grpc.JobsServicer):
             analyst.verify(SUBMISSION_DOMAIN, request.document, request.signature)
             conduct_of(submission.spec.kind)
             self._require_nodes(submission.spec.parties)
+            self._require_room(submission.job_id, analyst.fingerprint)
             return submission
+
+    def _require_room(self, job_id: str, analyst: str) -> None:
+        """A job that is there already may be handed in again, however many there are."""
+        others = self._store.under_way()
+        if not self._store.has(job_id):
+            check_jobs(len(others), others.count(analyst), self._limits)
 
     def _require_nodes(self, parties: tuple[str, ...]) -> None:
         """Nobody can be asked who has no node here; each party's gate decides on the rest."""

@@ -1,7 +1,8 @@
 """Who belongs: the question that every service asks before it answers anybody."""
 
+import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +10,7 @@ from consortia_common import rpc
 from consortia_common.audit_log import AuditLog
 from consortia_common.errors import NotPermittedError
 from consortia_common.tls import Peer
+from consortia_coordinator.limits import Rates
 from consortia_coordinator.store.members import MembersStore
 from consortia_crypto import canonical
 from consortia_crypto.errors import ConsortiaError
@@ -24,15 +26,19 @@ class Members:
     clock: Callable[[], datetime]
     log: AuditLog
     """Where refused calls are put down."""
+    rates: Rates = field(default_factory=lambda: Rates(100, time.monotonic))
+    """How often each may call."""
 
     def require(self, context: Any, *roles: str) -> Peer:
         """Who calls, if an active member in one of ``roles``. Raises UnauthenticatedError, NotPermittedError."""
         try:
             peer = rpc.require_role(context, self.network, roles, self.clock())
             self.authorise(peer)
+            self.rates.take(str(peer))
             return peer
         except ConsortiaError as error:
-            self.log.append("peer.refused", reason=error.what)
+            if self.rates.may_record(rpc.caller(context), error):
+                self.log.append("peer.refused", reason=error.what)
             raise
 
     def authorise(self, peer: Peer) -> None:

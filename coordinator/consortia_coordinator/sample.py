@@ -24,14 +24,30 @@ listen = "{listen}"
 # thirds of that; who was away for the last third has to be invited anew.
 #certificate_days = 30
 
-# Where Prometheus may fetch metrics; no port is opened unless set. No data of any institution are in them.
-#metrics_listen = "127.0.0.1:9464"
+# Where this machine may ask whether the coordinator lives (/livez) and is ready (/readyz), and fetch metrics
+# (/metrics). The port has no authentication: only a loopback address is taken, and none is opened unless set.
+#monitor_listen = "127.0.0.1:9464"
 
 # How often, in seconds, a node shows that it lives; after three silent turns it counts as gone.
 #heartbeat_seconds = 5.0
 
 # Largest task or reply in MiB, all its chunks together.
 #max_message_mib = 256
+
+# Most connections at a time, of everybody together. The operating system's limit of open files must be above it.
+#max_connections = 2000
+
+# How often a member may call, each second; ten seconds' worth may come at once. Others are told to wait.
+#calls_per_second = 100.0
+
+# Most jobs under way, in all and of one analyst.
+#max_jobs = 100
+#max_jobs_per_analyst = 20
+
+# Most memory, in MiB, of the process that reads the ciphertexts of a job with the engine "lattice", and the longest
+# time, in seconds, that it may take to add one party's upload. Whose bytes break a limit is lost to the job.
+#worker_memory_mib = 4096
+#worker_seconds = 3600
 
 # How long, in seconds, nodes may take to accept or refuse a job.
 #offer_seconds = 300

@@ -6,8 +6,9 @@ let go of what they wait for, and everything goes on at the next start from the 
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -15,12 +16,15 @@ from importlib.metadata import version
 from typing import Any
 
 import grpc.aio
-from prometheus_client import start_http_server
+from grpc_health.v1 import health_pb2_grpc
 
 from consortia_common import keyfiles, logs, tls
 from consortia_common.audit_heartbeat import Heartbeat
 from consortia_common.audit_log import AuditLog
+from consortia_common.failstop import FailStop, first
+from consortia_common.monitor import Check, database_check, log_check, monitoring, standing
 from consortia_coordinator import network
+from consortia_coordinator.adding import Workers
 from consortia_coordinator.auditservice import AuditService
 from consortia_coordinator.certificates import CertificateService, Issuer
 from consortia_coordinator.conductor import Conductor
@@ -28,8 +32,10 @@ from consortia_coordinator.config import INSTITUTION, CoordinatorSettings
 from consortia_coordinator.enrolment import EnrolmentService, log_invitations
 from consortia_coordinator.errors import CoordinatorError
 from consortia_coordinator.exchange import ExchangeService, ExchangeSettings
+from consortia_coordinator.health import HealthService
 from consortia_coordinator.jobrun import Tools
 from consortia_coordinator.jobservice import JobService
+from consortia_coordinator.limits import Rates
 from consortia_coordinator.mailbox import Mailbox
 from consortia_coordinator.members import Members
 from consortia_coordinator.orders import Means, Orders
@@ -42,11 +48,24 @@ from consortia_coordinator.store.statements import StatementStore
 from consortia_coordinator.witnessing import Witnessing
 from consortia_crypto.errors import ConsortiaError
 from consortia_crypto.keys import PrivateIdentity, PublicIdentity
-from consortia_proto.v1 import exchange_pb2_grpc, network_pb2_grpc, witness_pb2_grpc
+from consortia_proto.v1 import (
+    exchange_pb2,
+    exchange_pb2_grpc,
+    network_pb2,
+    network_pb2_grpc,
+    witness_pb2,
+    witness_pb2_grpc,
+)
 
 STOP_SECONDS = 5.0
 RENEW_SECONDS = 60.0
 """How often the coordinator looks whether its own certificate is due."""
+SERVICES = tuple(
+    service.full_name
+    for contract in (exchange_pb2, network_pb2, witness_pb2)
+    for service in contract.DESCRIPTOR.services_by_name.values()
+)
+"""Everything that is served here, besides gRPC's own health protocol."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +76,9 @@ class Running:
     exchange: ExchangeService
     conductor: Conductor
     witnessing: Witnessing
+    failstop: FailStop
+    checks: Mapping[str, Check]
+    """What must be well for the coordinator to be ready."""
 
 
 def run(settings: CoordinatorSettings) -> None:
@@ -71,24 +93,15 @@ async def _until_told(settings: CoordinatorSettings) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stopping.set)
-    if settings.metrics_listen:
-        host, _, port = settings.metrics_listen.rpartition(":")
-        start_http_server(int(port), host)
     async with serving(settings) as running:
-        logs.event("coordinator.started", network=settings.network, address=settings.listen)
-        await _first(stopping, running.witnessing.lost)
-        running.exchange.close()
+        with monitoring(settings.monitor_listen, running.checks) if settings.monitor_listen else nullcontext():
+            logs.event("coordinator.started", network=settings.network, address=settings.listen)
+            await first(stopping, running.witnessing.lost, running.failstop.failed)
+            running.exchange.close()
     if not stopping.is_set():
         running.witnessing.rounds.require_whole()
+        running.failstop.check()
     logs.event("coordinator.stopped", network=settings.network)
-
-
-async def _first(*events: asyncio.Event) -> None:
-    """Wait until one of them is set."""
-    waiting = [asyncio.create_task(event.wait()) for event in events]
-    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    for task in waiting:
-        task.cancel()
 
 
 @asynccontextmanager
@@ -104,14 +117,18 @@ async def serving(
         engine = open_database(settings.database_file)
         mailbox = Mailbox(engine, limit=settings.max_message_mib << 20)
         mailbox.resume()
-        members = Members(settings.network, MembersStore(engine), clock, log)
-        parts = _Parts(settings, log, engine, mailbox, members)
+        members = Members(
+            settings.network, MembersStore(engine), clock, log, Rates(settings.calls_per_second, time.monotonic)
+        )
+        workers = Workers(settings.worker_memory_mib, settings.worker_seconds)
+        parts = _Parts(settings, log, engine, mailbox, members, workers)
         with Heartbeat(log, failed=partial(logs.failure, "audit.silent")):
             async with _server(parts, identity, interceptors) as running:
                 try:
                     yield running
                 finally:
                     mailbox.close()
+                    workers.close()
                     running.exchange.close()
                     await running.witnessing.close()
         await asyncio.to_thread(running.conductor.stop, STOP_SECONDS)
@@ -129,6 +146,7 @@ class _Parts:
     engine: Any
     mailbox: Mailbox
     members: Members
+    workers: Workers
 
     def now_ms(self) -> int:
         return int(self.members.clock().timestamp() * 1000)
@@ -139,10 +157,12 @@ async def _server(
     parts: _Parts, identity: PrivateIdentity, interceptors: Sequence[grpc.aio.ServerInterceptor]
 ) -> AsyncIterator[Running]:
     settings = parts.settings
+    failstop = FailStop()
+    parts.log.on_failure(failstop)
     log_invitations(parts.members.store, parts.log, parts.members.clock)
     store = JobStore(parts.engine)
     witnessing = Witnessing(settings, identity, parts.log, parts.engine, parts.members)
-    conductor = _conductor(parts, store, witnessing)
+    conductor = _conductor(parts, store, witnessing, failstop)
     relay = StatementService(parts.members, StatementStore(parts.engine), parts.mailbox, parts.log, parts.now_ms)
     means = Means(
         identity,
@@ -160,8 +180,11 @@ async def _server(
     certificates = CertificateService(parts.members, parts.log, issuer, parts.members.clock)
     orders.hang_up = partial(_hang_up, exchange, witnessing)
     orders.carry_out()
-    jobs = JobService(parts.members, store, parts.mailbox, parts.log, conductor, parts.now_ms)
-    server = grpc.aio.server(options=tls.SERVER_OPTIONS, interceptors=list(interceptors))
+    jobs = JobService(
+        parts.members, store, parts.mailbox, parts.log, conductor, parts.now_ms, limits=settings.job_limits
+    )
+    checks = {"database": database_check(parts.engine), "log": log_check(parts.log)}
+    server = grpc.aio.server(options=_options(settings), interceptors=list(interceptors))
     exchange_pb2_grpc.add_ExchangeServicer_to_server(exchange, server)
     network_pb2_grpc.add_EnrolmentServicer_to_server(enrolment, server)
     network_pb2_grpc.add_CertificatesServicer_to_server(certificates, server)
@@ -169,13 +192,15 @@ async def _server(
     network_pb2_grpc.add_JobsServicer_to_server(jobs, server)
     network_pb2_grpc.add_AuditServicer_to_server(AuditService(parts.members, parts.log), server)
     witness_pb2_grpc.add_WitnessingServicer_to_server(witnessing.service, server)
+    health = HealthService(parts.members.require, SERVICES, lambda: not any(standing(checks).values()))
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
     port = _listen(server, settings)
     witnessing.rounds.start()
     conductor.resume()  # before anybody can submit, so that no job is taken up twice
     await server.start()
     beside = [asyncio.create_task(orders.run()), asyncio.create_task(_renew(settings, parts.members))]
     try:
-        yield Running(port, exchange, conductor, witnessing)
+        yield Running(port, exchange, conductor, witnessing, failstop, checks)
     finally:
         for task in beside:
             task.cancel()
@@ -183,7 +208,7 @@ async def _server(
         await server.stop(STOP_SECONDS)
 
 
-def _conductor(parts: _Parts, store: JobStore, witnessing: Witnessing) -> Conductor:
+def _conductor(parts: _Parts, store: JobStore, witnessing: Witnessing, failstop: FailStop) -> Conductor:
     settings = parts.settings
     tools = Tools(
         parts.mailbox,
@@ -193,9 +218,10 @@ def _conductor(parts: _Parts, store: JobStore, witnessing: Witnessing) -> Conduc
         step_timeout=settings.step_seconds,
         dropout_timeout=settings.dropout_seconds,
         sums=settings.sums_folder,
+        workers=parts.workers,
         witnessed=witnessing.rounds.witnessed,
     )
-    return Conductor(tools, parts.members.identities, parts.now_ms)
+    return Conductor(tools, parts.members.identities, parts.now_ms, failstop)
 
 
 def _exchange(parts: _Parts, catch_up: Callable[[str], None]) -> ExchangeService:
@@ -236,6 +262,10 @@ def _catch_up(relay: StatementService, orders: Orders, institution: str) -> None
     """Give a node that has just connected what it missed; first whom not to believe any more."""
     orders.catch_up(institution)
     relay.catch_up(institution)
+
+
+def _options(settings: CoordinatorSettings) -> list[tuple[str, int]]:
+    return [*tls.SERVER_OPTIONS, ("grpc.max_allowed_incoming_connections", settings.max_connections)]
 
 
 def _listen(server: grpc.aio.Server, settings: CoordinatorSettings) -> int:

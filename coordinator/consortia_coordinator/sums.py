@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from consortia_common import sealed
+from consortia_coordinator.adding import Adder, Apart, Here, LatticeKey
 from consortia_coordinator.attempt import REVEAL, SHARE, SIGN, UPLOAD, Attempt, Waiting
 from consortia_coordinator.epochs import Epoch
 from consortia_coordinator.errors import PartiesRefusedError, TooFewError
@@ -19,9 +20,10 @@ from consortia_coordinator.uploads import Frames, give
 from consortia_crypto import canonical
 from consortia_crypto.sum import collector
 from consortia_crypto.sum.collector import Collector
-from consortia_crypto.sum.lattice import collector_group
 from consortia_crypto.sum.messages import Message, Revealed, SetSigned, Shared, Uploaded
 from consortia_crypto.sum.plans import RemovePlan
+from consortia_crypto.sum.terms import SumPolicy
+from consortia_crypto.sum.words import Words
 from consortia_proto.v1 import exchange_pb2
 
 if TYPE_CHECKING:
@@ -204,8 +206,13 @@ class SumRuns:
         return Attempt(name, turn, step, number, sealed.policy_of(self._run.job_id, self._run.spec, name, turn))
 
     def _totals(self, attempt: Attempt, added: int) -> Totals:
-        group = collector_group(attempt.policy, self._epoch.context or None, self._run.spec.parties[0])
-        return Totals(self._run.tools.sums / self._run.job_id / attempt.key, group, added)
+        return Totals(self._run.tools.sums / self._run.job_id / attempt.key, self._adder(attempt.policy), added)
+
+    def _adder(self, policy: SumPolicy) -> Adder:
+        if policy.engine == "masked":
+            return Here(Words(policy))
+        key = LatticeKey(self._run.job_id, self._epoch.context, self._run.spec.parties[0])
+        return Apart(self._run.tools.workers, policy, key)
 
     def _memo(self, attempt: Attempt, what: str) -> Any:
         kept = self._run.tools.store.memo(self._run.job_id, f"{attempt.key}/{what}")

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from consortia_common import keyfiles
-from consortia_crypto.sum import masking
-from consortia_crypto.sum.masking import CollectorGroup
+from consortia_coordinator.adding import Adder
 from consortia_crypto.sum.plans import RemovePlan
 from consortia_crypto.sum.vector import FileVector, FrameSink, Layout, frames
 
@@ -19,15 +18,15 @@ from consortia_crypto.sum.vector import FileVector, FrameSink, Layout, frames
 class Totals:
     """The total of one attempt at one sum. ``added``: how many uploads are in it, from the caller's memo."""
 
-    def __init__(self, folder: Path, group: CollectorGroup, added: int) -> None:
+    def __init__(self, folder: Path, adder: Adder, added: int) -> None:
         self._folder = keyfiles.make_folder(folder)
-        self._group = group
+        self._adder = adder
         self._added = added
 
     @property
     def layout(self) -> Layout:
         """How uploads and the total are cut into frames."""
-        return self._group.wire
+        return self._adder.wire
 
     def receive(self, sender: str, coming: Iterator[bytes]) -> str:
         """Spool the upload of ``sender`` as it comes; its SHA-256. Raises SumError for what is no upload."""
@@ -38,14 +37,16 @@ class Totals:
             return sink.finish()
 
     def add(self, sender: str) -> None:
-        """Add what was received to the total, which is on disk afterwards. Raises CryptoError, adding nothing."""
+        """Add what was received to the total, which is on disk afterwards.
+
+        Raises CryptoError or CoordinatorError, adding nothing.
+        """
         before, after = self._total(self._added), self._total(self._added + 1)
         if self._added:
             shutil.copyfile(before, after)
         else:
             FileVector.creating(after, self.layout.size).__exit__()
-        with FileVector.reading(self._spool) as upload, FileVector.changing(after) as total:
-            masking.accumulate(self._group, total, upload, sender, first=not self._added)
+        self._adder.accumulate(after, self._spool, sender, first=not self._added)
         with after.open("rb+") as file:
             os.fsync(file.fileno())
         self._added += 1
@@ -57,11 +58,7 @@ class Totals:
 
     def unmask(self, plan: RemovePlan) -> str:
         """Remove the masks that were revealed; the SHA-256 of what institutions get."""
-        with (
-            FileVector.reading(self._total(self._added)) as total,
-            FileVector.creating(self._folder / "sealed", self.layout.size) as sink,
-        ):
-            return masking.adjust(self._group, total, plan.masks, sink)
+        return self._adder.adjust(self._total(self._added), plan.masks, self._folder / "sealed")
 
     def frames(self) -> Iterator[bytes]:
         """What institutions get, frame by frame."""

@@ -41,6 +41,12 @@ def load(tools: Tools, job_id: str) -> AcceptedJob:
     """The job, if it is under way here. Raises StateError."""
     with reading(tools.engine) as connection:
         stored = JobStore(connection).get(job_id)
+    if stored is not None and stored.state == rules.FAILED:
+        raise StateError(
+            f"job {job_id[:80]} has failed at {tools.institution}: {stored.reason}",
+            blame=tools.institution,
+            remedy=f"see at which step in {tools.institution}'s log; then submit the job again",
+        )
     if stored is None or stored.state not in rules.UNDER_WAY:
         raise StateError(
             f"job {job_id[:80]} is not under way at {tools.institution}",

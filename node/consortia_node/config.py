@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from consortia_common import keyfiles
 from consortia_common.documents.base import ColumnName, Name
-from consortia_common.settings import Address, LocalPath, NetworkName, Settings, Table
+from consortia_common.settings import Address, LocalPath, LoopbackAddress, NetworkName, Settings, Table
 from consortia_crypto import canonical
 from consortia_crypto.errors import EncodingError
 from consortia_node.errors import NotEnrolledError
@@ -78,8 +78,8 @@ class NodeSettings(Settings):
     """Most memory that one job's worker process may take."""
     worker_seconds: Annotated[int, Field(ge=1, le=7 * 86_400)] = 3600
     """Longest that one step of a job may compute."""
-    metrics_listen: Address | None = None
-    """Where Prometheus may fetch metrics; none unless set."""
+    monitor_listen: LoopbackAddress | None = None
+    """Where this machine may ask for /livez, /readyz and /metrics; none unless set."""
     subject_keys: LocalPath = Path("unbacked/subjects.key")
     """The file with the keys of customers' keys, which must never be in a backup; see docs/erasure.md."""
     witnesses: Literal["none"] | LocalPath = Path("witness.policy")

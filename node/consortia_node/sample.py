@@ -19,8 +19,9 @@ institution = "{institution}"
 # Where the process log goes (JSON lines, no customer data). Without it, to standard error.
 #log_file = "node.log"
 
-# Where Prometheus may fetch metrics; no port is opened unless set.
-#metrics_listen = "127.0.0.1:9465"
+# Where this machine may ask whether the node lives (/livez) and is ready (/readyz), and fetch metrics (/metrics).
+# The port has no authentication: only a loopback address is taken, and none is opened unless set.
+#monitor_listen = "127.0.0.1:9465"
 
 # Limits of the worker process that computes for one job: memory in MiB, and seconds for one step.
 #worker_memory_mib = 4096

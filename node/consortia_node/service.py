@@ -7,7 +7,7 @@ may finish, everything else goes on at the next start from the database.
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -15,13 +15,14 @@ from importlib.metadata import version
 from typing import Any
 
 import grpc.aio
-from prometheus_client import start_http_server
 
 from consortia_common import keyfiles, logs, rpc, tls
 from consortia_common.audit_heartbeat import Heartbeat
 from consortia_common.audit_log import AuditLog
 from consortia_common.documents.base import utc
 from consortia_common.errors import WitnessError
+from consortia_common.failstop import FailStop, first
+from consortia_common.monitor import Check, database_check, log_check, monitoring
 from consortia_common.renewal import Renewal, Renewed
 from consortia_crypto.errors import ConsortiaError
 from consortia_node import metrics
@@ -30,6 +31,7 @@ from consortia_node.config import NodeSettings
 from consortia_node.consent_desk import ConsentDesk
 from consortia_node.consent_outbox import ConsentOutbox
 from consortia_node.control import ControlService
+from consortia_node.endings import finish_failures
 from consortia_node.erasure import Erasures, open_ring
 from consortia_node.errors import StoppingError
 from consortia_node.exchange import NodeExchange, NodeExchangeSettings
@@ -58,6 +60,7 @@ class Running:
 
     tools: Tools
     exchange: NodeExchange
+    failstop: FailStop
 
 
 def run(settings: NodeSettings) -> None:
@@ -73,10 +76,10 @@ async def _until_told(settings: NodeSettings) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stopping.set)
     async with serving(settings) as running:
-        if settings.metrics_listen:
-            _observe(settings.metrics_listen, running)
-        logs.event("node.started", institution=settings.institution, network=settings.network)
-        await stopping.wait()
+        with _monitored(settings, running):
+            logs.event("node.started", institution=settings.institution, network=settings.network)
+            await first(stopping, running.failstop.failed)
+    running.failstop.check()
     logs.event("node.stopped", institution=settings.institution)
 
 
@@ -84,6 +87,8 @@ async def _until_told(settings: NodeSettings) -> None:
 async def serving(settings: NodeSettings) -> AsyncIterator[Running]:
     """A node that serves until the block ends."""
     tools = open_tools(settings)
+    failstop = FailStop()
+    tools.log.on_failure(failstop)
     notices = Notices(tools)
     connect = partial(_channel, settings, tools.clock)
     withdrawals = Withdrawals(tools)
@@ -101,6 +106,7 @@ async def serving(settings: NodeSettings) -> AsyncIterator[Running]:
         await asyncio.to_thread(tools.witnessing.rounds.compare_at_start)
         tools.witnessing.rounds.start()
         await asyncio.to_thread(desk.run_out)
+        await asyncio.to_thread(finish_failures, tools)
         with Heartbeat(tools.log, failed=partial(logs.failure, "audit.silent")):
             async with (
                 _control_server(settings, control),
@@ -113,7 +119,7 @@ async def serving(settings: NodeSettings) -> AsyncIterator[Running]:
                     for work in (outbox.run(), _run_out(desk), stay_current(renewal_of(tools), exchange))
                 ]
                 try:
-                    yield Running(tools, exchange)
+                    yield Running(tools, exchange, failstop)
                 finally:
                     for task in beside:
                         task.cancel()
@@ -235,12 +241,20 @@ def _announce(log: AuditLog, changed: Renewed) -> None:
         log.append("certificate.renewed", until=utc(changed.not_after))
 
 
-def _observe(listen: str, running: Running) -> None:
-    """Let Prometheus fetch the node's metrics at ``listen``."""
-    host, _, port = listen.rpartition(":")
+def _monitored(settings: NodeSettings, running: Running) -> AbstractContextManager[object]:
+    """Tell this machine how the node stands, if the settings say where."""
     metrics.CONNECTED.set_function(lambda: running.exchange.connected)
     metrics.LOG_ENTRIES.set_function(lambda: running.tools.log.size)
-    start_http_server(int(port), host)
+    return monitoring(settings.monitor_listen, checks_of(running)) if settings.monitor_listen else nullcontext()
+
+
+def checks_of(running: Running) -> dict[str, Check]:
+    """What must be well for the node to be ready."""
+    return {
+        "database": database_check(running.tools.engine),
+        "log": log_check(running.tools.log),
+        "connection": lambda: "" if running.exchange.connected else "there is no stream to the coordinator",
+    }
 
 
 @asynccontextmanager

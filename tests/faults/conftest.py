@@ -8,6 +8,7 @@ import pytest
 from consortia_common.documents.jobspec import JobSpec
 from tests.support import consortium as support
 from tests.support.processes import Processes
+from tests.support.spoilt import add_model
 
 
 @pytest.fixture(scope="session")
@@ -15,7 +16,8 @@ def shared_processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proce
     built = support.build(tmp_path_factory.mktemp("processes"))
     with Processes(built) as processes:
         processes.mend()
-        support.prepare(built, max_scored_rows=1_000_000)
+        support.prepare(built, max_jobs=10_000, max_scored_rows=10_000_000)
+        add_model(built, "bank-b")
         yield processes
 
 

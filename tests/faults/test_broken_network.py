@@ -11,7 +11,6 @@ from tests.support import evidence
 from tests.support.consortium import BANKS, spec
 from tests.support.processes import COORDINATOR, EVERYBODY, Processes, cpu_seconds, resident_bytes
 from tests.support.proxy import proxied
-from tests.support.spoilt import add_model
 
 MIB = 1 << 20
 WATCHED_SECONDS = 2.0
@@ -50,7 +49,6 @@ def test_nodes_wait_quietly_for_a_coordinator_that_is_away(processes: Processes)
 
 @pytest.mark.slow
 def test_a_node_that_never_comes_back_ends_its_job_and_no_other(processes: Processes, training: JobSpec) -> None:
-    add_model(processes.consortium, "bank-b")
     job_id = processes.consortium.submit(training)
     processes.reach(job_id, stage="round 2")
     processes.kill("bank-c")

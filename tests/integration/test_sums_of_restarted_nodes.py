@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from consortia_node.endings import finish_failures
 from consortia_node.store.sums import SumStore
 from consortia_proto.v1 import exchange_pb2 as pb
 from tests.support.consortium import build, spec
@@ -119,3 +120,16 @@ def begun_again(made: Round) -> Round:
     again = Round(made.seat, made.deal, made.name, made.step, attempt=2)
     again.share()
     return again
+
+
+def test_a_job_that_the_log_gave_up_has_failed_after_a_restart(seat: Hostile) -> None:
+    made = begun(seat)
+    made.share()
+    before = seat.banks[VICTIM]
+    before.tools.log.append("job.failed", job=made.deal.job_id, reason="the disk was full", step="train")
+    bank = seat.restart(VICTIM)
+    finish_failures(bank.tools)
+    assert not (bank.tools.settings.folder / "work" / made.deal.job_id).exists()
+    failure = failure_of(bank.ask("query.tabulate", job=made.deal.job_id))
+    assert failure.what == f"job {made.deal.job_id} has failed at {VICTIM}: the disk was full"
+    assert (failure.blame, VICTIM in failure.remedy) == (VICTIM, True)

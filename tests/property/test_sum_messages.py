@@ -1,9 +1,7 @@
 """Every message and stored state of a sealed sum has one byte string; others raise SumError, nothing else."""
 
 import contextlib
-import os
 from dataclasses import fields
-from functools import cache
 from typing import Any
 
 import pytest
@@ -11,37 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consortia_crypto.errors import SumError
-from consortia_crypto.sum import epoch, layout, messages
+from consortia_crypto.sum import layout, messages
 from consortia_crypto.sum.collector import Collector
 from consortia_crypto.sum.epoch import Epoch, EpochSecrets
 from consortia_crypto.sum.epoch_messages import Confirmed, KeyDocument, Letter
 from consortia_crypto.sum.member import Member
 from consortia_crypto.sum.terms import SumPolicy
-from tests.support.sums import Sum, agree, identity, keys_of, random_values, roster
+from tests.support.sum_examples import POLICY, examples
+from tests.support.sums import Sum, keys_of, random_values, roster
 
 KINDS = (
     *(messages.Shared, messages.Lists, messages.Uploaded, messages.SetProposal, messages.SetSigned),
     *(messages.Certificate, messages.Revealed, messages.Total, KeyDocument, Letter, Confirmed, Epoch, EpochSecrets),
 )
-POLICY = SumPolicy("job-1/spec/update/1", roster(3), 0, 32, 3)
-
-
-@cache
-def examples() -> dict[type[Any], Any]:
-    """One real message of each kind."""
-    found: dict[type[Any], Any] = {}
-    attempt = Sum(POLICY, random_values(POLICY, 1))
-    attempt.run()
-
-    def twist(_: str, message: Any) -> Any:
-        found[type(message)] = message
-        return message
-
-    keys = agree(POLICY.roster, b"attached", twist)
-    found[EpochSecrets] = keys.secrets[POLICY.roster[0]]
-    first = POLICY.roster[0]
-    found[Epoch] = epoch.begin("s", POLICY.roster, first, identity(first), os.urandom)[0]
-    return found | {type(message): message for _, message in attempt.seen}
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)

@@ -171,6 +171,13 @@ def enrol_person(consortium: Consortium, institution: str, role: str, name: str)
     return folder
 
 
+def enrol_node(consortium: Consortium, bank: str) -> None:
+    """Make and enrol one more institution's node in a running consortium; it is not started."""
+    enrolment.create(consortium.root / bank, bank)
+    loaded = node_config.load(consortium.node_config(bank))
+    enrolment.enrol(loaded, _invite(consortium, bank, "node", "node"), _now)
+
+
 def prepare(consortium: Consortium, **changes: Any) -> Agreement:
     """In a running consortium: import everybody's consent, sign the agreement by all. ``changes`` alter it."""
     named = [dataset["name"] for dataset in changes.get("datasets", [])]

@@ -20,6 +20,7 @@ from sqlalchemy import Engine, event, select
 from consortia_common.audit_log import AuditLog
 from consortia_common.content import Content
 from consortia_common.documents.jobspec import JobSpec, Submission
+from consortia_coordinator.adding import Workers
 from consortia_coordinator.conductor import Conductor
 from consortia_coordinator.jobrun import JobRun, Tools
 from consortia_coordinator.mailbox import Mailbox
@@ -65,6 +66,7 @@ class Lab:
     step_timeout: float = 5
     dropout_timeout: float = 5
     now_ms: int = NOW_MS
+    workers: Workers = field(default_factory=lambda: Workers(2048, 60))
     _institutions: dict[tuple[str, str], Institution] = field(default_factory=dict)
     _over: set[tuple[str, str]] = field(default_factory=set)
     _one_at_a_time: threading.RLock = field(default_factory=threading.RLock)
@@ -84,6 +86,7 @@ class Lab:
             self.step_timeout,
             self.dropout_timeout,
             self.folder,
+            self.workers,
             self.witnessed,
         )
         self.conductor = Conductor(self.tools, lambda: [ANALYST.public], lambda: self.now_ms)

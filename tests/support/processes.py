@@ -7,6 +7,7 @@ goes to ``logs/<name>.log`` and is shown when something does not come about.
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from consortia_crypto.errors import ConsortiaError
 from consortia_proto.v1 import control_pb2, network_pb2
 from examples.credit_risk import commands
 from examples.credit_risk.processes import listens
-from tests.support import evidence
+from tests.support import altered, evidence
 from tests.support.consortium import BANKS, ENDED, Consortium
 
 COORDINATOR = "coordinator"
@@ -29,6 +30,7 @@ START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 BURY_SECONDS = 20.0
 POLL_SECONDS = 0.02
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass
@@ -49,17 +51,21 @@ class Processes:
         for name in list(self._running):
             self.kill(name)
 
-    def start(self, *names: str, **environment: str) -> None:
-        """Start these and wait until they serve. ``environment``: variables by name without CONSORTIA_."""
-        self._altered.update(names if environment else ())
+    def start(self, *names: str, clock: Path | None = None, **environment: str) -> None:
+        """Start these and wait until they serve. ``environment``: variables by name without CONSORTIA_.
+
+        ``clock`` is a file that holds by how many seconds their clock is wrong.
+        """
+        self._altered.update(names if environment or clock else ())
+        more = {f"CONSORTIA_{key}": value for key, value in environment.items()}
         for name in names:
-            self._launch(name, {f"CONSORTIA_{key}": value for key, value in environment.items()})
+            self._launch(name, more | ({altered.VARIABLE: str(clock)} if clock else {}))
         for name in names:
             self.until(f"{name} serves", partial(self._serves, name))
 
     def mend(self) -> None:
         """Have everybody running, with plain settings and connected."""
-        for name in self._altered & set(self._running):
+        for name in [name for name in self._running if name in self._altered or self.has_ended(name)]:
             self.kill(name)
         self._altered.clear()
         for name in self._running:
@@ -108,6 +114,15 @@ class Processes:
 
     def pid(self, name: str) -> int:
         return self._running[name].pid
+
+    def has_ended(self, name: str) -> bool:
+        """Whether the process has ended by itself."""
+        return self._running[name].poll() is not None
+
+    def end(self, name: str) -> int:
+        """Wait until the process ends by itself; its exit status."""
+        self.until(f"{name} ends by itself", lambda: self.has_ended(name))
+        return self._running.pop(name).wait()
 
     def workers(self, name: str) -> "frozenset[Child]":
         """The node's worker processes."""
@@ -187,13 +202,17 @@ class Processes:
         is_coordinator = name == COORDINATOR
         config = self.consortium.coordinator_config if is_coordinator else self.consortium.node_config(name)
         role = COORDINATOR if is_coordinator else "node"
+        program = (
+            [sys.executable, "-m", altered.__name__] if altered.VARIABLE in environment else [commands.PROGRAM]
+        )
         with self._output(name).open("ab") as output:
             self._running[name] = subprocess.Popen(
-                [commands.PROGRAM, role, "run", "--config", config],
+                [*program, role, "run", "--config", config],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                cwd=ROOT,
                 env=commands.environment() | environment,
             )
 

@@ -1,9 +1,12 @@
-"""A network between a node and the coordinator that can be cut or go silent."""
+"""A network between a node and the coordinator that can be cut, go silent, stall or be slow."""
 
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+
+PIECE_BYTES = 65_536
+STALL_SECONDS = 0.02
 
 
 class Proxy:
@@ -18,6 +21,10 @@ class Proxy:
         """Cut once this many bytes have gone either way."""
         self.silent = False
         """Swallow everything, until the next connection."""
+        self.stalled = False
+        """Carry nothing and lose nothing, for as long as it is set: senders find their buffers full."""
+        self.bytes_per_second: int | None = None
+        """What each direction of a connection carries at most."""
         self.port = 0
 
     @asynccontextmanager
@@ -51,7 +58,8 @@ class Proxy:
 
     async def _relay(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         with suppress(OSError):
-            while data := await source.read(65_536):
+            while data := await source.read(PIECE_BYTES):
+                await self._hold_up(len(data))
                 if self.cut_after is not None:
                     self.cut_after -= len(data)
                     if self.cut_after < 0:
@@ -61,6 +69,13 @@ class Proxy:
                     sink.write(data)
                     await sink.drain()
             sink.close()
+
+    async def _hold_up(self, size: int) -> None:
+        """Take the time that a slow or stalled line takes for so many bytes."""
+        while self.stalled:
+            await asyncio.sleep(STALL_SECONDS)
+        if self.bytes_per_second:
+            await asyncio.sleep(size / self.bytes_per_second)
 
 
 @contextmanager

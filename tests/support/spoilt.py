@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from consortia_common.documents.model import LinearModel
+from consortia_common.workers import Refusal
+from consortia_coordinator import adding
 from consortia_crypto.audit.entry import Entry
 from consortia_node import workers
 from consortia_node.answers import Answer
@@ -87,13 +89,18 @@ def add_model(consortium: Consortium, bank: str) -> LinearModel:
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have steps taken in threads of this process and not in workers, which need seconds to start."""
 
-    def run(_: workers.Workers, request: Any) -> Any:
-        answer = workers._run(request)
-        if isinstance(answer, workers._Refusal):
+    for module in (workers, adding):
+        monkeypatch.setattr(module.Workers, "run", _without_process(module._run))
+
+
+def _without_process(do: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
+    def run(_: Any, request: Any) -> Any:
+        answer = do(request)
+        if isinstance(answer, Refusal):
             raise answer.error()
         return answer
 
-    monkeypatch.setattr(workers.Workers, "run", run)
+    return run
 
 
 def lie(monkeypatch: pytest.MonkeyPatch, institution: str, step: str, tell: Callable[[pb.Reply], pb.Reply]) -> None:

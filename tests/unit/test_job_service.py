@@ -13,6 +13,7 @@ from consortia_coordinator import jobservice
 from consortia_coordinator.errors import CoordinatorError
 from consortia_coordinator.jobs import FINAL, TRANSITIONS, JobState, check_transition
 from consortia_coordinator.jobservice import JobService
+from consortia_coordinator.limits import JobLimits
 from consortia_coordinator.members import Members
 from consortia_coordinator.store.members import MembersStore
 from consortia_crypto.keys import PrivateIdentity
@@ -40,7 +41,9 @@ def coordinator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab
 def jobs(coordinator: Lab) -> JobService:
     made = coordinator
     known = Members("lab", MembersStore(made.engine), lambda: datetime(2026, 6, 1, tzinfo=UTC), made.log)
-    return JobService(known, made.store, made.mailbox, made.log, made.conductor, lambda: NOW_MS)
+    return JobService(
+        known, made.store, made.mailbox, made.log, made.conductor, lambda: NOW_MS, limits=JobLimits(9, 3)
+    )
 
 
 def signed(asked: Any = None, signer: PrivateIdentity = ANALYST, domain: str = "job") -> pb.Submission:
@@ -164,3 +167,15 @@ def test_memos_are_a_job_s_own(coordinator: Lab) -> None:
     assert coordinator.store.memo(one, "sum/table/0") == b"1"
     coordinator.store.forget(one)
     assert coordinator.store.memo(one, "sum/table/0") is None
+
+
+async def test_an_analyst_has_so_many_jobs_at_a_time(coordinator: Lab, jobs: JobService) -> None:
+    """No party is connected, so that jobs stay where they are; handing one in again is no other job."""
+    handed_in = [signed(submission(STATISTICS, number)) for number in range(4)]
+    for each in handed_in[:3]:
+        await jobs.Submit(each, ANA)
+    with pytest.raises(RefusedCallError) as refused:
+        await jobs.Submit(handed_in[3], ANA)
+    assert refused.value.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "max_jobs_per_analyst" in refused.value.told["remedy"]
+    await jobs.Submit(handed_in[0], ANA)

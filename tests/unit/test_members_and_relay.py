@@ -1,6 +1,7 @@
 """Members are asked who they are at every call; what they state is passed on as it came, to every other node."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ import grpc
 import pytest
 
 from consortia_common.content import Content
-from consortia_common.errors import NotPermittedError
+from consortia_common.errors import LimitError, NotPermittedError
+from consortia_coordinator.limits import Rates
 from consortia_coordinator.members import Members
 from consortia_coordinator.relay import StatementService
 from consortia_coordinator.store.members import MembersStore
@@ -168,3 +170,15 @@ def test_a_statement_has_an_id_for_every_byte(coordinator: Lab) -> None:
     shifted = statement(A, type="agreement.signedbank", institution="-a", signature=b"s")
     assert store.add(shifted, "a" * 64, NOW_MS).statement_id not in ids
     assert [item.statement_id for item in store.all()][: len(ids)] == ids
+
+
+def test_who_calls_too_often_is_told_so_and_does_not_fill_the_log(coordinator: Lab, known: Members) -> None:
+    bounded = replace(known, rates=Rates(1, lambda: 0.0, seconds=3))
+    for _ in range(3):
+        bounded.require(Caller.of(A), "node")
+    before = coordinator.log.size
+    for _ in range(50):
+        with pytest.raises(LimitError, match="more often than a member may"):
+            bounded.require(Caller.of(A), "node")
+    assert coordinator.log.size <= before + 1
+    assert bounded.require(Caller.of(B), "node").institution == "bank-b"

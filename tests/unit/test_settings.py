@@ -50,7 +50,7 @@ def test_the_samples_are_settings(tmp_path: Path):
 
 def test_the_samples_defaults_are_the_defaults(tmp_path: Path):
     plain, full = _node(tmp_path, NODE_SAMPLE), _node(tmp_path, _uncommented(NODE_SAMPLE))
-    examples = {"network", "coordinator", "log_file", "metrics_listen", "datasets"}
+    examples = {"network", "coordinator", "log_file", "monitor_listen", "datasets"}
     assert plain.model_dump(exclude=examples) == full.model_dump(exclude=examples)
     assert full.datasets[0].columns["LIMIT_BAL"] == ColumnSettings(type="number", low=0, high=1_000_000)
     path = tmp_path / "coordinator.toml"

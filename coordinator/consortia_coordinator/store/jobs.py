@@ -66,6 +66,11 @@ class JobStore:
             connection.execute(insert(jobs).values(state=JobState.SUBMITTED, refusals=b"", **values))
             return True
 
+    def has(self, job_id: str) -> bool:
+        """Whether there is a job of that id."""
+        with reading(self._engine) as connection:
+            return self._row(connection, job_id) is not None
+
     def get(self, job_id: str) -> StoredJob:
         """The job. Raises CoordinatorError if there is none of that id."""
         with reading(self._engine) as connection:
@@ -82,6 +87,11 @@ class JobStore:
         """Every job, oldest first."""
         with reading(self._engine) as connection:
             return [_job(row) for row in connection.execute(select(jobs).order_by(jobs.c.submitted_ms))]
+
+    def under_way(self) -> list[str]:
+        """Whose jobs have not ended: the analyst's fingerprint for each."""
+        with reading(self._engine) as connection:
+            return list(connection.scalars(select(jobs.c.analyst).where(jobs.c.state.not_in(FINAL))))
 
     def unfinished(self) -> list[str]:
         """Jobs that a restarted coordinator must take up again, oldest first."""

@@ -9,7 +9,7 @@ coefficients is one fixed string of bytes:
 
 So a ciphertext is accepted only if its length and all the fixed bytes are exactly these, which leaves a sender
 nothing to choose but numbers in range. Keys do compress: their headers and inner sizes are exact, their length
-is bounded, and SEAL unpacks them. Reading in a process of its own comes with a later issue.
+is bounded, and SEAL unpacks them. Whoever calls this does so in a job's worker process, within its limits.
 """
 
 import struct

@@ -1,0 +1,57 @@
+"""One good document of each kind that travels, as canonical bytes."""
+
+from typing import Any
+
+from consortia_common.documents.base import Document
+from consortia_common.documents.jobspec import Submission
+from consortia_common.documents.model import LinearModel
+from consortia_common.documents.receipt import Receipt
+from consortia_common.documents.statements import AgreementChange, JobApproval
+from consortia_common.documents.withdrawal import Acknowledgement, WithdrawalStatement
+from tests.support.consent_notices import make_notice
+from tests.support.consortium import PURPOSE, spec
+from tests.support.documents import agreement
+
+JOB = "job-" + "a" * 16
+KEY = "c" * 64
+WHEN = "2026-01-01T00:00:00Z"
+_VALUES: dict[type[Document], dict[str, Any]] = {
+    Submission: {
+        "v": 1, "network": "lab", "spec": spec("train").model_dump(mode="json"), "nonce": "b" * 32,
+        "submitted_ms": 1_700_000_000_000, "analyst": KEY,
+    },
+    LinearModel: {
+        "type": "logistic_regression", "features": ["age"], "weights": ["0.5"], "bias": "-0.25",
+        "means": ["40"], "scales": ["10"],
+    },
+    Receipt: {
+        "v": 1, "network": "lab", "institution": "bank-a", "job": JOB, "kind": "train", "spec": KEY,
+        "agreement": f"credit-risk@1#{KEY}", "parties": ["bank-a"], "absent": [], "cohorts": [], "result": None,
+        "sums": {"engine": "masked", "parameters": "x", "institutions": 3, "threshold": 2, "colluding": 0,
+                 "opened": 1, "missing": [{"sum": "table", "institutions": ["bank-b"]}]},
+        "closed_ms": 1,
+    },
+    AgreementChange: {
+        "v": 1, "network": "lab", "agreement": f"credit-risk@1#{KEY}", "institution": "bank-a", "signer": KEY,
+        "action": "suspend", "reason": "a breach", "at_ms": 1,
+    },
+    JobApproval: {
+        "v": 1, "network": "lab", "job": JOB, "institution": "bank-a", "officer": KEY, "decision": "approve",
+        "reason": "", "at_ms": 1,
+    },
+    WithdrawalStatement: {
+        "schema_version": 1, "statement": "d" * 32, "institution": "bank-a", "recipients": ["bank-b"],
+        "purpose": PURPOSE, "state": "withdrawn", "effective_at": WHEN, "jobs": [JOB],
+    },
+    Acknowledgement: {
+        "schema_version": 1, "statement": "d" * 32, "institution": "bank-b", "recipients": ["bank-a"],
+        "received_at": WHEN,
+    },
+}  # fmt: skip
+
+
+def examples() -> dict[type[Document], bytes]:
+    """A good one of each kind that an institution or a person sends to another."""
+    made: list[Document] = [kind.from_value(value, "the fuzz test") for kind, value in _VALUES.items()]
+    made += [agreement(), spec("statistics"), make_notice(PURPOSE, {"clients": ["income"]}, ["bank-a"])]
+    return {type(document): document.canonical() for document in made}
