@@ -109,7 +109,7 @@ def against_plan(spec: JobSpec, receipts: Iterable[Receipt], up: int, down: int)
 
 
 def checked(
-    question: PlanQuestion, answers: Iterable[pb.PlanAnswer], identities: Mapping[str, PublicIdentity]
+    question: PlanQuestion, answers: Iterable[pb.SignedAnswer], identities: Mapping[str, PublicIdentity]
 ) -> Plan:
     """The plan that these answers make. Raises CryptoError, DocumentError or ResultError for one that is not its
     institution's, or that answers another question."""
@@ -131,7 +131,7 @@ def checked(
     )
 
 
-def _answer(question: PlanQuestion, item: pb.PlanAnswer, identity: PublicIdentity) -> PlanAnswer:
+def _answer(question: PlanQuestion, item: pb.SignedAnswer, identity: PublicIdentity) -> PlanAnswer:
     identity.verify(ANSWER_DOMAIN, item.document, item.signature)
     answer = PlanAnswer.from_canonical(item.document, f"the plan of {identity.institution}")
     said = (answer.network, answer.institution, answer.question)

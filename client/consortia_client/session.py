@@ -7,19 +7,23 @@ pinned key, that it saw the very result that the envelope holds.
 import hashlib
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
 
+from consortia_client import told
 from consortia_client.errors import ResultError
 from consortia_client.keepsakes import Keepsakes
 from consortia_client.plan import Plan, checked
 from consortia_client.profile import Profile
 from consortia_client.receipts import JobProof, SignedBy, prove
+from consortia_client.told import Told
 from consortia_common import rpc
 from consortia_common.documents.agreement import Agreement
+from consortia_common.documents.catalogue import QUESTION_DOMAIN as CATALOGUE_DOMAIN
+from consortia_common.documents.catalogue import CatalogueQuestion
 from consortia_common.documents.jobspec import JobSpec, Submission
 from consortia_common.documents.plan import QUESTION_DOMAIN, PlanQuestion
 from consortia_common.documents.receipt import SALT, SIGNATURE_DOMAIN, Receipt
@@ -98,9 +102,27 @@ class Session:
         document = question.canonical()
         signature = self._profile.identity.sign(QUESTION_DOMAIN, document)
         with rpc.calling(COORDINATOR):
-            asked = pb.PlanQuestion(document=document, signature=signature)
+            asked = pb.SignedQuestion(document=document, signature=signature)
             came = network_pb2_grpc.PlansStub(self._channel).Ask(asked, timeout=PLAN_SECONDS)
         return checked(question, came.answers, self._parties(question.as_submission()))
+
+    def catalogue(self, agreement: Agreement, now_ms: int) -> tuple[Told, ...]:
+        """What every party of ``agreement`` says that it offers under it: descriptions, never values."""
+        parties = tuple(party.institution for party in agreement.parties)
+        question = CatalogueQuestion(
+            network=self._profile.network,
+            agreement=agreement.short,
+            parties=parties,
+            nonce=secrets.token_hex(16),
+            asked_ms=now_ms,
+            analyst=self._profile.identity.public.fingerprint,
+        )
+        document = question.canonical()
+        signature = self._profile.identity.sign(CATALOGUE_DOMAIN, document)
+        with rpc.calling(COORDINATOR):
+            asked = pb.SignedQuestion(document=document, signature=signature)
+            came = network_pb2_grpc.CataloguesStub(self._channel).Ask(asked, timeout=PLAN_SECONDS)
+        return told.checked(question, came.answers, self._nodes(parties, agreement.short))
 
     def job(self, job_id: str) -> pb.JobStatus:
         """Where a job stands."""
@@ -171,11 +193,15 @@ class Session:
 
     def _parties(self, submission: Submission) -> dict[str, PublicIdentity]:
         """The pinned identities of the submission's parties."""
+        return self._nodes(submission.spec.parties, submission.job_id)
+
+    def _nodes(self, parties: Sequence[str], about: str) -> dict[str, PublicIdentity]:
+        """The pinned identities of the institutions' nodes."""
         nodes = {member.institution: member for member in self.members() if member.role == "node"}
-        missing = [name for name in submission.spec.parties if name not in nodes]
+        missing = [name for name in parties if name not in nodes]
         if missing:
-            raise _distrust(submission.job_id, f"the coordinator shows no identity for {', '.join(missing)}")
-        return {name: self._keepsakes.pin(nodes[name]) for name in submission.spec.parties}
+            raise _distrust(about, f"the coordinator shows no identity for {', '.join(missing)}")
+        return {name: self._keepsakes.pin(nodes[name]) for name in parties}
 
     def _open(
         self,

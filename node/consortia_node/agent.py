@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from consortia_common.content import Content
 from consortia_common.database import reading, scrub
+from consortia_common.documents.catalogue import STEP as CATALOGUE
 from consortia_common.documents.plan import STEP as PLAN
 from consortia_common.stream import legible
 from consortia_crypto.errors import CiphertextError, ConsortiaError, SumError
@@ -20,6 +21,7 @@ from consortia_node import jobs as rules
 from consortia_node.accepted import AcceptedJob
 from consortia_node.answers import Answer, failed_by, refused_by
 from consortia_node.approvals import ApprovalDesk
+from consortia_node.catalogue import Catalogue
 from consortia_node.cohorts import Cohorts
 from consortia_node.compute import Compute
 from consortia_node.epochs import Epochs
@@ -50,6 +52,7 @@ class Agent:
             "offer": offers.offer,
             "close": offers.close,
             PLAN: Plans(tools).ask,
+            CATALOGUE: Catalogue(tools).ask,
             "approval": approvals.ask,
             "approval.end": approvals.ask,
             "notice.approval": approvals.receive,

@@ -46,10 +46,10 @@ institution = "{institution}"
 """
 
 DATASETS_TOML = """\
-# What jobs may find here, once an agreement that you signed names it: one [[datasets]] for each table. The rows stay
-# where they are. `consortia dataset add` drafts an entry, `consortia dataset check` holds the entries against the
-# tables, docs/datasets.md explains every key. The catalogue that the network sees has names, types and meanings from
-# here, and the number of rows in bands; never a value of a row.
+# What jobs may find here, once an agreement that you signed names it: one [[datasets]] for each table. The rows
+# stay where they are. `consortia dataset add` drafts an entry, `consortia dataset check` holds the entries against
+# the tables, docs/datasets.md explains every key. The catalogue that analysts see has names, types, meanings,
+# ranges and categories from here, and the number of rows in bands; never a value of a row.
 
 #[[datasets]]
 #name = "clients"

@@ -96,7 +96,7 @@ def test_a_question_can_not_be_run_as_a_job(consortium: Consortium) -> None:
             with pytest.raises(grpc.RpcError):
                 network_pb2_grpc.JobsStub(channel).Submit(pb.Submission(document=data, signature=signature))
         with pytest.raises(grpc.RpcError):
-            network_pb2_grpc.PlansStub(channel).Ask(pb.PlanQuestion(document=document, signature=signature))
+            network_pb2_grpc.PlansStub(channel).Ask(pb.SignedQuestion(document=document, signature=signature))
 
 
 def test_only_analysts_ask(consortium: Consortium) -> None:

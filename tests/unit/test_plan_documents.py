@@ -41,15 +41,15 @@ def answer(bank: str, **changes: Any) -> PlanAnswer:
     return PlanAnswer.from_value(value | changes, "the plan")
 
 
-def said(bank: str, by: str = "", domain: str = ANSWER_DOMAIN, **changes: Any) -> pb.PlanAnswer:
+def said(bank: str, by: str = "", domain: str = ANSWER_DOMAIN, **changes: Any) -> pb.SignedAnswer:
     document = answer(bank, **changes).canonical()
     signature = NODES[by or bank].sign(domain, document)
-    return pb.PlanAnswer(institution=bank, document=document, signature=signature)
+    return pb.SignedAnswer(institution=bank, document=document, signature=signature)
 
 
 def test_a_plan_is_what_every_party_says() -> None:
     refused = {"accepts": False, "clause": "max_jobs", "sentence": "5 jobs have run.", "reads": []}
-    late = pb.PlanAnswer(institution="bank-c", failure=exchange_pb2.Failure(what="no answer", remedy="ask bank-c"))
+    late = pb.SignedAnswer(institution="bank-c", failure=exchange_pb2.Failure(what="no answer", remedy="ask bank-c"))
     plan = checked(QUESTION, [said("bank-a", officers=2), said("bank-b", **refused), late], IDENTITIES)
     assert not plan.accepted
     assert [party.verdict for party in plan.parties] == [
@@ -71,11 +71,11 @@ def test_a_plan_is_what_every_party_says() -> None:
         (lambda: said("bank-a", domain="receipt"), SignatureRefusedError),
         (lambda: said("bank-a", question="c" * 64), ResultError),
         (lambda: said("bank-a", network="other"), ResultError),
-        (lambda: pb.PlanAnswer(institution="bank-a", document=b"{}", signature=b"x"), SignatureRefusedError),
+        (lambda: pb.SignedAnswer(institution="bank-a", document=b"{}", signature=b"x"), SignatureRefusedError),
     ],
 )
 def test_an_answer_that_is_another_s_or_to_something_else_is_refused(
-    lie: Callable[[], pb.PlanAnswer], error: type[Exception]
+    lie: Callable[[], pb.SignedAnswer], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
         checked(QUESTION, [lie(), said("bank-b"), said("bank-c")], IDENTITIES)

@@ -15,6 +15,7 @@ GROUP = "consortia.commands"
 NOUNS = {
     "agreement": "Draft, sign, suspend and end data-sharing agreements.",
     "audit": "Verify, question, follow and export audit logs.",
+    "catalogue": "See what institutions offer to jobs under agreements.",
     "consent": "Import, change and look up customers' consent.",
     "coordinator": "Run a network's coordinator.",
     "dataset": "Describe the tables that jobs may read, and check them.",

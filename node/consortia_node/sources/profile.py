@@ -72,6 +72,13 @@ def profile(dataset: DatasetSettings, open_: Passes) -> Profile:
     return Profile(**totals, columns=columns)
 
 
+def count_rows(dataset: DatasetSettings) -> int:
+    """How many rows the table has. Raises SourceError."""
+    with passes(dataset) as open_, open_() as engine:
+        (counted,) = engine.collect(engine.everything().select(rows=nw.len()))["rows"].to_pylist()
+    return int(counted)
+
+
 def common_values(open_: Passes, column: str, at_least: int, most: int) -> tuple[list[object], int]:
     """The values that so many rows have, if there are not more than ``most``; and how many others there are."""
     with open_() as engine:

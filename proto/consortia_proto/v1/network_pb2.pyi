@@ -414,15 +414,15 @@ class SignedReceipt(_message.Message):
 Global___SignedReceipt: _TypeAlias = SignedReceipt  # noqa: Y015
 
 @_typing.final
-class PlanQuestion(_message.Message):
+class SignedQuestion(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     DOCUMENT_FIELD_NUMBER: _builtins.int
     SIGNATURE_FIELD_NUMBER: _builtins.int
     document: _builtins.bytes
-    """canonical JSON {v, network, spec, nonce, asked_ms, analyst}"""
+    """canonical JSON {v, network, …, nonce, asked_ms, analyst}"""
     signature: _builtins.bytes
-    """domain "plan.question": it can never pass for a submission"""
+    """in the domain of its service: it can never pass for a submission"""
     def __init__(
         self,
         *,
@@ -435,19 +435,19 @@ class PlanQuestion(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___PlanQuestion: _TypeAlias = PlanQuestion  # noqa: Y015
+Global___SignedQuestion: _TypeAlias = SignedQuestion  # noqa: Y015
 
 @_typing.final
-class PlanAnswers(_message.Message):
+class SignedAnswers(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ANSWERS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def answers(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlanAnswer]: ...
+    def answers(self) -> _containers.RepeatedCompositeFieldContainer[Global___SignedAnswer]: ...
     def __init__(
         self,
         *,
-        answers: _abc.Iterable[Global___PlanAnswer] | None = ...,
+        answers: _abc.Iterable[Global___SignedAnswer] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -455,10 +455,10 @@ class PlanAnswers(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___PlanAnswers: _TypeAlias = PlanAnswers  # noqa: Y015
+Global___SignedAnswers: _TypeAlias = SignedAnswers  # noqa: Y015
 
 @_typing.final
-class PlanAnswer(_message.Message):
+class SignedAnswer(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     INSTITUTION_FIELD_NUMBER: _builtins.int
@@ -469,7 +469,6 @@ class PlanAnswer(_message.Message):
     document: _builtins.bytes
     """canonical JSON; empty if there is no answer"""
     signature: _builtins.bytes
-    """domain "plan.answer" """
     @_builtins.property
     def failure(self) -> _exchange_pb2.Failure:
         """why there is none"""
@@ -488,7 +487,7 @@ class PlanAnswer(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___PlanAnswer: _TypeAlias = PlanAnswer  # noqa: Y015
+Global___SignedAnswer: _TypeAlias = SignedAnswer  # noqa: Y015
 
 @_typing.final
 class ReadLogRequest(_message.Message):
