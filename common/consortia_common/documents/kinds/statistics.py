@@ -6,6 +6,7 @@ anybody's data.
 
 import re
 from collections.abc import Iterator, Mapping
+from math import ceil
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, StrictInt, StrictStr
@@ -166,15 +167,22 @@ class Parameters(KindParameters):
 
     def epsilon_micro(self) -> int:
         """As the spec says."""
-        return 0 if self.noise is None else -int(-self.noise.epsilon * 1_000_000 // 1)
+        return 0 if self.noise is None else ceil(self.noise.epsilon * 1_000_000)
 
     def result_bytes(self) -> int:
-        """Most of it is figures of about twenty digits; which groups turn out to be small is not known before."""
-        layout, quantiles = self.layout(), self.quantiles
-        described = 60 + 150 * len(self.columns)
-        counted = sum(70 * tally.size for tally in layout.tallies)
-        sought = 60 * len(quantiles.at) * len(quantiles.columns) if quantiles else 0
-        return 500 + described * (1 + layout.cells.size) + counted + sought + 45 * len(self.correlations) ** 2
+        """If no bin and no group is too small to be shown; which of them are is not known before."""
+        quantiles, compared = self.quantiles, len(self.categories[self.compare.column]) if self.compare else 0
+        crossed = sum(self._category(first).size * self._category(second).size for first, second in self.crosstabs)
+        return (
+            500
+            + (60 + 130 * len(self.columns)) * (1 + (self.layout().cells.size if self.by else 0))
+            + 50 * len(self.histograms) * (self.bins + 2)
+            + 60 * (len(quantiles.at) * len(quantiles.columns) if quantiles else 0)
+            + 25 * len(self.correlations) ** 2
+            + 55 * crossed
+            + 75 * sum(self._classes(column).size for column in self.information)
+            + 60 * compared * len(self.histograms)
+        )
 
     def problems(self, parties: tuple[str, ...]) -> list[str]:
         """What no single field can say, in the order of the fields."""
