@@ -9,6 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 Row = dict[str, Any]
+_FIGURES = (
+    *("at", "value", "error", "low", "high", "count", "missing", "label_rate", "sum", "mean", "variance", "std"),
+    *("zeros", "ones", "woe", "iv", "psi", "ks", "chi2", "dof", "p", "cramers_v", "covariance", "correlation"),
+    *("min", "max", "resolution"),
+)
+"""Figures in the order in which they are read, behind what a row is about."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +26,9 @@ class Table:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The fields, in the order in which they first come."""
-        return tuple(dict.fromkeys(field for row in self.rows for field in row))
+        """The fields: what rows are about, as it comes, then the figures in the order of ``_FIGURES``."""
+        found = dict.fromkeys(field for row in self.rows for field in row)
+        return tuple(sorted(found, key=lambda field: _FIGURES.index(field) if field in _FIGURES else -1))
 
     def cells(self) -> Iterator[list[Any]]:
         """Each row's values in the order of ``columns``."""
@@ -53,6 +60,7 @@ def _statistics(result: Mapping[str, Any]) -> Iterator[tuple[str, Row]]:
             yield "columns", {"column": column, **group, **described}
     for column, found in result.get("histograms", {}).items():
         yield from (("histograms", {"column": column, **item}) for item in found["bins"])
+        yield "extent", {"column": column, **_scalars(found)}
     for column, found in result.get("quantiles", {}).items():
         yield from (("quantiles", {"column": column, **item}) for item in found)
     yield from _relations(result)
@@ -60,8 +68,7 @@ def _statistics(result: Mapping[str, Any]) -> Iterator[tuple[str, Row]]:
         yield "information", {"column": column, **_scalars(found)}
         yield from (("evidence", {"column": column, **item}) for item in found.get("bins", []))
     for column, found in result.get("compare", {}).items():
-        for category, values in found.items():
-            yield "compare", {"column": column, "category": category, **_scalars(values)}
+        yield from (("compare", {"column": column, **item}) for item in found)
     yield from (("withheld", dict(group)) for group in result.get("withheld", []))
 
 

@@ -53,7 +53,7 @@ STATISTICS: dict[str, Any] = {
             "resolution": 2,
         }
     },
-    "quantiles": {"age": [{"at": 0.5, "value": 39.0, "low": 38.0, "high": 40.0}]},
+    "quantiles": {"age": [{"at": 0.5, "value": 39.0, "error": 1.0}]},
     "correlations": {
         "columns": ["age", "income"],
         "count": 29,
@@ -71,7 +71,7 @@ STATISTICS: dict[str, Any] = {
     "information": {
         "age": {"iv": 0.3, "ks": 0.2, "bins": [{"bin": "18 to 50", "zeros": 3, "ones": 4, "woe": 0.1}]}
     },
-    "compare": {"age": {"2026q1": {"psi": 0.01, "ks": 0.02}}},
+    "compare": {"age": [{"category": "2026q1", "psi": 0.01, "ks": 0.02}]},
 }
 TRAIN: dict[str, Any] = {
     "kind": "train",

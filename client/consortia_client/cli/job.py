@@ -78,7 +78,7 @@ def list_(folder: Path, as_json: bool, as_csv: bool) -> None:
         terminal.as_json([_plain(status) for status in found])
         return
     heads = ("job", "name", "kind", "state", "stage")
-    rows = [(status.job_id, status.name, status.kind, status.state, status.stage) for status in found]
+    rows = [(one.job_id, one.name, one.kind, one.state, one.stage.partition(" (at fault")[0]) for one in found]
     (terminal.as_csv if as_csv else terminal.table)(heads, rows)
 
 

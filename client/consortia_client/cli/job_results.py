@@ -50,4 +50,6 @@ def _sums(opened: Any) -> dict[str, str]:
 def _cell(value: Any) -> str:
     if value is None:
         return "–"
-    return f"{value:,.6g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1e6 else f"{value:,.6g}"
+    return f"{value:,}" if type(value) is int else str(value)
