@@ -1,4 +1,4 @@
-"""What institutions say that they offer under an agreement, checked: signed by each, and an answer to this question."""
+"""What institutions say that they offer under an agreement: signed by each, and in answer to this question."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Plans: an analyst's question to every party of a job that is not yet submitted. It is relayed, not decided.
 
-Nothing runs: the question is signed under a domain that is not a submission's, and nodes answer it without reading a
-row.
+Nothing runs: the question is signed under a domain that is not a submission's, and nodes answer it without reading
+a row.
 """
 
 import asyncio
