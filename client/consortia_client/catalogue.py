@@ -54,4 +54,5 @@ class Catalogue(Sequence[Offering]):
                         "unit": column.unit,
                         "meaning": column.meaning,
                         "allowed": column.allowed,
+                        "differs": column.differs,
                     }

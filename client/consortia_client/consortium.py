@@ -18,7 +18,7 @@ from typing import Any, Self
 from consortia_client import page_parts
 from consortia_client.catalogue import Catalogue
 from consortia_client.errors import JobEndedError
-from consortia_client.offering import Offering, newest
+from consortia_client.offering import newest
 from consortia_client.plan import Plan
 from consortia_client.profile import Profile
 from consortia_client.progress import follow
@@ -62,10 +62,10 @@ class Consortium:
         """Every agreement of the network; whether one is in force, each institution knows."""
         return tuple(self._session.agreements())
 
-    @property
+    @cached_property
     def catalogue(self) -> Catalogue:
-        """What each agreement offers."""
-        return Catalogue([Offering.of(agreement) for agreement in self.agreements])
+        """What each agreement offers, asked of every party once."""
+        return Catalogue([self._session.offering(one, self._clock_ms()) for one in self.agreements])
 
     @property
     def jobs(self) -> "Jobs":

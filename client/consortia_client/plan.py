@@ -3,12 +3,13 @@
 The answers are the institutions' own, signed; bytes and rounds follow from the spec and are reckoned here.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from consortia_client.errors import ResultError
+from consortia_client.offering import Offering
 from consortia_common.documents.jobspec import JobSpec
 from consortia_common.documents.plan import ANSWER_DOMAIN, PlanAnswer, PlanQuestion
 from consortia_common.documents.receipt import Receipt
@@ -49,6 +50,13 @@ class Plan:
 
     spec: JobSpec
     parties: tuple[PlannedParty, ...]
+    unlike: tuple[str, ...] = ()
+    """Columns that the parties declare differently, each with what they say; their sums would mean nothing."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether every gate would let the job in and its columns mean the same everywhere."""
+        return self.accepted and not self.unlike
 
     @property
     def accepted(self) -> bool:
@@ -86,6 +94,7 @@ class Plan:
             "job": self.spec.name,
             "kind": self.spec.kind,
             "accepted": self.accepted,
+            "unlike": list(self.unlike),
             "rounds": self.rounds,
             "bytes_up": self.bytes.up,
             "bytes_down": self.bytes.down,
@@ -94,6 +103,21 @@ class Plan:
             "parties": [_party(party) for party in self.parties],
             "learns": dict(self.learns),
         }
+
+
+def unlike_columns(spec: JobSpec, offering: Offering) -> Iterator[str]:
+    """The columns that ``spec`` reads and whose owners declare them differently."""
+    datasets = {dataset.name: dataset for dataset in offering.datasets}
+    asked = {
+        (reads.dataset, column)
+        for party in spec.parties
+        for reads in spec.parameters.reads(party)
+        for column in reads.columns
+    }
+    for name, column in sorted(asked):
+        for offered in datasets[name].columns if name in datasets else ():
+            if offered.name == column and offered.differs:
+                yield f"{name}.{column} is not the same everywhere: {offered.differs}"
 
 
 def planned_bytes(spec: JobSpec, receipts: Iterable[Receipt]) -> Traffic:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import grpc
@@ -16,7 +16,8 @@ import grpc
 from consortia_client import told
 from consortia_client.errors import ResultError
 from consortia_client.keepsakes import Keepsakes
-from consortia_client.plan import Plan, checked
+from consortia_client.offering import Offering
+from consortia_client.plan import Plan, checked, unlike_columns
 from consortia_client.profile import Profile
 from consortia_client.receipts import JobProof, SignedBy, prove
 from consortia_client.told import Told
@@ -104,7 +105,11 @@ class Session:
         with rpc.calling(COORDINATOR):
             asked = pb.SignedQuestion(document=document, signature=signature)
             came = network_pb2_grpc.PlansStub(self._channel).Ask(asked, timeout=PLAN_SECONDS)
-        return checked(question, came.answers, self._parties(question.as_submission()))
+        found = checked(question, came.answers, self._parties(question.as_submission()))
+        cited = [agreement for agreement in self.agreements() if agreement.short == spec.agreement]
+        if not (found.accepted and cited):
+            return found
+        return replace(found, unlike=tuple(unlike_columns(spec, self.offering(cited[0], now_ms))))
 
     def catalogue(self, agreement: Agreement, now_ms: int) -> tuple[Told, ...]:
         """What every party of ``agreement`` says that it offers under it: descriptions, never values."""
@@ -123,6 +128,10 @@ class Session:
             asked = pb.SignedQuestion(document=document, signature=signature)
             came = network_pb2_grpc.CataloguesStub(self._channel).Ask(asked, timeout=PLAN_SECONDS)
         return told.checked(question, came.answers, self._nodes(parties, agreement.short))
+
+    def offering(self, agreement: Agreement, now_ms: int) -> Offering:
+        """What ``agreement`` offers to jobs, as far as its parties tell."""
+        return Offering.of(agreement, [one.answer for one in self.catalogue(agreement, now_ms) if one.answer])
 
     def job(self, job_id: str) -> pb.JobStatus:
         """Where a job stands."""

@@ -11,6 +11,7 @@ from consortia_client import consortium as api
 from consortia_client import page_parts
 from consortia_client.consortium import Consortium
 from consortia_client.errors import ClientError, JobEndedError, MissingExtraError, ResultError
+from consortia_client.offering import Offering
 from consortia_client.results import Result
 from consortia_client.session import JobResult
 from consortia_client.tables import Table, tables_of
@@ -237,6 +238,9 @@ class StubSession:
     def agreements(self) -> Any:
         old = make_agreement()
         return [old, make_agreement(version=2, parent=old.hash())]
+
+    def offering(self, agreement: Any, now_ms: int) -> Offering:
+        return Offering.of(agreement)
 
     def submit(self, asked: JobSpec, now_ms: int) -> pb.JobStatus:
         self.asked.append(asked)

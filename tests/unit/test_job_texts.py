@@ -139,7 +139,11 @@ def test_new_writes_spec_and_schema_and_overwrites_nothing(tmp_path: Path, monke
     again = consortia("job", "new", "train", file)
     assert again.exit_code == 1
     assert "is there already" in again.stderr
-    use_session(monkeypatch, SimpleNamespace(agreements=lambda: [make_agreement()]))
+    agreements = [make_agreement()]
+    use_session(
+        monkeypatch,
+        SimpleNamespace(agreements=lambda: agreements, offering=lambda agreement, _: Offering.of(agreement)),
+    )
     other = tmp_path / "other.yaml"
     made = consortia("job", "new", "train", other, "--profile", tmp_path)
     assert made.exit_code == 0, made.output

@@ -1,6 +1,7 @@
 """Plans as documents: a question is no submission, an answer is believed from its own institution alone."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consortia_client.errors import ResultError
-from consortia_client.plan import checked
+from consortia_client.offering import OfferedColumn, OfferedDataset, Offering
+from consortia_client.plan import checked, unlike_columns
 from consortia_common.documents.jobspec import JobSpec
 from consortia_common.documents.kinds import names
 from consortia_common.documents.plan import ANSWER_DOMAIN, PlanAnswer, PlanQuestion, band
@@ -49,7 +51,9 @@ def said(bank: str, by: str = "", domain: str = ANSWER_DOMAIN, **changes: Any) -
 
 def test_a_plan_is_what_every_party_says() -> None:
     refused = {"accepts": False, "clause": "max_jobs", "sentence": "5 jobs have run.", "reads": []}
-    late = pb.SignedAnswer(institution="bank-c", failure=exchange_pb2.Failure(what="no answer", remedy="ask bank-c"))
+    late = pb.SignedAnswer(
+        institution="bank-c", failure=exchange_pb2.Failure(what="no answer", remedy="ask bank-c")
+    )
     plan = checked(QUESTION, [said("bank-a", officers=2), said("bank-b", **refused), late], IDENTITIES)
     assert not plan.accepted
     assert [party.verdict for party in plan.parties] == [
@@ -109,6 +113,19 @@ def test_a_number_lies_in_its_band_which_tells_it_roughly(count: int) -> None:
     found = band(count)
     assert found.low <= count < found.high
     assert found.high - found.low >= max(64, found.low)
+
+
+def test_columns_that_are_not_the_same_everywhere_are_told_before_they_are_added_up() -> None:
+    columns = (OfferedColumn("age"), OfferedColumn("income", differs="bank-a: CNY; bank-b: USD"))
+    datasets = (OfferedDataset("clients", BANKS, columns), OfferedDataset("other", BANKS, columns))
+    offering = Offering("credit-risk@1", ("p",), BANKS, ("train",), datasets)
+    assert list(unlike_columns(spec("train"), offering)) == [
+        "clients.income is not the same everywhere: bank-a: CNY; bank-b: USD"
+    ]
+    assert list(unlike_columns(spec("train", features=["age"]), offering)) == []
+    plan = checked(QUESTION, [said(bank) for bank in BANKS], IDENTITIES)
+    assert plan.ready
+    assert not replace(plan, unlike=("clients.income is not the same everywhere",)).ready
 
 
 @given(st.integers(3, 12), st.integers(0, 40), st.sampled_from([16, 32, 64]))

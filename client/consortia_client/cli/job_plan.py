@@ -18,7 +18,7 @@ def plan(spec: Path, folder: Path, as_json: bool) -> None:
     """Ask every party what its gate would say to the job spec SPEC, and what the job would take. Nothing is run.
 
     Each institution's node answers for itself, signed, without reading a row, and logs that it was asked. Exits
-    with 1 if any would refuse.
+    with 1 if any would refuse, or if the parties declare a column of the job differently.
     """
     from consortia_client.profile import Profile
     from consortia_client.session import Session
@@ -31,7 +31,7 @@ def plan(spec: Path, folder: Path, as_json: bool) -> None:
         terminal.as_json(made.document())
     else:
         _show(made)
-    if not made.accepted:
+    if not made.ready:
         raise SystemExit(1)
 
 
@@ -55,6 +55,8 @@ def _show(made: Any) -> None:
             terminal.facts({"no answer": party.institution, "what to do": party.failure.remedy})
     terminal.facts(_facts(made))
     terminal.facts({f"{who} learns": what for who, what in made.learns.items()})
+    for unlike in made.unlike:
+        terminal.note(unlike)
     if made.accepted:
         terminal.done("every party's gate would accept the job as things stand now")
 

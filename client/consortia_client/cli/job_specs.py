@@ -1,5 +1,6 @@
 """``consortia job new|check``: job specs as text, before anybody is asked."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -98,9 +99,9 @@ def _meant(mistake: str) -> str:
 
 
 def _offering(folder: Path, wanted: str, kind: str) -> Any:
-    from consortia_client.offering import Offering, newest
+    from consortia_client.offering import newest
     from consortia_client.profile import Profile
     from consortia_client.session import Session
 
     with Session(Profile.load(folder)) as session:
-        return Offering.of(newest(session.agreements(), wanted, kind))
+        return session.offering(newest(session.agreements(), wanted, kind), int(time.time() * 1000))
