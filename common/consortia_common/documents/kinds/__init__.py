@@ -67,6 +67,10 @@ class Division:
         return " | ".join([self.by, *sorted(self.groups)])
 
 
+Use = Literal["number", "label", "category", "codes", "words"]
+"""As what a job takes a column: of categories any, or those that are whole numbers, or text."""
+
+
 class KindParameters(Document):
     """The parameters of a kind; says what the job would read where, so that the gate need not know kinds.
 
@@ -81,6 +85,11 @@ class KindParameters(Document):
     def reads(self, party: str) -> tuple[Reads, ...]:
         """The datasets and columns that ``party``'s node would read."""
         raise NotImplementedError
+
+    def takes(self) -> Mapping[str, Mapping[str, Use]]:
+        """By dataset, by column: as what the job takes it, where that matters. A node that declares the column as
+        something else refuses the job before any row is read."""
+        return {}
 
     def turns(self, party: str) -> tuple[Turn, ...]:
         """Every step that ``party``'s node takes once the parties have a key, in order; each once and no other.

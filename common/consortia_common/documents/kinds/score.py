@@ -1,11 +1,12 @@
 """``score``: one party's customers scored by another party's model, on features that stay encrypted."""
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from consortia_common.documents.base import ColumnName, Name
-from consortia_common.documents.kinds import KindParameters, Reads, Turn
+from consortia_common.documents.kinds import KindParameters, Reads, Turn, Use
 from consortia_crypto.he.params import SCORE
 from consortia_crypto.he.wire import form
 from consortia_crypto.score.scale import blocks, room
@@ -37,6 +38,10 @@ class Parameters(KindParameters):
         if party != self.data_owner:
             return ()
         return (Reads(dataset=self.dataset, columns=self.features, subjects=True),)
+
+    def takes(self) -> Mapping[str, Mapping[str, Use]]:
+        """Features as numbers."""
+        return {self.dataset: dict.fromkeys(self.features, "number")}
 
     def turns(self, party: str) -> tuple[Turn, ...]:
         """Features out and scores in at the data owner; one answer at the model owner."""

@@ -12,13 +12,18 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, StrictInt, StrictStr
 
 from consortia_common.documents.base import ColumnName, Document, MistakesError, Name, Number
-from consortia_common.documents.kinds import Division, KindParameters, Reads, SumShape, Turn
+from consortia_common.documents.kinds import Division, KindParameters, Reads, SumShape, Turn, Use
 from consortia_common.statistics.layout import LARGEST, Axis, Layout, Tally, fields_of, related_of
 from consortia_common.statistics.privacy import MIN_STEPS, share_of_noise, sigma
 from consortia_crypto.sum.terms import MAX_INSTITUTIONS, MIN_INSTITUTIONS
 
 MAX_CELLS, MAX_WORDS = 4096, 1_000_000
 _WORD = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
+
+
+def _use(values: tuple[int | str, ...]) -> Use:
+    kinds = {type(value) for value in values}
+    return "category" if len(kinds) > 1 else "codes" if int in kinds else "words"
 
 
 def _category(value: int | str) -> int | str:
@@ -135,6 +140,13 @@ class Parameters(KindParameters):
         touched = self.layout().touched() + self._rounds() * len(self.refined().tallies)
         reach = self.noise.rows_per_customer * touched**0.5
         return sigma(float(self.noise.epsilon), float(self.noise.delta), reach)
+
+    def takes(self) -> Mapping[str, Mapping[str, Use]]:
+        """What is described, binned or correlated as numbers; the label; categories by how the spec writes them."""
+        numbers: dict[str, Use] = dict.fromkeys((*self.columns, *self.ranges, *self.correlations), "number")
+        label: dict[str, Use] = {self.label: "label"} if self.label else {}
+        categories: dict[str, Use] = {column: _use(values) for column, values in self.categories.items()}
+        return {self.dataset: numbers | label | categories}
 
     def reads(self, party: str) -> tuple[Reads, ...]:
         """Every column named, at every party; the customer numbers where rows are counted for each customer."""

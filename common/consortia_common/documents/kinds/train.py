@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from consortia_common.documents.base import ColumnName, Document, Name, Number
-from consortia_common.documents.kinds import KindParameters, Reads, SumShape, Tensor, Turn, WordBits
+from consortia_common.documents.kinds import KindParameters, Reads, SumShape, Tensor, Turn, Use, WordBits
 
 Positive = Annotated[Number, Field(gt=0, le=1_000_000)]
 Setting = Annotated[Number, Field(ge=0, le=1_000_000)]
@@ -84,6 +84,11 @@ class Parameters(KindParameters):
         columns = (*self.features, self.label)
         datasets = [self.dataset, *([self.test_dataset] if self.test_dataset else [])]
         return tuple(Reads(dataset=dataset, columns=columns) for dataset in datasets)
+
+    def takes(self) -> Mapping[str, Mapping[str, Use]]:
+        """Features as numbers, and the label, in both parts."""
+        uses: dict[str, Use] = {**dict.fromkeys(self.features, "number"), self.label: "label"}
+        return {dataset: uses for dataset in (self.dataset, self.test_dataset) if dataset}
 
     def turns(self, party: str) -> tuple[Turn, ...]:
         """Moments, the rounds, the test if there is one, the result."""
