@@ -7,19 +7,26 @@ pinned key, that it saw the very result that the envelope holds.
 import hashlib
 import json
 import secrets
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import grpc
 
+from consortia_client import told
 from consortia_client.errors import ResultError
 from consortia_client.keepsakes import Keepsakes
+from consortia_client.offering import Offering
+from consortia_client.plan import Plan, checked, unlike_columns
 from consortia_client.profile import Profile
 from consortia_client.receipts import JobProof, SignedBy, prove
+from consortia_client.told import Told
 from consortia_common import rpc
 from consortia_common.documents.agreement import Agreement
+from consortia_common.documents.catalogue import QUESTION_DOMAIN as CATALOGUE_DOMAIN
+from consortia_common.documents.catalogue import CatalogueQuestion
 from consortia_common.documents.jobspec import JobSpec, Submission
+from consortia_common.documents.plan import QUESTION_DOMAIN, PlanQuestion
 from consortia_common.documents.receipt import SALT, SIGNATURE_DOMAIN, Receipt
 from consortia_common.documents.statements import PROPOSED
 from consortia_crypto import canonical
@@ -31,6 +38,7 @@ from consortia_proto.v1 import network_pb2_grpc
 
 COORDINATOR = "the coordinator"
 CALL_SECONDS = 30
+PLAN_SECONDS = 90
 _SUBMISSION_DOMAIN = "job"
 _RESULT_STEP = "result"
 
@@ -40,6 +48,8 @@ class JobResult:
     """An opened result with the receipts that vouch for it."""
 
     job_id: str
+    spec: JobSpec
+    """What was asked."""
     result: Any
     """The result document; None where the result stays at an institution."""
     receipts: tuple[Receipt, ...]
@@ -59,6 +69,10 @@ class Session:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connection."""
         self._channel.close()
 
     def submit(self, spec: JobSpec, now_ms: int) -> pb.JobStatus:
@@ -76,6 +90,48 @@ class Session:
         with rpc.calling(COORDINATOR):
             status = self._jobs.Submit(pb.Submission(document=document, signature=signature), timeout=CALL_SECONDS)
         return _about(submission.job_id, status)
+
+    def plan(self, spec: JobSpec, now_ms: int) -> Plan:
+        """What every party's gate would say to ``spec``, and what the job would take. Nothing is run or read."""
+        question = PlanQuestion(
+            network=self._profile.network,
+            spec=spec,
+            nonce=secrets.token_hex(16),
+            asked_ms=now_ms,
+            analyst=self._profile.identity.public.fingerprint,
+        )
+        document = question.canonical()
+        signature = self._profile.identity.sign(QUESTION_DOMAIN, document)
+        with rpc.calling(COORDINATOR):
+            asked = pb.SignedQuestion(document=document, signature=signature)
+            came = network_pb2_grpc.PlansStub(self._channel).Ask(asked, timeout=PLAN_SECONDS)
+        found = checked(question, came.answers, self._parties(question.as_submission()))
+        cited = [agreement for agreement in self.agreements() if agreement.short == spec.agreement]
+        if not (found.accepted and cited):
+            return found
+        return replace(found, unlike=tuple(unlike_columns(spec, self.offering(cited[0], now_ms))))
+
+    def catalogue(self, agreement: Agreement, now_ms: int) -> tuple[Told, ...]:
+        """What every party of ``agreement`` says that it offers under it: descriptions, never values."""
+        parties = tuple(party.institution for party in agreement.parties)
+        question = CatalogueQuestion(
+            network=self._profile.network,
+            agreement=agreement.short,
+            parties=parties,
+            nonce=secrets.token_hex(16),
+            asked_ms=now_ms,
+            analyst=self._profile.identity.public.fingerprint,
+        )
+        document = question.canonical()
+        signature = self._profile.identity.sign(CATALOGUE_DOMAIN, document)
+        with rpc.calling(COORDINATOR):
+            asked = pb.SignedQuestion(document=document, signature=signature)
+            came = network_pb2_grpc.CataloguesStub(self._channel).Ask(asked, timeout=PLAN_SECONDS)
+        return told.checked(question, came.answers, self._nodes(parties, agreement.short))
+
+    def offering(self, agreement: Agreement, now_ms: int) -> Offering:
+        """What ``agreement`` offers to jobs, as far as its parties tell."""
+        return Offering.of(agreement, [one.answer for one in self.catalogue(agreement, now_ms) if one.answer])
 
     def job(self, job_id: str) -> pb.JobStatus:
         """Where a job stands."""
@@ -109,13 +165,19 @@ class Session:
         _check_present(receipts, submission)
         _check_together(receipts, submission)
         document = self._open(sealed, receipts, parties, submission) if sealed.envelope else None
-        return JobResult(job_id, document, tuple(receipts.values()))
+        return JobResult(job_id, submission.spec, document, tuple(receipts.values()))
 
     def members(self) -> list[PublicIdentity]:
         """Every active member's public identity, as the coordinator knows them."""
         with rpc.calling(COORDINATOR):
             found = self._statements.Members(pb.MembersRequest(), timeout=CALL_SECONDS)
         return [PublicIdentity.from_document(canonical.decode(data)) for data in found.identities]
+
+    def agreements(self) -> list[Agreement]:
+        """Every agreement that was proposed in the network, as far as the coordinator shows them."""
+        with rpc.calling(COORDINATOR):
+            found = self._statements.List(pb.ListStatementsRequest(), timeout=CALL_SECONDS).statements
+        return [Agreement.from_canonical(item.document, "an agreement") for item in found if item.type == PROPOSED]
 
     def proof(self, job_id: str) -> JobProof:
         """What proves to anybody that a job was run, with every party's receipt. Raises ResultError."""
@@ -133,22 +195,22 @@ class Session:
     def _agreement(self, receipts: list[SignedBy], job_id: str) -> Agreement:
         """The agreement that the receipts cite, which the coordinator can't make up: they cite its hash."""
         cited = {Receipt.from_canonical(item.document, "a receipt").agreement for item in receipts}
-        with rpc.calling(COORDINATOR):
-            found = self._statements.List(pb.ListStatementsRequest(), timeout=CALL_SECONDS).statements
-        documents = [item.document for item in found if item.type == PROPOSED]
-        agreements = [Agreement.from_canonical(data, "an agreement") for data in documents]
-        known = {agreement.reference: agreement for agreement in agreements}
+        known = {agreement.reference: agreement for agreement in self.agreements()}
         if len(cited) != 1 or not cited <= known.keys():
             raise _distrust(job_id, "its agreement is not at hand, or the parties worked under different ones")
         return known[cited.pop()]
 
     def _parties(self, submission: Submission) -> dict[str, PublicIdentity]:
         """The pinned identities of the submission's parties."""
+        return self._nodes(submission.spec.parties, submission.job_id)
+
+    def _nodes(self, parties: Sequence[str], about: str) -> dict[str, PublicIdentity]:
+        """The pinned identities of the institutions' nodes."""
         nodes = {member.institution: member for member in self.members() if member.role == "node"}
-        missing = [name for name in submission.spec.parties if name not in nodes]
+        missing = [name for name in parties if name not in nodes]
         if missing:
-            raise _distrust(submission.job_id, f"the coordinator shows no identity for {', '.join(missing)}")
-        return {name: self._keepsakes.pin(nodes[name]) for name in submission.spec.parties}
+            raise _distrust(about, f"the coordinator shows no identity for {', '.join(missing)}")
+        return {name: self._keepsakes.pin(nodes[name]) for name in parties}
 
     def _open(
         self,

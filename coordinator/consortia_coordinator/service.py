@@ -26,6 +26,7 @@ from consortia_common.monitor import Check, database_check, log_check, monitorin
 from consortia_coordinator import network
 from consortia_coordinator.adding import Workers
 from consortia_coordinator.auditservice import AuditService
+from consortia_coordinator.catalogues import CatalogueService
 from consortia_coordinator.certificates import CertificateService, Issuer
 from consortia_coordinator.conductor import Conductor
 from consortia_coordinator.config import INSTITUTION, CoordinatorSettings
@@ -39,6 +40,8 @@ from consortia_coordinator.limits import Rates
 from consortia_coordinator.mailbox import Mailbox
 from consortia_coordinator.members import Members
 from consortia_coordinator.orders import Means, Orders
+from consortia_coordinator.plans import PlanService
+from consortia_coordinator.questions import Questions
 from consortia_coordinator.relay import StatementService
 from consortia_coordinator.store.database import open_database
 from consortia_coordinator.store.jobs import JobStore
@@ -66,6 +69,8 @@ SERVICES = tuple(
     for service in contract.DESCRIPTOR.services_by_name.values()
 )
 """Everything that is served here, besides gRPC's own health protocol."""
+QUESTION_SECONDS = 30.0
+"""How long a party may take to say what its gate would decide, or what it offers."""
 
 
 @dataclass(frozen=True)
@@ -190,6 +195,10 @@ async def _server(
     network_pb2_grpc.add_CertificatesServicer_to_server(certificates, server)
     network_pb2_grpc.add_StatementsServicer_to_server(relay, server)
     network_pb2_grpc.add_JobsServicer_to_server(jobs, server)
+    questions = Questions(parts.members, parts.mailbox, min(QUESTION_SECONDS, settings.offer_seconds))
+    network_pb2_grpc.add_PlansServicer_to_server(PlanService(parts.members, questions, parts.log), server)
+    catalogues = CatalogueService(parts.members, questions, parts.log)
+    network_pb2_grpc.add_CataloguesServicer_to_server(catalogues, server)
     network_pb2_grpc.add_AuditServicer_to_server(AuditService(parts.members, parts.log), server)
     witness_pb2_grpc.add_WitnessingServicer_to_server(witnessing.service, server)
     health = HealthService(parts.members.require, SERVICES, lambda: not any(standing(checks).values()))

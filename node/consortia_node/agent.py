@@ -12,6 +12,8 @@ from sqlalchemy import Connection
 
 from consortia_common.content import Content
 from consortia_common.database import reading, scrub
+from consortia_common.documents.catalogue import STEP as CATALOGUE
+from consortia_common.documents.plan import STEP as PLAN
 from consortia_common.stream import legible
 from consortia_crypto.errors import CiphertextError, ConsortiaError, SumError
 from consortia_node import accepted, metrics
@@ -19,12 +21,14 @@ from consortia_node import jobs as rules
 from consortia_node.accepted import AcceptedJob
 from consortia_node.answers import Answer, failed_by, refused_by
 from consortia_node.approvals import ApprovalDesk
+from consortia_node.catalogue import Catalogue
 from consortia_node.cohorts import Cohorts
 from consortia_node.compute import Compute
 from consortia_node.epochs import Epochs
 from consortia_node.errors import BadCiphertextError, RefusedError, StoppingError, TotalRefusedError
 from consortia_node.notices import Notices
 from consortia_node.offers import Offers
+from consortia_node.plans import Plans
 from consortia_node.revocations import Revocations
 from consortia_node.store.jobs import JobStore
 from consortia_node.sums import Sums
@@ -48,6 +52,8 @@ class Agent:
         self._handlers: dict[str, Handler] = {
             "offer": offers.offer,
             "close": offers.close,
+            PLAN: Plans(tools).ask,
+            CATALOGUE: Catalogue(tools).ask,
             "approval": approvals.ask,
             "approval.end": approvals.ask,
             "notice.approval": approvals.receive,

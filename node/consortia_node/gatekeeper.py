@@ -1,8 +1,8 @@
 """This node's decision on a job: what it knows is brought before both evaluators of the agreement.
 
-Invariant: a job is accepted only if the rules and Cedar both accept it, and every party's identity is the one whose
-fingerprint the agreement names. Where the two differ, one of them has a fault: the job is refused, and the log
-says so with an entry of its own.
+Invariant: a job is accepted only if the rules and Cedar both accept it, every party's identity is the one whose
+fingerprint the agreement names, and every column is declared here as what the job takes it for. Where the two
+evaluators differ, one of them has a fault: the job is refused, and the log says so with an entry of its own.
 """
 
 from collections.abc import Iterable
@@ -26,6 +26,7 @@ from consortia_node.guards import Guards
 from consortia_node.store.agreements import StoredAgreement
 from consortia_node.store.jobs import JobStore
 from consortia_node.tools import Tools
+from consortia_node.uses import decide_uses
 
 DISAGREED = "gate"
 """The clause of a job on which this node's two evaluators do not agree."""
@@ -53,7 +54,11 @@ class Gatekeeper:
         second = opinion(request, stored.agreement)
         if second.accepted != decision.accepted:
             return self._disagreed(job_id, stored, decision, second)
-        return _pinned(submission, stored, known, self._tools.identity.public) if decision.accepted else decision
+        if not decision.accepted:
+            return decision
+        pinned = _pinned(submission, stored, known, self._tools.identity.public)
+        settings = self._tools.settings
+        return decide_uses(submission.spec, settings.institution, settings.datasets) if pinned.accepted else pinned
 
     def _request(self, job_id: str, submission: Submission, stored: StoredAgreement | None) -> GateRequest:
         with reading(self._tools.engine) as connection:

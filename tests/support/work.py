@@ -6,8 +6,12 @@ is their sum. So the arithmetic of a kind can be held against numpy's without ci
 
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+import duckdb
+import narwhals as nw
 import numpy as np
+import pyarrow as pa
 
 from consortia_common.content import Content
 from consortia_common.documents.jobspec import JobSpec
@@ -15,9 +19,10 @@ from consortia_common.documents.model import LinearModel, Range
 from consortia_common.sealed import policy_of
 from consortia_crypto.sum.quantise import dequantise, quantise
 from consortia_node import federated
-from consortia_node.kinds import Floats, Integers, Outcome, steps_of
+from consortia_node.kinds import Floats, Frame, Integers, Outcome, steps_of
+from consortia_node.sources.places import SUBJECT
 
-Tables = Mapping[str, Mapping[str, Sequence[float]]]
+Tables = Mapping[str, Mapping[str, Sequence[Any]]]
 """By dataset, by column."""
 
 
@@ -39,6 +44,11 @@ class PlainWork:
 
     def matrix(self, dataset: str, columns: Sequence[str]) -> Floats:
         return np.column_stack([np.asarray(self.tables[dataset][column], np.float64) for column in columns])
+
+    def frame(self, dataset: str, columns: Sequence[str]) -> Frame:
+        held = self.tables[dataset]
+        table = pa.table({SUBJECT: self.subjects(dataset), **{column: held[column] for column in columns}})
+        return nw.from_native(duckdb.connect().from_arrow(table))
 
     def subjects(self, dataset: str) -> list[str]:
         rows = len(next(iter(self.tables[dataset].values())))

@@ -15,8 +15,10 @@ GROUP = "consortia.commands"
 NOUNS = {
     "agreement": "Draft, sign, suspend and end data-sharing agreements.",
     "audit": "Verify, question, follow and export audit logs.",
+    "catalogue": "See what institutions offer to jobs under agreements.",
     "consent": "Import, change and look up customers' consent.",
     "coordinator": "Run a network's coordinator.",
+    "dataset": "Describe the tables that jobs may read, and check them.",
     "job": "Submit, approve and follow jobs, read results and receipts.",
     "model": "Keep the models that a node owns.",
     "network": "Make a network, invite, confirm and revoke members.",

@@ -215,6 +215,68 @@ class JobsServicer(metaclass=_abc_1.ABCMeta):
 
 def add_JobsServicer_to_server(servicer: JobsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
+class PlansStub:
+    """What a job would do, before it is submitted: every party's node says what its gate would say; no row is read."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> PlansAsyncStub: ...
+    Ask: _grpc.UnaryUnaryMultiCallable[_network_pb2.SignedQuestion, _network_pb2.SignedAnswers]
+    """role analyst; domains "plan.question", "plan.answer" """
+
+@_typing.type_check_only
+class PlansAsyncStub(PlansStub):
+    """What a job would do, before it is submitted: every party's node says what its gate would say; no row is read."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    Ask: _aio.UnaryUnaryMultiCallable[_network_pb2.SignedQuestion, _network_pb2.SignedAnswers]  # type: ignore[assignment]
+    """role analyst; domains "plan.question", "plan.answer" """
+
+class PlansServicer(metaclass=_abc_1.ABCMeta):
+    """What a job would do, before it is submitted: every party's node says what its gate would say; no row is read."""
+
+    @_abc_1.abstractmethod
+    def Ask(
+        self,
+        request: _network_pb2.SignedQuestion,
+        context: _ServicerContext,
+    ) -> _typing.Union[_network_pb2.SignedAnswers, _abc.Awaitable[_network_pb2.SignedAnswers]]:
+        """role analyst; domains "plan.question", "plan.answer" """
+
+def add_PlansServicer_to_server(servicer: PlansServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class CataloguesStub:
+    """Which tables the parties of an agreement offer under it: names, types and meanings, never a value of a row."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> CataloguesAsyncStub: ...
+    Ask: _grpc.UnaryUnaryMultiCallable[_network_pb2.SignedQuestion, _network_pb2.SignedAnswers]
+    """role analyst; domains "catalogue.question", "catalogue.answer" """
+
+@_typing.type_check_only
+class CataloguesAsyncStub(CataloguesStub):
+    """Which tables the parties of an agreement offer under it: names, types and meanings, never a value of a row."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    Ask: _aio.UnaryUnaryMultiCallable[_network_pb2.SignedQuestion, _network_pb2.SignedAnswers]  # type: ignore[assignment]
+    """role analyst; domains "catalogue.question", "catalogue.answer" """
+
+class CataloguesServicer(metaclass=_abc_1.ABCMeta):
+    """Which tables the parties of an agreement offer under it: names, types and meanings, never a value of a row."""
+
+    @_abc_1.abstractmethod
+    def Ask(
+        self,
+        request: _network_pb2.SignedQuestion,
+        context: _ServicerContext,
+    ) -> _typing.Union[_network_pb2.SignedAnswers, _abc.Awaitable[_network_pb2.SignedAnswers]]:
+        """role analyst; domains "catalogue.question", "catalogue.answer" """
+
+def add_CataloguesServicer_to_server(servicer: CataloguesServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
 class AuditStub:
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...

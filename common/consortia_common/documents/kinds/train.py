@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from consortia_common.documents.base import ColumnName, Document, Name, Number
-from consortia_common.documents.kinds import KindParameters, Reads, SumShape, Tensor, Turn, WordBits
+from consortia_common.documents.kinds import KindParameters, Reads, SumShape, Tensor, Turn, Use, WordBits
 
 Positive = Annotated[Number, Field(gt=0, le=1_000_000)]
 Setting = Annotated[Number, Field(ge=0, le=1_000_000)]
@@ -52,15 +52,21 @@ class Parameters(KindParameters):
     """Of a ``train`` job. The model is a logistic regression on standardised features."""
 
     dataset: Name
+    """To which the model is fitted, at every party."""
     test_dataset: Name | None = None
     """Where the finished model is scored, at every party."""
     features: Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=256)]
+    """Numeric columns."""
     label: ColumnName
+    """A 0/1 column: what is to be foretold."""
     rounds: Annotated[int, Field(ge=1, le=500)] = 20
+    """Rounds of training, each with one sealed sum."""
     local_steps: Annotated[int, Field(ge=1, le=1000)] = 10
     """Full-batch gradient steps at each party in each round."""
     learning_rate: Positive = Number("0.5")
+    """Of the local steps."""
     l2: Annotated[Number, Field(ge=0, le=1000)] = Number("0.0001")
+    """Weight of the penalty on large coefficients."""
     clip: Positive = Number("4")
     """Largest absolute value of one element of an update; larger ones are clipped before they are sealed."""
     max_rows: Annotated[int, Field(ge=1, le=10**9)] = 1_000_000
@@ -70,6 +76,7 @@ class Parameters(KindParameters):
     word_bits: WordBits = 32
     """Bits of one element of a sealed update: 32 keep what float32 holds; fewer where bytes on the way matter."""
     strategy: Strategy = Strategy()
+    """Which of Flower's strategies makes the next model of the mean update."""
 
     def reads(self, party: str) -> tuple[Reads, ...]:
         """Features and label of the training part and, if named, of the test part, at every party."""
@@ -77,6 +84,11 @@ class Parameters(KindParameters):
         columns = (*self.features, self.label)
         datasets = [self.dataset, *([self.test_dataset] if self.test_dataset else [])]
         return tuple(Reads(dataset=dataset, columns=columns) for dataset in datasets)
+
+    def takes(self) -> Mapping[str, Mapping[str, Use]]:
+        """Features as numbers, and the label, in both parts."""
+        uses: dict[str, Use] = {**dict.fromkeys(self.features, "number"), self.label: "label"}
+        return {dataset: uses for dataset in (self.dataset, self.test_dataset) if dataset}
 
     def turns(self, party: str) -> tuple[Turn, ...]:
         """Moments, the rounds, the test if there is one, the result."""

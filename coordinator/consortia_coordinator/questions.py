@@ -1,0 +1,85 @@
+"""An analyst's signed question to institutions' nodes, and their signed answers: relayed, not decided.
+
+Nodes answer without reading a row. What a question left in the journals is erased when it is answered.
+"""
+
+from collections.abc import Iterable
+
+from consortia_common.content import Content
+from consortia_common.errors import ExchangeError
+from consortia_coordinator.errors import CoordinatorError
+from consortia_coordinator.mailbox import Mailbox
+from consortia_coordinator.members import Members
+from consortia_coordinator.replies import blob, failure_of, late
+from consortia_crypto import canonical
+from consortia_crypto.keys import PublicIdentity
+from consortia_proto.v1 import exchange_pb2
+from consortia_proto.v1 import network_pb2 as pb
+
+CLOSE = "close"
+
+
+class Questions:
+    """Asks nodes, and waits for them."""
+
+    def __init__(self, members: Members, mailbox: Mailbox, seconds: float) -> None:
+        self._members = members
+        self._mailbox = mailbox
+        self._seconds = seconds
+
+    def nodes(self, parties: Iterable[str]) -> list[PublicIdentity]:
+        """The identities of these institutions' nodes. Raises CoordinatorError where one has none."""
+        wanted = set(parties)
+        nodes = [one for one in self._members.identities() if one.role == "node" and one.institution in wanted]
+        absent = sorted(wanted - {identity.institution for identity in nodes})
+        if absent:
+            raise CoordinatorError(
+                f"the question names {', '.join(absent[:5])} as a party, which has no node in this network",
+                blame="whoever asked, or an institution that has not enrolled yet",
+                remedy="correct the parties, or ask again once every one of them has a node",
+            )
+        return nodes
+
+    def ask(
+        self,
+        question_id: str,
+        step: str,
+        request: pb.SignedQuestion,
+        nodes: list[PublicIdentity],
+        analyst: PublicIdentity,
+    ) -> pb.SignedAnswers:
+        """What each node answers; one that does not answer in time is told as late."""
+        content = Content(
+            config={
+                "question": request.document,
+                "signature": request.signature,
+                "identities": [canonical.encode(identity.document()) for identity in (*nodes, analyst)],
+            }
+        )
+        parties = [identity.institution for identity in nodes]
+        ids = {party: self._post(question_id, party, step, content) for party in parties}
+        replies = self._mailbox.replies(list(ids.values()), self._seconds, every=True)
+        answers = [self._answer(party, task_id, replies.get(task_id)) for party, task_id in ids.items()]
+        for party in parties:  # nodes erase what was asked
+            self._post(question_id, party, CLOSE, Content())
+        self._mailbox.erase(question_id)
+        return pb.SignedAnswers(answers=answers)
+
+    def _post(self, question_id: str, party: str, step: str, content: Content) -> str:
+        task_id = f"{question_id}/{step}/0/{party}"
+        task = exchange_pb2.Task(task_id=task_id, job_id=question_id, step=step, content=content.to_proto())
+        self._mailbox.post(task, party)
+        return task_id
+
+    def _answer(self, party: str, task_id: str, reply: exchange_pb2.Reply | None) -> pb.SignedAnswer:
+        if reply is None:
+            return pb.SignedAnswer(institution=party, failure=late(task_id, self._seconds))
+        if reply.WhichOneof("outcome") != "content":
+            return pb.SignedAnswer(institution=party, failure=failure_of(reply, task_id))
+        try:
+            content = Content.from_proto(reply.content, party)
+            document, signature = blob(content, "answer", party), blob(content, "signature", party)
+        except (ExchangeError, CoordinatorError) as error:
+            failure = exchange_pb2.Failure(code="failed", what=error.what, blame=error.blame, remedy=error.remedy)
+            return pb.SignedAnswer(institution=party, failure=failure)
+        return pb.SignedAnswer(institution=party, document=document, signature=signature)
