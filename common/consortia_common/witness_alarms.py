@@ -1,6 +1,7 @@
 """Contradictions: kept on disk, logged, alarmed; and until a person has acknowledged each, nothing is released.
 
     log/evidence/<id>.first, <id>.second   the two checkpoints
+    log/evidence/<id>.warning              what the other witnesses were told, to be told again after a restart
     log/evidence/<id>.found                canonical JSON: whose log, who found it, why they can't both be true
     log/evidence/<id>.acknowledged         the operator's words, put there by `consortia audit acknowledge`
     log/evidence/<id>.closed               the same, once the acknowledgement stands on the log
@@ -60,14 +61,15 @@ class Alarms:
         self._folder = log.folder.path / "evidence"
         self._one_at_a_time = Lock()
 
-    def keep(self, found: Contradiction) -> bool:
+    def keep(self, found: Contradiction, warning: bytes = b"") -> bool:
         """Keep and log a contradiction; False if it is known, or if enough of that log are known."""
         with self._one_at_a_time:
             if (self._folder / f"{found.id}.found").exists() or len(self._open_of(found.origin)) >= MAX_OPEN:
                 return False
             disk = Disk()
             make_folders(disk, self._folder, inside=self._log.folder.path)
-            for suffix, data in (("first", found.first), ("second", found.second), ("found", found.about)):
+            kept = {"first": found.first, "second": found.second, "warning": warning, "found": found.about}
+            for suffix, data in kept.items():
                 put_file_durably(disk, self._folder / f"{found.id}.{suffix}", data)
             self._log.append(
                 "witness.conflict",
@@ -89,6 +91,11 @@ class Alarms:
             found = next(self._open(), None)
         if found is not None:
             raise _contradicted(*found)
+
+    def warnings(self) -> list[bytes]:
+        """What the other witnesses were told of each contradiction that is not acknowledged."""
+        kept = [self._folder / f"{number}.warning" for number, _, _ in self._open()]
+        return [keyfiles.read_file(path) for path in kept if path.exists()]
 
     def forget(self, do: Callable[[str], object]) -> None:
         """Have ``do`` forget each log that the operator said; logged before."""

@@ -64,6 +64,10 @@ class Desk:
             owner = Owner(warning.owner.identity, warning.owner.keys)
             self._compare(checkpoint.origin, warning.first, warning.second, legible(warning.finder), owner)
 
+    def warnings(self) -> list[pb.Contradiction]:
+        """Of each contradiction that is not acknowledged, what the other witnesses are to be told."""
+        return [pb.Contradiction.FromString(data) for data in self.alarms.warnings()]
+
     def _answer(self, owner: Owner, asked: AddCheckpoint) -> pb.CosignAnswer:
         checkpoint = Checkpoint.parse(Note.parse(asked.note).text)
         origin = checkpoint.origin
@@ -108,15 +112,14 @@ class Desk:
         return [key for size in sizes for key in self.owners.keys(owner, origin, size)]
 
     def _keep(self, found: Contradiction, owner: Owner) -> None:
-        if self.alarms.keep(found):
-            self.tell(
-                pb.Contradiction(
-                    owner=pb.LogOwner(identity=owner.identity, keys=owner.keys),
-                    first=found.first,
-                    second=found.second,
-                    finder=self.institution,
-                )
-            )
+        warning = pb.Contradiction(
+            owner=pb.LogOwner(identity=owner.identity, keys=owner.keys),
+            first=found.first,
+            second=found.second,
+            finder=self.institution,
+        )
+        if self.alarms.keep(found, warning.SerializeToString()):
+            self.tell(warning)
 
     def _say(self, outcome: "pb.CosignOutcome.ValueType", note: bytes = b"", cause: str = "") -> pb.CosignAnswer:
         return pb.CosignAnswer(institution=self.institution, outcome=outcome, note=note, cause=legible(cause))

@@ -6,9 +6,10 @@ it can't make up a cosignature, since these verify under keys that the instituti
 """
 
 import asyncio
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Collection
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,9 @@ from consortia_proto.v1 import witness_pb2_grpc
 
 HELLO_SECONDS = 10.0
 MAX_QUESTIONS = 64
-WARNINGS = 16
-"""Newest warnings that nodes are told which were not there when they were given."""
+WARNINGS = 4
+"""Each finder's newest warnings that nodes are told which were not there when they were given: so whoever warns
+of nothing drives out no warning but its own."""
 
 
 @rpc.guarded
@@ -63,7 +65,8 @@ class WitnessService(witness_pb2_grpc.WitnessingServicer):
         self._identity = identity
         self._attended = attended
         self._lines: dict[str, Line] = {}
-        self._warnings: deque[pb.Contradiction] = deque(maxlen=WARNINGS)
+        self._warnings = defaultdict[str, deque[pb.Contradiction]](partial(deque, maxlen=WARNINGS))
+        self._warnings[INSTITUTION].extend(desk.warnings())  # those that were found to be true come first
         self._closed = False
 
     def close(self) -> None:
@@ -86,7 +89,7 @@ class WitnessService(witness_pb2_grpc.WitnessingServicer):
         if (older := self._lines.get(peer.institution)) is not None:
             older.close()
         self._lines[peer.institution] = line
-        for warning in self._warnings:
+        for warning in chain.from_iterable(self._warnings.values()):
             _tell(line, peer.institution, warning)
         if self._closed:
             line.close()
@@ -142,7 +145,7 @@ class WitnessService(witness_pb2_grpc.WitnessingServicer):
 
     def warn(self, contradiction: pb.Contradiction) -> None:
         """Tell every node but the finder's, those that come later too. Call it in the event loop."""
-        self._warnings.append(contradiction)
+        self._warnings[contradiction.finder].append(contradiction)
         for institution, line in self._lines.items():
             _tell(line, institution, contradiction)
 

@@ -135,6 +135,10 @@ def test_a_forked_log_is_found_kept_told_and_stops_releases(consortium: Consorti
             acknowledge(path.parent, path.stem, "their officer explained it")
         tools.witnessed(entry)
         assert events(consortium, "bank-b", "witness.acknowledged")
+    evidence = consortium.log("bank-c") / "evidence"
+    shutil.rmtree(evidence)  # as if it had been away; the coordinator has been restarted since
+    with running(consortium, banks=["bank-b", "bank-c"]):
+        _await(lambda: any(evidence.glob("*.found")), consortium)
 
 
 def test_a_node_put_back_from_a_backup_refuses_to_start(consortium: Consortium, tmp_path: Path) -> None:
