@@ -21,14 +21,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from consortia_common.documents.consent_notice import ConsentNotice
-from consortia_node.config import ColumnSettings, DatasetSettings
+from consortia_node.datasets import ColumnSettings, DatasetSettings
 from consortia_node.consent import Need
 from consortia_node.consent_import import Findings
 from consortia_node.consent_proofs import keep_pairs
 from consortia_node.keyring import Keyring
 from consortia_node.sources.consent_file import read_file
 from consortia_node.sources.consent_rows import rows_of
-from consortia_node.sources.duckdb_source import write_cohort
+from consortia_node.sources.forming import Formed, form
+from consortia_node.sources.places import Cohort, state_of
 from consortia_node.store.consents import ConsentStore
 from consortia_node.store.database import open_database
 from consortia_node.store.register import ordered_pairs
@@ -121,11 +122,11 @@ def scans(folder: Path, store: ConsentStore, dataset: DatasetSettings) -> list[F
     bare, filtered, selecting, proving = [], [], [], []
     everybody = pa.array([], pa.string())
     for _ in range(RUNS):
-        bare.append(timed(lambda: write_cohort(dataset, COLUMNS, everybody, folder / "all", everybody=True)))
+        bare.append(timed(lambda: cohort_of(dataset, folder / "all", everybody)))
         start = time.perf_counter()
         allowed = store.allowed(NEED, NOW_MS)
         chosen = time.perf_counter()
-        cohort = write_cohort(dataset, COLUMNS, allowed.numbers, folder / "cohort")
+        cohort = cohort_of(dataset, folder / "cohort", allowed.numbers, folder / "subjects")
         written = time.perf_counter()
         keep_pairs(folder, ordered_pairs(allowed.pairs[cohort.members]))
         proving.append(time.perf_counter() - written)
@@ -166,6 +167,11 @@ def consent_table(folder: Path, rows: int) -> Path:
     return folder / "consents.parquet"
 
 
+def cohort_of(dataset: DatasetSettings, rows: Path, allowed: pa.Array, subjects: Path | None = None) -> Formed:
+    """A copy of the rows of the allowed customers; of all without a file for the filter."""
+    return form(Cohort(dataset, tuple(COLUMNS), rows, subjects, state_of(dataset)), allowed)
+
+
 def customer_table(folder: Path, rows: int) -> DatasetSettings:
     """Eight columns of numbers, in another order of customers."""
     random = np.random.default_rng(1)
@@ -174,7 +180,8 @@ def customer_table(folder: Path, rows: int) -> DatasetSettings:
     path = folder / "clients.parquet"
     pq.write_table(pa.table({"client": numbers(rows).take(order), **columns}), path)
     settings = {name: ColumnSettings(type="number") for name in COLUMNS}
-    return DatasetSettings.model_construct(name="clients", path=path, subject="client", columns=settings)
+    settings["client"] = ColumnSettings(type="text", role="id")
+    return DatasetSettings(name="clients", path=path, columns=settings)
 
 
 def numbers(rows: int) -> pa.Array:

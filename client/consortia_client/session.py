@@ -117,6 +117,12 @@ class Session:
             found = self._statements.Members(pb.MembersRequest(), timeout=CALL_SECONDS)
         return [PublicIdentity.from_document(canonical.decode(data)) for data in found.identities]
 
+    def agreements(self) -> list[Agreement]:
+        """Every agreement that was proposed in the network, as far as the coordinator shows them."""
+        with rpc.calling(COORDINATOR):
+            found = self._statements.List(pb.ListStatementsRequest(), timeout=CALL_SECONDS).statements
+        return [Agreement.from_canonical(item.document, "an agreement") for item in found if item.type == PROPOSED]
+
     def proof(self, job_id: str) -> JobProof:
         """What proves to anybody that a job was run, with every party's receipt. Raises ResultError."""
         submission = self._keepsakes.submission(job_id)
@@ -133,11 +139,7 @@ class Session:
     def _agreement(self, receipts: list[SignedBy], job_id: str) -> Agreement:
         """The agreement that the receipts cite, which the coordinator can't make up: they cite its hash."""
         cited = {Receipt.from_canonical(item.document, "a receipt").agreement for item in receipts}
-        with rpc.calling(COORDINATOR):
-            found = self._statements.List(pb.ListStatementsRequest(), timeout=CALL_SECONDS).statements
-        documents = [item.document for item in found if item.type == PROPOSED]
-        agreements = [Agreement.from_canonical(data, "an agreement") for data in documents]
-        known = {agreement.reference: agreement for agreement in agreements}
+        known = {agreement.reference: agreement for agreement in self.agreements()}
         if len(cited) != 1 or not cited <= known.keys():
             raise _distrust(job_id, "its agreement is not at hand, or the parties worked under different ones")
         return known[cited.pop()]

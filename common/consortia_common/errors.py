@@ -1,5 +1,8 @@
 """The families raised by what node, coordinator and client share."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from consortia_crypto.errors import ConsortiaError
 
 
@@ -7,8 +10,21 @@ class CommonError(ConsortiaError):
     """The base of this package's errors."""
 
 
+@dataclass(frozen=True)
+class Mistake:
+    """One thing that is wrong in a document; where, counted from 1, if it was read from a text."""
+
+    text: str
+    line: int = 0
+    column: int = 0
+
+
 class DocumentError(CommonError):
     """A job spec, agreement, model or receipt that does not say what it must."""
+
+    def __init__(self, what: str, *, blame: str, remedy: str, mistakes: Sequence[Mistake] = ()) -> None:
+        super().__init__(what, blame=blame, remedy=remedy)
+        self.mistakes = tuple(mistakes)
 
 
 class SettingsError(CommonError):

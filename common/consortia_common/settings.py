@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_settings import (
@@ -100,6 +100,19 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(keyfiles.read_file(path).decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise _refuse(path, [f"it is not TOML: {str(error)[:200]}"]) from error
+
+
+T = TypeVar("T", bound=Table)
+
+
+def load_table(model: type[T], path: Path) -> T:
+    """The table that the TOML file ``path`` holds as a whole. Raises SettingsError."""
+    values = read_toml(path)
+    try:
+        with _paths_from(path.absolute().parent):
+            return model.model_validate(values)
+    except ValidationError as error:
+        raise _refuse(path, _mistakes(model, error)) from error
 
 
 @contextmanager

@@ -46,6 +46,14 @@ def facts(values: Mapping[str, object]) -> None:
         out().print(Text(f"{name:<{width}}  ", style="dim") + printable(value), soft_wrap=True)
 
 
+def mistake(where: str, what: str, line: str, column: int) -> None:
+    """Show what is wrong in a text: where, why, and the line with a mark under ``column``, counted from 1."""
+    out().print(Text(where, style="bold") + Text(": ") + printable(what), soft_wrap=True)
+    if line:
+        out().print(Text("  │ ", style="dim") + printable(line), soft_wrap=True)
+        out().print(Text("  │ ", style="dim") + Text(" " * (column - 1) + "^", style="red"), soft_wrap=True)
+
+
 def as_json(value: Any) -> None:
     """Show ``value`` for programs."""
     out().print_json(json.dumps(value), indent=2, highlight=False)

@@ -150,8 +150,7 @@ def together(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
 def _create_node(places: Places, bank: str) -> None:
     config = places.node(bank)
     commands.run("node", "init", config.parent, "--institution", bank)
-    with config.open("a") as file:
-        file.writelines(_dataset(name) for name in DATASETS)
+    (config.parent / "datasets.toml").write_text("\n".join(_dataset(name) for name in DATASETS))
 
 
 def _create_user(places: Places, user: User) -> None:
@@ -160,13 +159,10 @@ def _create_user(places: Places, user: User) -> None:
 
 
 def _dataset(name: str) -> str:
-    """The lines of node.toml that offer one table to jobs."""
-    columns = [
-        f'{column} = {{ type = "{about.type}", low = {about.low}, high = {about.high} }}'
-        for column, about in COLUMNS.items()
-    ]
-    head = ["", "[[datasets]]", f'name = "{name}"', f'path = "data/{name}.parquet"', f'subject = "{SUBJECT}"']
-    return "\n".join([*head, "[datasets.columns]", *columns, ""])
+    """The lines of datasets.toml that offer one table to jobs."""
+    columns = [f"{column} = {{ {about.declared} }}" for column, about in COLUMNS.items()]
+    head = ["[[datasets]]", f'name = "{name}"', f'path = "data/{name}.parquet"', "[datasets.columns]"]
+    return "\n".join([*head, f'{SUBJECT} = {{ type = "text", role = "id" }}', *columns, ""])
 
 
 def _enrol_node(places: Places, bank: str) -> None:

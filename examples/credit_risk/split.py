@@ -36,26 +36,56 @@ _PAY_STATUS = ("pay_0", "pay_2", "pay_3", "pay_4", "pay_5", "pay_6")
 
 @dataclass(frozen=True)
 class Column:
-    """A column as a bank's node describes it: type, and bounds that are public knowledge."""
+    """A column as a bank's datasets.toml describes it: what it means, its type, bounds that are public knowledge."""
 
     type: str
+    meaning: str
     low: float
     high: float
+    unit: str = ""
+
+    @property
+    def declared(self) -> str:
+        """The column's table in datasets.toml, without its braces; a category's values are all from low to high."""
+        said = f'type = "{self.type}", meaning = "{self.meaning}"'
+        match self.type:
+            case "number":
+                return f'{said}, unit = "{self.unit}", low = {self.low}, high = {self.high}'
+            case "category":
+                return f"{said}, values = {list(range(int(self.low), int(self.high) + 1))}"
+            case _:
+                return f'{said}, role = "label"'
 
 
+_CURRENCY = "NT$"
 COLUMNS: dict[str, Column] = {
-    "limit_bal": Column("number", 0, 1_000_000),
-    "sex": Column("category", 0, 9),
-    "age": Column("number", 18, 100),
-    "education": Column("category", 0, 9),
-    "marriage": Column("category", 0, 9),
-    **{name: Column("number", -2, 9) for name in _PAY_STATUS},
-    **{f"bill_amt{month}": Column("number", -400_000, 2_000_000) for month in MONTHS},
-    **{f"pay_amt{month}": Column("number", 0, 2_000_000) for month in MONTHS},
-    **{f"months_late_{month}": Column("number", 0, 9) for month in MONTHS},
-    "used_share_1": Column("number", -1, 2),
-    **{f"log_paid_{month}": Column("number", 0, 15) for month in MONTHS},
-    LABEL: Column("label", 0, 1),
+    "limit_bal": Column("number", "credit limit of the card", 0, 1_000_000, _CURRENCY),
+    "sex": Column("category", "1 male, 2 female", 1, 2),
+    "age": Column("number", "age in years", 18, 100, "years"),
+    "education": Column("category", "1 graduate school, 2 university, 3 high school, 4 others", 0, 6),
+    "marriage": Column("category", "1 married, 2 single, 3 others", 0, 3),
+    **{
+        name: Column("number", "months that the bill was late; -2 no use, -1 paid in full", -2, 9)
+        for name in _PAY_STATUS
+    },
+    **{
+        f"bill_amt{month}": Column("number", f"bill, {month} months ago", -400_000, 2_000_000, _CURRENCY)
+        for month in MONTHS
+    },
+    **{
+        f"pay_amt{month}": Column("number", f"paid, {month} months ago", 0, 2_000_000, _CURRENCY)
+        for month in MONTHS
+    },
+    **{
+        f"months_late_{month}": Column("number", f"months late, {month} months ago", 0, 9, "months")
+        for month in MONTHS
+    },
+    "used_share_1": Column("number", "share of the limit that the last bill took", -1, 2),
+    **{
+        f"log_paid_{month}": Column("number", f"logarithm of 1 + paid, {month} months ago", 0, 15)
+        for month in MONTHS
+    },
+    LABEL: Column("boolean", "whether the card was not paid in the month after", 0, 1),
 }
 
 

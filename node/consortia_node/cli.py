@@ -34,7 +34,7 @@ def init(folder: Path, institution: str) -> None:
     settings_file = enrolment.create(folder, institution)
     terminal.done(f"node of {institution} made in {folder}")
     terminal.note(
-        f"Next: name your datasets in {settings_file}; ask the network's operator for an invitation; then run\n"
+        f"Next: describe your tables with `consortia dataset add`; ask the network's operator for an invitation; then run\n"
         f"  consortia node enrol --config {settings_file} --invite FILE"
     )
 

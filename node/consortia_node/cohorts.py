@@ -1,7 +1,8 @@
-"""Cohort files: the rows that a job may use, with valid consent and only the job's columns, as they stand now.
+"""Cohorts: the rows that a job may use, with valid consent and only the job's columns, as they stand now.
 
-Order, never bent: log that the dataset is about to be read; read whose consent stands; select the rows; log how
-many, how many were left out, and the root over every consent relied on; only then does anything compute on them.
+Order, never bent: log that the dataset is about to be read; read whose consent stands; find whose rows those are;
+log how many, how many were left out, and the root over every consent relied on; only then does anything compute on
+them.
 A cohort is formed again when consent changed since, and at the latest after REFRESH_SECONDS, so a withdrawal or an
 expiry takes effect in the next step of a running job.
 """
@@ -21,12 +22,15 @@ from consortia_common.documents.jobspec import JobSpec
 from consortia_common.documents.kinds import Reads
 from consortia_common.gate.rules import needs_consent
 from consortia_node.accepted import AcceptedJob
-from consortia_node.config import DatasetSettings
 from consortia_node.consent import Need
 from consortia_node.consent_proofs import keep_pairs
+from consortia_node.datasets import DatasetSettings
 from consortia_node.errors import RefusedError, SourceError
 from consortia_node.guards import Guards
-from consortia_node.sources.duckdb_source import write_cohort
+from consortia_node.kinds import step_of
+from consortia_node.sources.forming import form
+from consortia_node.sources.places import Cohort, form_of, state_of
+from consortia_node.sources.scans import require_state
 from consortia_node.store.cohorts import CohortStore
 from consortia_node.store.consents import Allowed
 from consortia_node.store.jobs import JobStore
@@ -45,8 +49,8 @@ class Cohorts:
         self._tools = tools
         self._guards = Guards(tools)
 
-    def ready(self, job: AcceptedJob) -> dict[str, Path]:
-        """The cohort file of each dataset that the job reads here. Raises RefusedError, SourceError."""
+    def ready(self, job: AcceptedJob) -> dict[str, Cohort]:
+        """The cohort of each dataset that the job reads here. Raises RefusedError, SourceError."""
         return {
             reads.dataset: self._ready(job, reads) for reads in job.spec.parameters.reads(self._tools.institution)
         }
@@ -55,21 +59,35 @@ class Cohorts:
         """Remove the job's files with rows."""
         shutil.rmtree(self._folder(job_id), ignore_errors=True)
 
-    def _ready(self, job: AcceptedJob, reads: Reads) -> Path:
-        path = self._folder(job.job_id) / f"{reads.dataset}.parquet"
+    def _ready(self, job: AcceptedJob, reads: Reads) -> Cohort:
         with reading(self._tools.engine) as connection:
             kept = JobStore(connection).value(job.job_id, COHORT + reads.dataset)
         state = json.loads(kept) if kept else None
+        cohort = self._place(job, reads, state["source"] if state else "")
         now = self._tools.now_ms()
-        if not (state and path.exists() and self._is_fresh(state, now)):
-            self._form(job, reads, path, now, again=state is not None)
-        return path
+        if state and cohort.is_there and self._is_fresh(state, now):
+            return cohort
+        if state and cohort.rows is None:
+            require_state(cohort)
+        return self._form(job, reads, now, again=state is not None)
+
+    def _place(self, job: AcceptedJob, reads: Reads, state: str) -> Cohort:
+        """Where the job's rows of the dataset are, or are to be."""
+        dataset, folder = self._dataset(reads), self._folder(job.job_id)
+        return Cohort(
+            dataset,
+            reads.columns,
+            folder / f"{reads.dataset}.parquet" if is_copied(dataset, job.spec, self._tools.institution) else None,
+            folder / f"{reads.dataset}.subjects.parquet" if needs_consent(job.agreement) else None,
+            state,
+            named=reads.subjects,
+        )
 
     def _is_fresh(self, state: Mapping[str, Any], now_ms: int) -> bool:
         unchanged = bool(state["consents"] == self._tools.consents.version())
         return unchanged and now_ms - int(state["formed_ms"]) < REFRESH_SECONDS * 1000
 
-    def _form(self, job: AcceptedJob, reads: Reads, path: Path, now_ms: int, *, again: bool) -> None:
+    def _form(self, job: AcceptedJob, reads: Reads, now_ms: int, *, again: bool) -> Cohort:
         cited: dict[str, Any] = {
             "job": job.job_id,
             "purpose": job.spec.purpose,
@@ -79,23 +97,17 @@ class Cohorts:
         self._tools.log.append(
             "access.granted", **cited, dataset=reads.dataset, columns=reads.columns, policy_hash=job.spec.hash()
         )
-        keyfiles.make_folder(path.parent)
+        keyfiles.make_folder(self._folder(job.job_id))
         version = self._tools.consents.version()
         allowed, everybody = self._allowed(job, reads, now_ms)
-        cohort = write_cohort(
-            self._dataset(reads),
-            reads.columns,
-            allowed.numbers,
-            path,
-            keep_subject=reads.subjects,
-            everybody=everybody,
-        )
-        members = allowed.subject_ids.take(pa.array(cohort.members))
+        place = self._place(job, reads, state_of(self._dataset(reads)))
+        formed = form(place, allowed.numbers)
+        members = allowed.subject_ids.take(pa.array(formed.members))
         try:
-            with self._guards.admitting(job, cohort.rows_used, members.to_numpy(), again=again):
-                relied_on = b"" if everybody else ordered_pairs(allowed.pairs[cohort.members])
+            with self._guards.admitting(job, formed.rows_used, members.to_numpy(), again=again):
+                relied_on = b"" if everybody else ordered_pairs(allowed.pairs[formed.members])
                 root = keep_pairs(self._tools.settings.folder, relied_on)
-                used: dict[str, Any] = {"rows_used": cohort.rows_used, "rows_left_out": cohort.rows_left_out}
+                used: dict[str, Any] = {"rows_used": formed.rows_used, "rows_left_out": formed.rows_left_out}
                 self._tools.log.append(
                     "access.cohort",
                     **cited,
@@ -105,10 +117,12 @@ class Cohorts:
                     consent_ref=root,
                 )
                 used |= {"dataset": reads.dataset, "consent_root": root}
-                self._keep(job, reads.dataset, members, {"consents": version, "formed_ms": now_ms, "used": used})
+                kept = {"consents": version, "formed_ms": now_ms, "source": place.state, "used": used}
+                self._keep(job, reads.dataset, members, kept)
         except RefusedError:
-            path.unlink(missing_ok=True)
+            place.discard()
             raise
+        return place
 
     def _allowed(self, job: AcceptedJob, reads: Reads, now_ms: int) -> tuple[Allowed, bool]:
         """Whose rows may be used; and whether everybody's may, on another basis than consent."""
@@ -136,6 +150,19 @@ class Cohorts:
 
     def _folder(self, job_id: str) -> Path:
         return self._tools.settings.folder / "work" / job_id
+
+
+def is_copied(dataset: DatasetSettings, spec: JobSpec, institution: str) -> bool:
+    """Whether the job's rows are copied first, rather than that its steps scan the source (docs/adr/0038)."""
+    steps = [step_of(spec.kind, turn.step) for turn in spec.parameters.turns(institution)]
+    readers = [step for step in steps if step.reads]
+    match form_of(dataset):
+        case "postgresql":
+            return True
+        case "csv" if len(readers) > 1:
+            return True
+        case _:
+            return not all(step.scans for step in readers)
 
 
 def need_of(agreement: Agreement, spec: JobSpec, analyst: str, reads: Reads, institution: str) -> Need | None:

@@ -7,27 +7,25 @@ the node dies before that, the step runs again from the state before it.
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
-from pathlib import Path
 
 from sqlalchemy import Connection
 
 from consortia_common import keyfiles
 from consortia_common.content import Content
 from consortia_common.database import reading
-from consortia_common.documents.model import LinearModel, Range
+from consortia_common.documents.model import LinearModel
 from consortia_crypto.score.scale import room
 from consortia_node import accepted, results
 from consortia_node import jobs as rules
 from consortia_node.accepted import ANALYST, AcceptedJob
 from consortia_node.answers import Answer
 from consortia_node.cohorts import Cohorts
-from consortia_node.config import ColumnSettings
 from consortia_node.epochs import common_salt
 from consortia_node.errors import RefusedError
 from consortia_node.kinds import Step, step_of
 from consortia_node.letters import open_content, seal_for, seal_letter
 from consortia_node.offers import RESULT
+from consortia_node.sources.places import Cohort
 from consortia_node.step import StepRequest, StepResult
 from consortia_node.store.jobs import JobStore
 from consortia_node.store.models import ModelStore
@@ -80,8 +78,9 @@ class Compute:
         (sender,) = [party for party in job.spec.parties if party != self._tools.institution]
         return open_content(self._tools, job, step.letter_from, sender, content.config.get("envelope"))
 
-    def _request(self, job: AcceptedJob, task: pb.Task, content: Content, cohorts: dict[str, Path]) -> StepRequest:
-        settings = self._tools.settings
+    def _request(
+        self, job: AcceptedJob, task: pb.Task, content: Content, cohorts: dict[str, Cohort]
+    ) -> StepRequest:
         with reading(self._tools.engine) as connection:
             values = JobStore(connection).values(job.job_id)
             models = ModelStore(connection)
@@ -98,7 +97,6 @@ class Compute:
             cohorts=cohorts,
             values={name: value for name, value in values.items() if not name.startswith(KEPT_FROM_WORKERS)},
             models={stored.name: stored.model.canonical() for stored in wanted if stored},
-            ranges={dataset.name: _ranges(dataset.columns) for dataset in settings.datasets},
             salt=common_salt(values, job.job_id) or secrets.token_hex(16),
         )
 
@@ -160,11 +158,3 @@ class Compute:
 def _state(jobs: JobStore, job_id: str) -> str:
     stored = jobs.get(job_id)
     return stored.state if stored else ""
-
-
-def _ranges(columns: Mapping[str, ColumnSettings]) -> dict[str, Range]:
-    return {
-        name: (column.low, column.high)
-        for name, column in columns.items()
-        if column.low is not None and column.high is not None
-    }

@@ -4,65 +4,24 @@ Where the node belongs (network and coordinator's address) is learned at enrolme
 beside the keys; the file may override the address, for instance where a firewall maps it.
 """
 
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from consortia_common import keyfiles
-from consortia_common.documents.base import ColumnName, Name
-from consortia_common.settings import Address, LocalPath, NetworkName, Settings, Table
+from consortia_common.documents.base import Name
+from consortia_common.settings import Address, LocalPath, NetworkName, Settings
 from consortia_crypto import canonical
 from consortia_crypto.errors import EncodingError
+from consortia_node import datasets
+from consortia_node.datasets import DatasetSettings
 from consortia_node.errors import NotEnrolledError
 
 MEMBERSHIP_FILE = "network.json"
 NODE_NAME = "node"
 """The name in the certificate of an institution's node; there is one node per institution."""
-
-
-class ColumnSettings(Table):
-    """One column of a dataset, as jobs may see it."""
-
-    type: Literal["number", "category", "label"]
-    low: float | None = None
-    """Smallest value that the column can hold, publicly known; scales features for encrypted scoring."""
-    high: float | None = None
-    """Largest value."""
-    grade: Annotated[int, Field(ge=1, le=5)] = 3
-    """How sensitive it is, after JR/T 0197-2020: 1 (public) to 5 (harm to national security)."""
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        """A range has two ends, in order."""
-        if (self.low is None) != (self.high is None):
-            raise ValueError("low and high are given together or not at all")
-        if self.low is not None and self.high is not None and self.low >= self.high:
-            raise ValueError("low must be below high")
-        return self
-
-
-class DatasetSettings(Table):
-    """A table that the institution offers to jobs under its agreements."""
-
-    name: Name
-    path: LocalPath
-    """A Parquet or CSV file, or a DuckDB database."""
-    subject: ColumnName
-    """The column with the institution's own customer number; never leaves the node."""
-    columns: Annotated[dict[ColumnName, ColumnSettings], Field(min_length=1)]
-
-    @property
-    def grades(self) -> dict[str, int]:
-        """The grade of each column."""
-        return {name: column.grade for name, column in self.columns.items()}
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        """The customer number is no column for jobs."""
-        if self.subject in self.columns:
-            raise ValueError("the subject column can't be offered to jobs as well")
-        return self
 
 
 class NodeSettings(Settings):
@@ -88,15 +47,13 @@ class NodeSettings(Settings):
     """How long a release may wait for the witnesses before it fails."""
     members: LocalPath = Path("members.txt")
     """Fingerprints of other institutions that this one's people confirmed, a line each: INSTITUTION FINGERPRINT."""
-    datasets: tuple[DatasetSettings, ...] = ()
+    datasets_file: LocalPath = Path("datasets.toml")
+    """The file that describes the tables that jobs may read here; see datasets.py."""
 
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        """Dataset names are unique."""
-        names = [dataset.name for dataset in self.datasets]
-        if len(set(names)) != len(names):
-            raise ValueError("datasets: two have one name")
-        return self
+    @cached_property
+    def datasets(self) -> tuple[DatasetSettings, ...]:
+        """The tables that jobs may read here under agreements, as their file had them at the first look."""
+        return datasets.load(self.datasets_file)
 
     @property
     def identity_file(self) -> Path:
@@ -139,9 +96,11 @@ class NodeSettings(Settings):
 
 
 def load(path: Path) -> NodeSettings:
-    """The node's settings, with what enrolment taught it. Raises SettingsError."""
+    """The node's settings, with what enrolment taught it, and its datasets. Raises SettingsError."""
     folder = NodeSettings.load(path).folder
-    return NodeSettings.load(path, defaults=_membership(folder / MEMBERSHIP_FILE))
+    settings = NodeSettings.load(path, defaults=_membership(folder / MEMBERSHIP_FILE))
+    _ = settings.datasets
+    return settings
 
 
 def save_membership(folder: Path, network: str, coordinator: str) -> None:

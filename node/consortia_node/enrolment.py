@@ -14,9 +14,9 @@ from consortia_common.audit_log import AuditLog
 from consortia_common.joining import Invitation
 from consortia_node.config import NODE_NAME, NodeSettings, save_membership
 from consortia_node.errors import NodeError
-from consortia_node.sample import NODE_TOML
+from consortia_node.sample import DATASETS_TOML, NODE_TOML
 
-SETTINGS_FILE = "node.toml"
+SETTINGS_FILE, DATASETS_FILE = "node.toml", "datasets.toml"
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ def create(folder: Path, institution: str) -> Path:
     joining.make_keys(folder, institution, "node", NODE_NAME)
     keyfiles.make_folder(folder / "data")
     keyfiles.make_folder(folder / "log")
+    keyfiles.write_file(folder / DATASETS_FILE, DATASETS_TOML.encode())
     keyfiles.write_file(settings_file, NODE_TOML.format(institution=institution).encode())
     return settings_file
 

@@ -1,14 +1,14 @@
 """PURE: an institution signs no agreement that names one of its columns above the agreed grade.
 
-The gate would refuse every job that reads it; whoever signs should hear it first. A column that node.toml does not
-have, or has not yet, is no objection.
+The gate would refuse every job that reads it; whoever signs should hear it first. A column that datasets.toml does
+not have, or has not yet, is no objection.
 """
 
 from collections.abc import Iterator, Sequence
 
 from consortia_common.documents.agreement import Agreement
 from consortia_common.gate.rules import listed, max_grade
-from consortia_node.config import DatasetSettings
+from consortia_node.datasets import DatasetSettings
 from consortia_node.errors import AgreementError
 
 
@@ -18,7 +18,7 @@ def require_grades(agreement: Agreement, institution: str, datasets: Sequence[Da
     if above:
         raise AgreementError(
             f"agreement {agreement.short} names {listed(above)} of {institution} above the agreed grade",
-            blame="whoever wrote the agreement, or the grades in this institution's node.toml",
+            blame="whoever wrote the agreement, or the grades in this institution's datasets.toml",
             remedy="take the column out, or raise the dataset's max_grade, and propose the agreement again",
         )
 

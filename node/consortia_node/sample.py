@@ -1,4 +1,4 @@
-"""The commented settings that ``consortia node init`` writes; every setting is here with its default."""
+"""The commented files that ``consortia node init`` writes; every setting is here with its default."""
 
 NODE_TOML = """\
 # Settings of this institution's node. Every one can be overridden by an environment variable, for instance
@@ -41,16 +41,28 @@ institution = "{institution}"
 # INSTITUTION FINGERPRINT. Those of the parties to agreements that you signed need not stand here.
 #members = "members.txt"
 
-# What jobs may find here, once an agreement that you signed names it: one table for each dataset. Data stay in
-# these files. `subject` is the column with your own customer number: it never leaves the node. A column's type is
-# number, category or label; low and high are its publicly known range, needed where features are encrypted. Its
-# grade says how sensitive it is, from 1 to 5 after JR/T 0197-2020 (3 unless set); agreements go up to a grade.
+# The file that describes the tables that jobs may read here; `consortia dataset add` drafts its entries.
+#datasets_file = "datasets.toml"
+"""
+
+DATASETS_TOML = """\
+# What jobs may find here, once an agreement that you signed names it: one [[datasets]] for each table. The rows stay
+# where they are. `consortia dataset add` drafts an entry, `consortia dataset check` holds the entries against the
+# tables, docs/datasets.md explains every key. The catalogue that the network sees has names, types and meanings from
+# here, and the number of rows in bands; never a value of a row.
+
 #[[datasets]]
 #name = "clients"
-#path = "data/clients.parquet"
-#subject = "customer_id"
+#meaning = "one row for each holder of a credit card"
+#path = "data/clients.parquet"            # a CSV, Parquet or DuckDB file, or a folder of Parquet files; or instead:
+##postgresql = "postgresql:///bank"       # without a password, which belongs in ~/.pgpass
+##table = "risk.clients"                  # in a DuckDB file or PostgreSQL; named like the dataset unless set
+#one_row_each = true                      # no customer has two rows
 #[datasets.columns]
-#LIMIT_BAL = {{ type = "number", low = 0, high = 1000000 }}
-#EDUCATION = {{ type = "category", grade = 2 }}
-#DEFAULT = {{ type = "label" }}
+#customer_id = { type = "text", role = "id" }   # your own customer number: it never leaves the node
+#limit_bal = { type = "number", unit = "CNY", meaning = "credit limit", low = 0, high = 1000000 }
+#cards = { type = "integer", meaning = "number of cards" }
+#education = { type = "category", values = [1, 2, 3, 4], grade = 2 }
+#opened = { type = "date", role = "time", meaning = "when the account was opened" }
+#defaulted = { type = "boolean", role = "label", meaning = "whether a bill was left unpaid" }
 """

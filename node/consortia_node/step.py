@@ -1,18 +1,18 @@
 """What crosses between the agent and a job's worker process: one step asked, one outcome given.
 
-Plain values only. A request holds all that the step may use and nothing else: the cohorts' files (rows with
-consent, columns of the spec), the values kept from earlier steps, the models that the spec names.
+Plain values only. A request holds all that the step may use and nothing else: the cohorts (rows with consent,
+columns of the spec), the values kept from earlier steps, the models that the spec names.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from consortia_common.documents.model import Range
 from consortia_crypto.sum.plans import MaskPlan, OpenPlan
 from consortia_crypto.sum.terms import SumPolicy
 from consortia_crypto.sum.vector import Layout
 from consortia_node.kinds import Event
+from consortia_node.sources.places import Cohort
 from consortia_node.sumfiles import SumFiles
 
 
@@ -29,10 +29,9 @@ class StepRequest:
     content: bytes
     sums: Path
     """The job's folder of summands and totals; see sumfiles.py."""
-    cohorts: Mapping[str, Path] = field(default_factory=dict)
+    cohorts: Mapping[str, Cohort] = field(default_factory=dict)
     values: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     models: Mapping[str, bytes] = field(default_factory=dict, repr=False)
-    ranges: Mapping[str, Mapping[str, Range]] = field(default_factory=dict)
     salt: str = ""
     """Goes into the result, whose digest receipts show to the coordinator; the same at all parties."""
 

@@ -1,12 +1,12 @@
 """A job's step inside its worker process: what the kind is handed, and what goes back to the agent.
 
 No identity, no database, no log and no connection is within reach of a worker; all it may use is in the request.
+A step that scans reads the institution's file itself, through a frame of consented rows and the job's columns.
 """
 
 import json
 import os
 from collections.abc import MutableMapping, Sequence
-from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -21,9 +21,10 @@ from consortia_common.documents.receipt import SALT
 from consortia_crypto.sum.quantise import dequantise, quantise
 from consortia_crypto.sum.terms import SumPolicy
 from consortia_node import federated
+from consortia_node.datasets import ColumnSettings
 from consortia_node.errors import SourceError, StepError
-from consortia_node.kinds import Floats, Integers, Outcome, step_of
-from consortia_node.sources.cohort import read_matrix, read_subjects
+from consortia_node.kinds import Floats, Frame, Integers, Outcome, step_of
+from consortia_node.sources.scans import Scans
 from consortia_node.step import StepRequest, StepResult
 from consortia_node.sumfiles import SumFiles, read_integers, write_integers
 
@@ -33,10 +34,11 @@ FULL_WIDTH = 32
 
 def run(request: StepRequest) -> StepResult:
     """Take the step. Raises the errors of this package, of consortia_common and of consortia_crypto."""
-    work = _Work(request)
-    step = step_of(work.spec.kind, request.step)
-    content = Content.from_bytes(request.content, "the coordinator")
-    outcome = federated.run_step(request.step, request.turn, lambda asked: step.run(work, asked), content)
+    with Scans(request.cohorts) as scans:
+        work = _Work(request, scans)
+        step = step_of(work.spec.kind, request.step)
+        content = Content.from_bytes(request.content, "the coordinator")
+        outcome = federated.run_step(request.step, request.turn, lambda asked: step.run(work, asked), content)
     return _result(outcome, work)
 
 
@@ -57,8 +59,9 @@ def _result(outcome: Outcome, work: "_Work") -> StepResult:
 class _Work:
     """Implements consortia_node.kinds.Work over a StepRequest."""
 
-    def __init__(self, request: StepRequest) -> None:
+    def __init__(self, request: StepRequest, scans: Scans) -> None:
         self._request = request
+        self._scans = scans
         self._values = dict(request.values)
         self._spec = JobSpec.from_canonical(request.spec, "the job spec")
 
@@ -82,22 +85,28 @@ class _Work:
     def values(self) -> MutableMapping[str, bytes]:
         return self._values
 
+    def frame(self, dataset: str, columns: Sequence[str]) -> Frame:
+        return self._scans.frame(dataset, columns)
+
+    def column(self, dataset: str, name: str) -> ColumnSettings:
+        return self._scans.column(dataset, name)
+
     def matrix(self, dataset: str, columns: Sequence[str]) -> Floats:
-        return read_matrix(self._cohort(dataset), columns)
+        return self._scans.matrix(dataset, columns)
 
     def subjects(self, dataset: str) -> list[str]:
-        return read_subjects(self._cohort(dataset))
+        return self._scans.subjects(dataset)
 
     def ranges(self, dataset: str, columns: Sequence[str]) -> list[Range]:
-        known = self._request.ranges.get(dataset, {})
-        missing = [column for column in columns if column not in known]
+        found = {name: self.column(dataset, name) for name in columns}
+        missing = [name for name, column in found.items() if column.low is None]
         if missing:
             raise SourceError(
-                f"node.toml gives no low and high for {', '.join(missing[:5])} of {dataset}",
+                f"datasets.toml gives no low and high for {', '.join(missing[:5])} of {dataset}",
                 blame="this institution's configuration",
                 remedy="add the public range of each column that is to be scored encrypted, and restart the node",
             )
-        return [known[column] for column in columns]
+        return [(column.low or 0.0, column.high or 0.0) for column in found.values()]
 
     def model(self, name: str) -> LinearModel:
         document = self._request.models.get(name)
@@ -147,6 +156,3 @@ class _Work:
 
     def _files(self, name: str, turn: int) -> SumFiles:
         return SumFiles(self._request.sums, name, turn)
-
-    def _cohort(self, dataset: str) -> Path:
-        return self._request.cohorts[dataset]

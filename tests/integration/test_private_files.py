@@ -14,7 +14,7 @@ from consortia_common import keyfiles
 from consortia_common.content import Content
 from consortia_crypto.sum.member import Member
 from consortia_node.epochs import secrets_of
-from consortia_node.sources import duckdb_source
+from consortia_node.sources import duckdb_engine
 from consortia_node.store.jobs import JobStore
 from consortia_node.store.sums import SumStore
 from tests.support.consortium import BANKS, build, spec
@@ -105,11 +105,10 @@ def test_the_folders_above_a_private_one_are_private_too(tmp_path: Path) -> None
     assert mode(tmp_path / "results") == mode(tmp_path / "results" / "job-1") == 0o700
 
 
-def test_rows_that_do_not_fit_memory_go_to_the_jobs_own_folder(seat: Hostile, tmp_path: Path) -> None:
+def test_rows_that_do_not_fit_memory_go_to_the_jobs_own_folder(tmp_path: Path) -> None:
     """By itself DuckDB would put them, readable, wherever the node was started."""
-    dataset = seat.banks["bank-a"].tools.settings.datasets[0]
     for spill, expected in ((tmp_path, str(tmp_path)), (None, "")):
-        with duckdb_source._engine(dataset, spill) as engine:
+        with duckdb_engine._connected(spill) as engine:
             assert told(engine) == expected
 
 

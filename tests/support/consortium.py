@@ -41,7 +41,13 @@ from tests.support.consent_notices import make_notice
 BANKS = ("bank-a", "bank-b", "bank-c")
 PURPOSE = "credit-risk-model"
 ROWS = 300
-COLUMNS = {"income": "number", "age": "number", "region": "category", "default": "label"}
+COLUMNS = {
+    "income": 'type = "number", low = 0, high = 50000',
+    "age": 'type = "integer", low = 0, high = 120',
+    "region": 'type = "category", values = [1, 2, 3]',
+    "default": 'type = "boolean", role = "label"',
+}
+"""As datasets.toml declares them."""
 DATASETS = ("clients", "clients_test")
 SECRET_COLUMN = "salary_note"
 """In every dataset, and in no agreement."""
@@ -110,8 +116,7 @@ def build(root: Path, seed: int = 1, banks: Sequence[str] = BANKS) -> Consortium
     for bank in consortium.banks:
         enrolment.create(root / bank, bank)
         write_data(root / bank, bank, seed)
-        with consortium.node_config(bank).open("a") as file:
-            file.write(_datasets())
+        (root / bank / "datasets.toml").write_text(_datasets())
     profile.create(root / "analyst", "bank-a", "analyst", "ana")
     profile.create(root / "regulator", "authority", "regulator", "rex")
     with _looped(_coordinator_only(consortium)):
@@ -326,25 +331,12 @@ def wait_for(consortium: Consortium, bank: str, accept: Any, seconds: float = 20
 
 
 def _datasets() -> str:
-    ranges = {"income": "low = 0, high = 50000", "age": "low = 0, high = 120"}
-    lines = [
-        f'{name} = {{ type = "{kind}"{", " + ranges[name] if name in ranges else ""} }}'
-        for name, kind in {**COLUMNS, SECRET_COLUMN: "number"}.items()
-    ]
-    tables = [
-        "\n".join(
-            [
-                "[[datasets]]",
-                f'name = "{name}"',
-                f'path = "data/{name}.parquet"',
-                'subject = "client"',
-                "[datasets.columns]",
-                *lines,
-            ]
-        )
-        for name in ("clients", "clients_test")
-    ]
-    return "\n" + "\n".join(tables) + "\n"
+    declared = {"client": 'type = "text", role = "id"', **COLUMNS, SECRET_COLUMN: 'type = "number"'}
+    columns = "\n".join(f"{name} = {{ {about} }}" for name, about in declared.items())
+    return "\n".join(
+        f'[[datasets]]\nname = "{name}"\npath = "data/{name}.parquet"\n[datasets.columns]\n{columns}\n'
+        for name in DATASETS
+    )
 
 
 def _identity(folder: Path) -> PublicIdentity:

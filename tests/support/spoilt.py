@@ -22,7 +22,7 @@ from tests.support.evidence import so_far
 
 SPOILT_BANK = "bank-b"
 ODD_INCOME = 77777.25
-"""Above what node.toml declares of the column, and in no other row."""
+"""Above what datasets.toml declares of the column, and in no other row."""
 ODD_WORD = "a-word-among-numbers"
 MODEL = "scorecard"
 
@@ -64,7 +64,7 @@ def spoilt(root: Path) -> Iterator[Consortium]:
     """Running, with the TABLES beside the good ones and a model at bank-a."""
     built = support.build(root)
     for bank in BANKS:
-        _add_datasets(built.node_config(bank))
+        _add_datasets(root / bank / "datasets.toml")
         _write_tables(root / bank / "data", spoil=bank == SPOILT_BANK)
     with support.running(built):
         listed = [
@@ -160,11 +160,11 @@ def _rows(consortium: Consortium) -> set[str]:
     return {str(ODD_INCOME), *(str(value) for column in columns for value in column.to_pylist())}
 
 
-def _add_datasets(config: Path) -> None:
+def _add_datasets(file: Path) -> None:
     """Offer the TABLES as the first dataset is offered."""
-    text = config.read_text()
+    text = file.read_text()
     block = "[[datasets]]" + text.split("[[datasets]]")[-1].replace("clients_test", "{name}")
-    config.write_text(text + "\n" + "\n".join(block.replace("{name}", name) for name in TABLES))
+    file.write_text(text + "\n" + "\n".join(block.replace("{name}", name) for name in TABLES))
 
 
 def _write_tables(folder: Path, *, spoil: bool) -> None:

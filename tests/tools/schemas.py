@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from consortia_common.documents import agreement_schema
+from consortia_common.documents import agreement_schema, job_schema
 
 FOLDER = Path(__file__).parents[2] / "docs" / "schemas"
 
 if __name__ == "__main__":
-    (FOLDER / agreement_schema.FILE).write_text(agreement_schema.schema_text())
+    for module in (agreement_schema, job_schema):
+        (FOLDER / module.FILE).write_text(module.schema_text())

@@ -12,11 +12,12 @@ from click.testing import CliRunner
 from consortia_client.cli.main import GROUP, NOUNS, main
 from consortia_client.profile import ProfileSettings
 from consortia_common.documents.kinds import names
-from consortia_common.documents.kinds.train import STRATEGY_SETTINGS
+from consortia_common.documents.learners import STRATEGY_SETTINGS
 from consortia_common.settings import Settings
 from consortia_coordinator.config import CoordinatorSettings
 from consortia_coordinator.jobs import JobState
-from consortia_node.config import ColumnSettings, DatasetSettings, NodeSettings
+from consortia_node.config import NodeSettings
+from consortia_node.datasets import ColumnSettings, DatasetSettings
 
 ROOT = Path(__file__).parents[2]
 PAGES = {path: path.read_text() for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]}
@@ -36,7 +37,7 @@ def test_every_setting_is_documented(file: str, part: type[Settings]) -> None:
 
 
 def test_every_key_of_a_dataset_and_a_column_is_documented() -> None:
-    told = set(re.findall(r"`([a-z_]+)`", section("node.toml")))
+    told = set(re.findall(r"`([a-z_]+)`", PAGES[ROOT / "docs" / "datasets.md"]))
     assert (set(DatasetSettings.model_fields) | set(ColumnSettings.model_fields)) - told == set()
 
 

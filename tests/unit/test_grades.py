@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from consortia_node.config import ColumnSettings, DatasetSettings
+from consortia_node.datasets import ColumnSettings, DatasetSettings
 from consortia_node.errors import AgreementError
 from consortia_node.grades import require_grades
 from tests.support.documents import agreement
@@ -13,9 +13,7 @@ from tests.support.documents import agreement
 
 def dataset(**grades: int) -> DatasetSettings:
     columns = {name: ColumnSettings(type="number", grade=grade) for name, grade in grades.items()}
-    return DatasetSettings.model_construct(
-        name="clients", path=Path("clients.csv"), subject="client", columns=columns
-    )
+    return DatasetSettings.model_construct(name="clients", path=Path("clients.csv"), columns=columns)
 
 
 def test_a_column_up_to_the_grade_is_signed_and_one_above_it_is_not() -> None:

@@ -13,20 +13,12 @@ from consortia_coordinator.config import CoordinatorSettings
 from consortia_coordinator.sample import COORDINATOR_TOML
 from consortia_crypto.errors import ConsortiaError
 from consortia_node import config as node_config
-from consortia_node.config import ColumnSettings, DatasetSettings, NodeSettings
+from consortia_node.config import NodeSettings
 from consortia_node.errors import NotEnrolledError
 from consortia_node.sample import NODE_TOML
 
 NODE_SAMPLE = NODE_TOML.format(institution="bank-a")
 COORDINATOR_SAMPLE = COORDINATOR_TOML.format(network="demo", listen="127.0.0.1:7443")
-DATASET = """
-[[datasets]]
-name = "clients"
-path = "data/clients.parquet"
-subject = "customer_id"
-[datasets.columns]
-LIMIT_BAL = { type = "number", low = 0, high = 1_000_000 }
-"""
 
 
 def _node(tmp_path: Path, text: str) -> NodeSettings:
@@ -50,9 +42,8 @@ def test_the_samples_are_settings(tmp_path: Path):
 
 def test_the_samples_defaults_are_the_defaults(tmp_path: Path):
     plain, full = _node(tmp_path, NODE_SAMPLE), _node(tmp_path, _uncommented(NODE_SAMPLE))
-    examples = {"network", "coordinator", "log_file", "metrics_listen", "datasets"}
+    examples = {"network", "coordinator", "log_file", "metrics_listen"}
     assert plain.model_dump(exclude=examples) == full.model_dump(exclude=examples)
-    assert full.datasets[0].columns["LIMIT_BAL"] == ColumnSettings(type="number", low=0, high=1_000_000)
     path = tmp_path / "coordinator.toml"
     path.write_text(_uncommented(COORDINATOR_SAMPLE))
     defaults = CoordinatorSettings.model_fields
@@ -73,16 +64,6 @@ def test_every_setting_is_in_its_sample(model: type[Settings], sample: str):
     ("text", "message"),
     [
         ("coordinatr = 'h:1'", r"node\.toml: there is no setting coordinatr; did you mean coordinator\?"),
-        (DATASET.replace("path", "pth"), r"no setting datasets\.0\.pth; did you mean path\?"),
-        (DATASET.replace("low", "lo"), r"no setting datasets\.0\.columns\.LIMIT_BAL\.lo"),
-        (DATASET.replace("subject", "#subject"), r"datasets\.0\.subject is required"),
-        (DATASET.replace("customer_id", "LIMIT_BAL"), "subject column can't be offered"),
-        (DATASET.replace("low = 0, ", ""), "given together"),
-        (DATASET.replace("low = 0", "low = 2_000_000"), "low must be below high"),
-        (DATASET.replace("low = 0", "low = nan"), "finite"),
-        (DATASET.replace("number", "text"), r"columns\.LIMIT_BAL\.type"),
-        (DATASET.replace("LIMIT_BAL", "'x; drop'"), "pattern"),
-        (DATASET + DATASET, "two have one name"),
         ("worker_seconds = -1", "worker_seconds"),
         ("coordinator = 'no port'", "coordinator"),
         ("= broken", "it is not TOML"),
@@ -103,15 +84,13 @@ def test_a_file_that_is_missing_or_not_text(tmp_path: Path):
 
 
 def test_relative_paths_start_at_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    settings = _node(tmp_path, f'institution = "bank-a"\nlog_file = "/var/log/node.log"\n{DATASET}')
+    settings = _node(tmp_path, 'institution = "bank-a"\nlog_file = "/var/log/node.log"')
     monkeypatch.chdir("/")
     assert settings.folder == tmp_path
     assert settings.identity_file == tmp_path / "identity.key"
     assert settings.log_file == Path("/var/log/node.log")
-    dataset = settings.dataset("clients")
-    assert isinstance(dataset, DatasetSettings)
-    assert dataset.path == tmp_path / "data/clients.parquet"
-    assert settings.dataset("other") is None
+    assert settings.datasets_file == tmp_path / "datasets.toml"
+    assert settings.datasets == ()
 
 
 def test_the_environment_goes_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -120,7 +99,7 @@ def test_the_environment_goes_over_the_file(tmp_path: Path, monkeypatch: pytest.
     assert _node(tmp_path, 'institution = "bank-a"\nworker_seconds = 7').worker_seconds == 5
 
 
-@pytest.mark.parametrize(("name", "value"), [("WORKER_SECOND", "1"), ("DATASETS", "[not json"), ("DATASETS", "7")])
+@pytest.mark.parametrize(("name", "value"), [("WORKER_SECOND", "1"), ("WORKER_SECONDS", "soon"), ("DATASETS", "7")])
 def test_mistakes_in_the_environment_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ):

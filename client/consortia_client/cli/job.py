@@ -9,6 +9,7 @@ import click
 from consortia_client.cli import options
 from consortia_client.cli.job_approvals import approve, refuse, waiting
 from consortia_client.cli.job_receipts import receipt, verify
+from consortia_client.cli.job_specs import check, new
 from consortia_common import terminal
 
 _SPEC = click.argument("spec", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -16,22 +17,14 @@ _SPEC = click.argument("spec", type=click.Path(exists=True, dir_okay=False, path
 
 @click.group()
 def job() -> None:
-    """Submit, approve and follow jobs, read their results and check their receipts.
+    """Write, submit, approve and follow jobs, read their results and check their receipts.
 
     A job is a YAML file that says what is asked; docs/job-specs.md explains each field.
     """
 
 
-for _command in (approve, refuse, waiting, receipt, verify):
+for _command in (new, check, approve, refuse, waiting, receipt, verify):
     job.add_command(_command)
-
-
-@job.command()
-@_SPEC
-def check(spec: Path) -> None:
-    """Check the job spec SPEC for mistakes, without submitting it."""
-    found = _read(spec)
-    terminal.done(f"{spec} is a well-formed {found.kind} job; whether it may run, each institution decides")
 
 
 @job.command()

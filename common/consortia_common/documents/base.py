@@ -1,5 +1,6 @@
 """What all documents share: strictness, YAML in, canonical JSON out, errors that a person can act on."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Self
@@ -15,11 +16,13 @@ from pydantic import (
 )
 
 from consortia_common.documents import strict_yaml
-from consortia_common.errors import DocumentError
+from consortia_common.documents.strict_yaml import Marked
+from consortia_common.errors import DocumentError, Mistake
 from consortia_crypto import canonical
 from consortia_crypto.errors import EncodingError
 
 MAX_DOCUMENT_BYTES = 1 << 20
+NO_SUCH_FIELD = "there is no such field"
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 """An institution, person, dataset, purpose or kind."""
@@ -74,10 +77,10 @@ class Document(BaseModel):
         if len(text) > MAX_DOCUMENT_BYTES:
             raise refuse(source, [f"it is longer than {MAX_DOCUMENT_BYTES} characters"])
         try:
-            value = strict_yaml.load(text)
+            marked = strict_yaml.load_marked(text)
         except strict_yaml.YamlMistakeError as error:
-            raise refuse(source, [str(error)]) from error
-        return cls.from_value(value, source)
+            raise _refused(source, [str(error)], [_placed(error.why, error.place)]) from error
+        return cls._read(marked, source)
 
     @classmethod
     def from_canonical(cls, data: bytes, source: str) -> Self:
@@ -96,23 +99,45 @@ class Document(BaseModel):
     @classmethod
     def from_value(cls, value: Any, source: str) -> Self:
         """The document with these plain values. Raises DocumentError naming each mistake."""
-        if not isinstance(value, dict):
-            raise refuse(source, ["it is not a mapping of fields"])
+        return cls._read(Marked(value, {}), source)
+
+    @classmethod
+    def _read(cls, marked: Marked, source: str) -> Self:
+        if not isinstance(marked.value, dict):
+            mistake = "it is not a mapping of fields"
+            raise _refused(source, [mistake], [_placed(mistake, marked.place(()))])
         try:
-            return cls.model_validate(value)
+            return cls.model_validate(marked.value)
         except ValidationError as error:
-            raise refuse(source, [mistake for item in error.errors() for mistake in _explain(item)]) from error
+            found = [(item, text) for item in error.errors() for text in _explain(item)]
+            places = [_placed(text, marked.place(_path(item["loc"], text, marked))) for item, text in found]
+            raise _refused(source, [text for _, text in found], places) from error
         except (RecursionError, ValueError) as error:
             raise refuse(source, ["a value in it can't be read"]) from error
 
 
 def refuse(source: str, mistakes: list[str]) -> DocumentError:
     """The error for a document with these mistakes."""
+    return _refused(source, mistakes, [Mistake(mistake) for mistake in mistakes])
+
+
+def _refused(source: str, told: list[str], mistakes: Sequence[Mistake]) -> DocumentError:
     return DocumentError(
-        f"{source} was refused: " + "; ".join(mistakes[:10]),
+        f"{source} was refused: " + "; ".join(told[:10]),
         blame=f"whoever wrote {source}",
         remedy="correct it and try again; docs/ has a page for each kind of document",
+        mistakes=mistakes,
     )
+
+
+def _placed(text: str, place: strict_yaml.Place | None) -> Mistake:
+    return Mistake(text, place.line, place.column) if place else Mistake(text)
+
+
+def _path(loc: Sequence[str | int], text: str, marked: Marked) -> Sequence[str | int]:
+    """Where a mistake was made; what a document as a whole finds wrong names the field at its beginning."""
+    named = text.partition(":")[0].split(".")
+    return named if not loc and named[0] in marked.value else loc
 
 
 def _printable(name: str) -> str:
@@ -126,7 +151,7 @@ def _explain(item: Any) -> list[str]:
     if isinstance(found, MistakesError):
         return [f"{field}: {mistake}" if field else mistake for mistake in found.mistakes]
     if item["type"] == "extra_forbidden":
-        return [f"{field}: there is no such field"]
+        return [f"{field}: {NO_SUCH_FIELD}"]
     if item["type"] == "missing":
         return [f"{field}: this field is required"]
     message = str(item["msg"])

@@ -2,7 +2,15 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SerializeAsAny, StringConstraints, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from consortia_common.documents.base import Count, Document, Fingerprint, MistakesError, Name
 from consortia_common.documents.kinds import KindParameters, Turn, names, parameters_of
@@ -19,17 +27,26 @@ CONCLUDE = Turn("query.conclude")
 class JobSpec(Document):
     """One job, for one purpose, under one agreement."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     version: Literal[1]
+    """Of this format."""
     name: Name
+    """Yours to choose: lower case, digits, - and _."""
     kind: Name
+    """What to compute."""
     agreement: AgreementReference
+    """Under which agreement, id@version."""
     purpose: Name
+    """For which purpose; consent is given for purposes."""
     parties: Annotated[tuple[Name, ...], Field(min_length=2, max_length=200)]
+    """The institutions that take part."""
     engine: Literal["masked", "lattice"] = "masked"
     """How sums are sealed on their way; both run one protocol (docs/sealed-sum.md)."""
     colluding: Annotated[int, Field(ge=0, le=48)] | None = None
-    """Parties that may conspire with the coordinator and still learn no more than the sum; see ``colluders``."""
+    """Parties that may conspire with the coordinator and still learn no more than the sum; a third unless given."""
     parameters: SerializeAsAny[KindParameters]
+    """Of the kind."""
 
     @property
     def colluders(self) -> int:

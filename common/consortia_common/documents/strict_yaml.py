@@ -6,6 +6,8 @@ differently is refused with its line. Follows the core schema of https://yaml.or
 """
 
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import yaml
@@ -21,22 +23,86 @@ _PLAIN = {
 """What is not text, if it is not quoted."""
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where in a text something stands, counted from 1 as editors do."""
+
+    line: int
+    column: int
+
+
+Step = str | int
+"""A field's name or an item's number: one step of the way to a value."""
+
+
 class YamlMistakeError(ValueError):
     """What is wrong, as a sentence with the line."""
+
+    def __init__(self, why: str, place: Place | None = None) -> None:
+        super().__init__(f"line {place.line}: {why}" if place else why)
+        self.why = why
+        self.place = place
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A plain value that remembers where its parts were written."""
+
+    value: Any
+    places: Mapping[tuple[Step, ...], Place]
+    """Of fields where their names begin, of items where they begin; of the whole, under no step."""
+
+    def place(self, path: Sequence[Step]) -> Place | None:
+        """Where ``path`` leads, or as far on the way there as the text goes."""
+        for length in range(len(path), -1, -1):
+            if found := self.places.get(tuple(path[:length])):
+                return found
+        return None
 
 
 def load(text: str) -> Any:
     """The plain value that ``text`` says. Raises YamlMistakeError."""
+    return load_marked(text).value
+
+
+def load_marked(text: str) -> Marked:
+    """As ``load``, with places. Raises YamlMistakeError."""
     try:
-        return _Loader(text).get_single_data()
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return Marked(None, {})
+        return Marked(loader.construct_document(node), _places(node))
     except yaml.MarkedYAMLError as error:
+        why = ", ".join(filter(None, (error.context, error.problem)))
         mark = error.problem_mark or error.context_mark
-        line = f"line {mark.line + 1}: " if mark else ""
-        raise YamlMistakeError(line + ", ".join(filter(None, (error.context, error.problem)))) from error
+        raise YamlMistakeError(why, _place(mark) if mark else None) from error
     except yaml.YAMLError as error:
         raise YamlMistakeError("it holds a character that YAML does not allow") from error
     except RecursionError as error:
         raise YamlMistakeError("it is nested too deeply") from error
+
+
+def _places(root: yaml.Node) -> dict[tuple[Step, ...], Place]:
+    """Of every value, each alias walked as all that it stands for: their number was bounded when they were made."""
+    places = {(): _place(root.start_mark)}
+    waiting: list[tuple[tuple[Step, ...], yaml.Node]] = [((), root)]
+    while waiting:
+        path, node = waiting.pop()
+        if isinstance(node, yaml.MappingNode):
+            inner = [(key.value, key.start_mark, value) for key, value in node.value]
+        elif isinstance(node, yaml.SequenceNode):
+            inner = [(number, item.start_mark, item) for number, item in enumerate(node.value)]
+        else:
+            continue
+        for step, mark, value in inner:
+            places[*path, step] = _place(mark)
+            waiting.append(((*path, step), value))
+    return places
+
+
+def _place(mark: yaml.Mark) -> Place:
+    return Place(mark.line + 1, mark.column + 1)
 
 
 class _Loader(yaml.SafeLoader):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
+import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,10 +19,13 @@ from consortia_common.content import Content
 from consortia_common.documents.jobspec import JobSpec
 from consortia_common.documents.kinds import parameters_of
 from consortia_common.documents.model import LinearModel, Range
+from consortia_node.datasets import ColumnSettings
 from consortia_node.errors import StepError
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Frame = nw.LazyFrame[Any]
+"""See ``Work.frame``."""
 
 
 class Work(Protocol):
@@ -47,8 +51,20 @@ class Work(Protocol):
     def values(self) -> MutableMapping[str, bytes]:
         """What the job keeps between its steps at this node."""
 
+    def frame(self, dataset: str, columns: Sequence[str]) -> Frame:
+        """The rows with consent, lazily; the engine evaluates what is made of them in one pass over the source.
+
+        Types are as ``column`` says: integer Int64, number Float64 (NaN becomes null), boolean Boolean, date Date,
+        category String, or Int64 where its values are whole numbers. Nulls are kept, unknown categories too. A
+        value outside the declared range, or an infinite one, raises SourceError when the frame is collected. If the
+        kind reads the customer numbers too, they come first, as SUBJECT.
+        """
+
+    def column(self, dataset: str, name: str) -> ColumnSettings:
+        """What the institution declares of a column in datasets.toml."""
+
     def matrix(self, dataset: str, columns: Sequence[str]) -> Floats:
-        """The rows with consent, shape (rows, columns)."""
+        """The rows with consent, shape (rows, columns), by customer. Raises SourceError where one has no number."""
 
     def subjects(self, dataset: str) -> list[str]:
         """The customer numbers of the same rows in the same order; for files that stay here."""
@@ -102,6 +118,8 @@ class Step:
     run: Callable[[Work, Content], Outcome]
     reads: bool = False
     """Whether it needs the institution's rows."""
+    scans: bool = False
+    """Whether it reads by ``frame`` alone; if all steps of a kind do, the rows need not be copied first."""
     letter_from: str = ""
     """The step of another party whose letter this one needs; the agent opens it and hands over its content."""
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from pydantic import ConfigDict
+
 from consortia_common.documents.base import Document, Number, refuse
 
 
@@ -61,7 +63,13 @@ class Division:
 
 
 class KindParameters(Document):
-    """The parameters of a kind; says what the job would read where, so that the gate need not know kinds."""
+    """The parameters of a kind; says what the job would read where, so that the gate need not know kinds.
+
+    The texts under its fields are shown to people: editors read them in the published schema, `consortia job new`
+    writes them beside each field.
+    """
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     MIN_PARTIES: ClassVar[int] = 3
 

@@ -17,11 +17,13 @@ class Parameters(KindParameters):
     data_owner: Name
     """Whose customers are scored; encrypts the features, alone decrypts the scores."""
     dataset: Name
+    """Of the data owner."""
     features: Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=256)]
     """In the order that both parties use."""
     model_owner: Name
     """Whose model scores; sees ciphertext only."""
     model: Name
+    """By the name under which its owner keeps it."""
     max_rows: Annotated[int, Field(ge=1, le=10**7)] = 100_000
     """Score at most this many customers (the first, in the order of the cohort)."""
 

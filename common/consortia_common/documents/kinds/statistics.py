@@ -16,6 +16,7 @@ class Parameters(KindParameters):
     """Of a ``statistics`` job."""
 
     dataset: Name
+    """A dataset that every party offers under the agreement."""
     columns: Columns
     """Numeric columns to describe."""
     label: ColumnName | None = None

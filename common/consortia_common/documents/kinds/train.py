@@ -1,13 +1,13 @@
 """``train``: a model fitted over all parties' rows where they are, from sealed sums, conducted by Flower."""
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from consortia_common.documents.base import ColumnName, Name
 from consortia_common.documents.kinds import KindParameters, Reads, SumShape, Turn
-from consortia_common.documents.learners import AnyLearner, BoostedTrees, Prepare
+from consortia_common.documents.learners import AnyLearner, BoostedTrees, Prepare, Strategy
 
 SCORE_BINS = 4096
 """Bins of the score histograms from which the area under the ROC curve is read."""
@@ -23,9 +23,11 @@ class Parameters(KindParameters):
     """Of a ``train`` job."""
 
     dataset: Name
+    """To which the model is fitted, at every party."""
     test_dataset: Name | None = None
     """Where the finished model is scored, at every party."""
     features: Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=256)]
+    """What to predict from: columns of numbers, and of categories, which ``categories`` then lists."""
     label: ColumnName
     """What to predict: 0 and 1, a number, or a count, as the model's type or objective wants it."""
     weight: ColumnName | None = None
@@ -34,7 +36,7 @@ class Parameters(KindParameters):
         default_factory=dict
     )
     """The agreed categories of the features that are no numbers; any other value counts as none of them."""
-    encoding: str = Field(default="one_hot", pattern="^(one_hot|weight_of_evidence)$")
+    encoding: Literal["one_hot", "weight_of_evidence"] = "one_hot"
     """How categories become numbers, where the model is no tree: a column each, or ln(share of ones / of zeros)."""
     prepare: dict[ColumnName, Prepare] = Field(default_factory=dict)
     """What is done to numeric features before they are standardised."""
@@ -43,6 +45,7 @@ class Parameters(KindParameters):
     decimals: Annotated[int, Field(ge=0, le=6)] = 3
     """Numbers are rounded to this many decimals where their means and spreads are summed."""
     model: AnyLearner
+    """What to fit: its type and settings."""
 
     def reads(self, party: str) -> tuple[Reads, ...]:
         """Features, label and weight of the training part and, if named, of the test part, at every party."""
@@ -50,6 +53,11 @@ class Parameters(KindParameters):
         columns = (*self.features, self.label, *([self.weight] if self.weight else []))
         datasets = [self.dataset, *([self.test_dataset] if self.test_dataset else [])]
         return tuple(Reads(dataset=dataset, columns=columns) for dataset in datasets)
+
+    @property
+    def strategy(self) -> Strategy:
+        """Flower's strategy that conducts the rounds."""
+        return self.model.strategy
 
     @property
     def numeric(self) -> tuple[ColumnName, ...]:

@@ -1,0 +1,260 @@
+"""DuckDB, the embedded engine: no type of it goes out of this module, so another engine can stand beside it.
+
+What goes out are narwhals frames over consented rows. They are lazy: what a step makes of one is evaluated by the
+engine in a single pass over the source, in bounded memory, with the filter by consent inside the same query. A
+value that breaks what datasets.toml declares stops that query; it is counted then, never shown. What DuckDB says of
+a failure is not passed on, as it may quote a row. No SQL comes from outside: names are checked by their pattern.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import narwhals as nw
+import pyarrow as pa
+from duckdb import CaseExpression as Case
+from duckdb import ColumnExpression as Column
+from duckdb import ConstantExpression as Constant
+from duckdb import Expression, SQLExpression
+from duckdb import FunctionExpression as Function
+from duckdb.sqltypes import BIGINT, DATE, DOUBLE, VARCHAR
+
+from consortia_node.datasets import ColumnSettings, DatasetSettings
+from consortia_node.errors import SourceError
+from consortia_node.sources.conform import UNFIT, is_coded, require_columns
+from consortia_node.sources.places import SUBJECT, form_of, refuse, state_of
+
+MEMORY_MIB = 384
+"""Most that the engine takes for one query; what does not fit goes to the folder for spilling."""
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "memory_limit": f"{MEMORY_MIB}MiB",
+}
+BATCH_ROWS = 65_536
+_SOURCE = "source"
+Frame = nw.LazyFrame[Any]
+"""A narwhals frame, evaluated when it is collected."""
+_Faults = dict[str, Expression]
+
+
+class Engine:
+    """One source, opened for reading."""
+
+    def __init__(
+        self, dataset: DatasetSettings, connection: duckdb.DuckDBPyConnection, rows: pa.RecordBatchReader | None
+    ) -> None:
+        self._dataset = dataset
+        self._connection = connection
+        self._typed = form_of(dataset) != "csv"
+        self._table = _table(connection, dataset, rows)
+        self._read: list[tuple[Frame, tuple[str, ...]]] = []
+        """What was handed out: looked at again when a query fails, to say why."""
+
+    @property
+    def schema(self) -> nw.Schema:
+        """The source's columns with their types as they are stored."""
+        return nw.from_native(self._table).collect_schema()
+
+    def customers(self, columns: Sequence[str] = ()) -> Frame:
+        """Each customer number as it is stored, as text (SUBJECT), and the number of rows; one scan of one column.
+
+        Raises SourceError if the source's ``columns`` are not as declared.
+        """
+        require_columns(self.schema, self._dataset, tuple(columns), typed=self._typed)
+        number = nw.col(self._dataset.subject)
+        counted = nw.from_native(self._table).group_by(self._dataset.subject).agg(_rows=nw.len())
+        customers: Frame = counted.select(number, number.cast(nw.String).alias(SUBJECT), "_rows")
+        return customers
+
+    def rows(self, columns: Sequence[str], subjects: Path | None, *, keep_subject: bool = False) -> Frame:
+        """The rows of the customers in the file ``subjects``, or all, with ``columns`` as datasets.toml declares.
+
+        With ``keep_subject``, SUBJECT comes first. Raises SourceError.
+        """
+        require_columns(self.schema, self._dataset, tuple(columns), typed=self._typed)
+        frame: Frame = nw.from_native(self._table)
+        if subjects is not None:
+            number = self._dataset.subject
+            chosen: Frame = nw.from_native(self._connection.read_parquet(str(subjects)))
+            frame = frame.join(chosen, on=number, how="semi")
+        self._read.append((frame, tuple(columns)))
+        head = [Column(self._dataset.subject).cast(VARCHAR).alias(SUBJECT)] if keep_subject else []
+        made: Frame = nw.from_native(frame.to_native().select(*head, *(self._checked(name) for name in columns)))
+        return made
+
+    def collect(self, frame: Frame) -> pa.Table:
+        """Evaluate it."""
+        return frame.collect("pyarrow").to_native()
+
+    def parts(self, frame: Frame) -> Iterator[pa.Table]:
+        """Evaluate it, a part at a time; at least one."""
+        reader = frame.to_native().to_arrow_reader(BATCH_ROWS)
+        yield reader.schema.empty_table()
+        for batch in reader:
+            yield pa.Table.from_batches([batch])
+
+    def unfit(self, frame: Frame, columns: Sequence[str]) -> dict[tuple[str, str], int]:
+        """By column and key of UNFIT, how many rows of the source's ``frame`` have such a value; only if any."""
+        faults = {(name, words): fault for name in columns for words, fault in self._conformed(name)[1].items()}
+        if not faults:
+            return {}
+        sums = [Function("sum", Case(fault, Constant(1)).otherwise(Constant(0))) for fault in faults.values()]
+        named = [expression.cast(BIGINT).alias(f"f{place}") for place, expression in enumerate(sums)]
+        (counted,) = frame.to_native().aggregate(named).fetchall()
+        return {place: count for place, count in zip(faults, counted, strict=True) if count}
+
+    def everything(self) -> Frame:
+        """The source as it is stored, for its owner's eyes."""
+        return nw.from_native(self._table)
+
+    def why(self) -> SourceError | None:
+        """What is wrong with the values of what was read; None if that is not what made a query fail."""
+        for frame, columns in self._read:
+            for (name, words), count in self.unfit(frame, columns).items():
+                return refuse(
+                    self._dataset,
+                    f"column {name} has {count} rows whose value {UNFIT[words]}",
+                    "correct the table, or the column's entry in datasets.toml",
+                )
+        return None
+
+    def _checked(self, name: str) -> Expression:
+        """The column as declared; a value that is not stops the query."""
+        value, faults = self._conformed(name)
+        if not faults:
+            return value.alias(name)
+        first, *more = faults.values()
+        for fault in more:
+            first = first | fault
+        stop = Function("error", Constant("unfit"))
+        return Case(first, stop).otherwise(value).alias(name)
+
+    def _conformed(self, name: str) -> tuple[Expression, _Faults]:
+        """The column's value as declared, and by key of UNFIT where it can't be had."""
+        column = self._dataset.columns[name]
+        return _converted(name, column, self.schema[name]) if self._typed else _parsed(name, column)
+
+
+def _converted(name: str, column: ColumnSettings, stored: nw.dtypes.DType) -> tuple[Expression, _Faults]:
+    """A column of a fitting type (see conform.py)."""
+    found, value, faults = Column(name), Column(name), dict[str, Expression]()
+    match column.type:
+        case "number":
+            value = found.cast(DOUBLE)
+            if stored.is_float():
+                faults["infinite"] = Function("isinf", value)
+                value = _without_nan(value)
+        case "integer":
+            value = found.cast(BIGINT)
+        case "boolean" if stored != nw.Boolean:
+            value, faults = found == Constant(1), {"binary": found.isnotin(Constant(0), Constant(1))}
+        case "date":
+            value = found.cast(DATE)
+        case "category":
+            as_codes = stored.is_integer() and (is_coded(column) or not column.values)
+            value = found.cast(BIGINT if as_codes else VARCHAR)
+    return value, faults | _range(value, column)
+
+
+_SQL_TYPES = {"number": "DOUBLE", "integer": "BIGINT", "boolean": "BOOLEAN", "date": "DATE"}
+
+
+def _parsed(name: str, column: ColumnSettings) -> tuple[Expression, _Faults]:
+    """A column of text as its declared type; what can't be read so is a fault."""
+    found = Column(name)
+    kind = "BIGINT" if is_coded(column) else _SQL_TYPES.get(column.type)
+    if kind is None:
+        return found, {}
+    value = SQLExpression(f'TRY_CAST("{name}" AS {kind})')
+    faults = {"type": found.isnotnull() & value.isnull()}
+    if column.type == "number":
+        faults["infinite"] = Function("isinf", value)
+        value = _without_nan(value)
+    return value, faults | _range(value, column)
+
+
+def _without_nan(value: Expression) -> Expression:
+    """What is not a number is how some systems write that there is none."""
+    return Case(Function("isnan", value), Constant(None)).otherwise(value)
+
+
+def _range(value: Expression, column: ColumnSettings) -> _Faults:
+    if column.low is None or column.high is None:
+        return {}
+    return {"range": (value < Constant(column.low)) | (value > Constant(column.high))}
+
+
+@contextmanager
+def opened(
+    dataset: DatasetSettings, spill: Path | None, rows: pa.RecordBatchReader | None = None
+) -> Iterator[Engine]:
+    """The source, opened for reading; ``rows``, read once, are its rows where no file holds them.
+
+    What does not fit the memory goes to the folder ``spill``, or nowhere. An error of the engine within becomes a
+    SourceError that says what is wrong with the source.
+    """
+    if dataset.path is not None:
+        state_of(dataset)
+    engine: Engine | None = None
+    try:
+        with _connected(spill) as connection:
+            try:
+                engine = Engine(dataset, connection, rows)
+                yield engine
+            except _FAILURES:
+                raise (_why(engine) or _unreadable(dataset)) from None
+    except _FAILURES:
+        raise _unreadable(dataset) from None
+
+
+@contextmanager
+def copied(dataset: DatasetSettings, rows: Path) -> Iterator[Frame]:
+    """The rows in a cohort's file. Raises SourceError."""
+    try:
+        with _connected(rows.parent) as connection:
+            yield nw.from_native(connection.read_parquet(str(rows)))
+    except _FAILURES:
+        raise _unreadable(dataset) from None
+
+
+def _connected(spill: Path | None) -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(":memory:", config=_CONFIG | {"temp_directory": str(spill or "")})
+
+
+_FAILURES = (duckdb.Error, nw.exceptions.NarwhalsError, pa.ArrowException, OSError)
+
+
+def _why(engine: Engine | None) -> SourceError | None:
+    try:
+        return engine.why() if engine else None
+    except _FAILURES:
+        return None
+
+
+def _unreadable(dataset: DatasetSettings) -> SourceError:
+    return refuse(
+        dataset,
+        "it can't be read, or its cohort can't be written",
+        "check that it is intact Parquet, CSV or DuckDB, and the free space in the node's folder",
+    )
+
+
+def _table(
+    connection: duckdb.DuckDBPyConnection, dataset: DatasetSettings, rows: pa.RecordBatchReader | None
+) -> duckdb.DuckDBPyRelation:
+    match form_of(dataset):
+        case "postgresql":
+            return connection.from_arrow(rows)
+        case "csv":
+            return connection.read_csv(str(dataset.path), all_varchar=True, header=True)
+        case "duckdb":
+            path = str(dataset.path).replace("'", "''")
+            connection.execute(f"ATTACH '{path}' AS {_SOURCE} (READ_ONLY)")
+            return connection.table(f"{_SOURCE}.{dataset.table_name}")
+        case "folder":
+            return connection.read_parquet(f"{dataset.path}/**/*.parquet", hive_partitioning=True)
+        case _:
+            return connection.read_parquet(str(dataset.path))

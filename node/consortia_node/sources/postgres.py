@@ -1,0 +1,90 @@
+"""A dataset in PostgreSQL, streamed over ADBC within one transaction, so that every read sees the same rows.
+
+The node connects by itself, so its operating-system user needs the right to read: a password belongs into a
+password file (PGPASSFILE, ~/.pgpass) or a service file of that user, never into the address. The query is made from
+checked names; nobody hands in SQL. Columns that PostgreSQL holds as numeric arrive as double precision.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pyarrow as pa
+
+from consortia_node.datasets import DatasetSettings
+from consortia_node.errors import SourceError
+from consortia_node.sources.places import refuse
+
+
+class Server:
+    """One dataset's table, within a transaction."""
+
+    def __init__(self, dataset: DatasetSettings, connection: Any) -> None:
+        self._dataset = dataset
+        self._connection = connection
+        self._table = ".".join(f'"{part}"' for part in dataset.table_name.split("."))
+        self._open: list[Any] = []
+
+    def rows(self, columns: Sequence[str]) -> pa.RecordBatchReader:
+        """The customer number and the columns of all rows, as they come. Raises SourceError for absent columns."""
+        wanted = [self._dataset.subject, *columns]
+        absent = [name for name in wanted if name not in self.columns]
+        if absent:
+            remedy = "correct the dataset's entry in datasets.toml, or the table"
+            raise refuse(self._dataset, f"it has no column {', '.join(absent)}", remedy)
+        chosen = ", ".join(self._expression(name) for name in wanted)
+        return self._cursor(f"SELECT {chosen} FROM {self._table}").fetch_record_batch()  # noqa: S608 - checked names
+
+    @property
+    def columns(self) -> list[str]:
+        """The table's columns."""
+        names: list[str] = self._schema().names
+        return names
+
+    def close(self) -> None:
+        """Give back what the server keeps for reads that were not read to their end."""
+        for cursor in self._open:
+            cursor.close()
+
+    def _expression(self, name: str) -> str:
+        """``numeric`` has no counterpart in Arrow that ADBC would use; its column arrives as text."""
+        is_numeric = self._dataset.columns[name].type == "number" and self._schema().field(name).type == pa.string()
+        return f'"{name}"::double precision AS "{name}"' if is_numeric else f'"{name}"'
+
+    def _schema(self) -> pa.Schema:
+        cursor = self._cursor(f"SELECT * FROM {self._table} LIMIT 0")  # noqa: S608 - a name that was checked
+        found: pa.Schema = cursor.fetch_arrow_table().schema
+        return found
+
+    def _cursor(self, statement: str) -> Any:
+        cursor = self._connection.cursor()
+        self._open.append(cursor)
+        cursor.execute(statement)
+        return cursor
+
+
+@contextmanager
+def opened(dataset: DatasetSettings) -> Iterator[Server]:
+    """The dataset's table for reading. Raises SourceError without what PostgreSQL says, which may quote a row."""
+    import adbc_driver_postgresql.dbapi as adbc  # noqa: PLC0415 - a node without PostgreSQL needs none of it
+
+    try:
+        with adbc.connect(dataset.postgresql or "") as connection:
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            server = Server(dataset, connection)
+            try:
+                yield server
+            finally:
+                server.close()
+    except adbc.Error:
+        raise unreadable(dataset) from None
+
+
+def unreadable(dataset: DatasetSettings) -> SourceError:
+    """The error for a table that the server does not let be read."""
+    return refuse(
+        dataset,
+        "PostgreSQL does not let it be read",
+        "check the address and the table in datasets.toml, and the rights of the node's user on the server",
+    )
