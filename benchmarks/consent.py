@@ -21,10 +21,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from consortia_common.documents.consent_notice import ConsentNotice
-from consortia_node.datasets import ColumnSettings, DatasetSettings
 from consortia_node.consent import Need
 from consortia_node.consent_import import Findings
 from consortia_node.consent_proofs import keep_pairs
+from consortia_node.datasets import ColumnSettings, DatasetSettings
 from consortia_node.keyring import Keyring
 from consortia_node.sources.consent_file import read_file
 from consortia_node.sources.consent_rows import rows_of

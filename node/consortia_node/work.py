@@ -13,11 +13,13 @@ import numpy as np
 
 from consortia_common import sealed
 from consortia_common.content import Content
+from consortia_common.documents.fitted import Model
 from consortia_common.documents.jobspec import JobSpec
 from consortia_common.documents.kinds import Turn
 from consortia_common.documents.kinds.train import Parameters as TrainParameters
 from consortia_common.documents.model import LinearModel, Range
 from consortia_common.documents.receipt import SALT
+from consortia_common.models.scorecard import scorecard_of
 from consortia_crypto.sum.quantise import dequantise, quantise
 from consortia_crypto.sum.terms import SumPolicy
 from consortia_node import federated
@@ -116,7 +118,7 @@ class _Work:
                 blame="the job spec, or this institution",
                 remedy="add it with `consortia model add`, or name one that `consortia model list` shows",
             )
-        return LinearModel.from_canonical(document, f"model {name}")
+        return scorecard_of(Model.from_canonical(document, f"model {name}"), name)
 
     def total(self, name: str, turn: int = 0) -> Integers:
         path = self._files(name, turn).total

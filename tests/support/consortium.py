@@ -272,9 +272,15 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
         "test_dataset": "clients_test",
         "features": ["income", "age"],
         "label": "default",
-        "rounds": 4,
-        "local_steps": 3,
         "max_rows": 1000,
+        "model": {
+            "type": "neural_network",
+            "hidden": [],
+            "rounds": 4,
+            "epochs": 3,
+            "batch": None,
+            "learning_rate": "0.5",
+        },
     },
     "score": {
         "data_owner": "bank-a",

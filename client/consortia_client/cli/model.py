@@ -27,9 +27,10 @@ def add(name: str, file: Path, config_file: Path) -> None:
     """
     from consortia_client import control
     from consortia_common.documents.model import LinearModel
+    from consortia_common.models.scorecard import as_model
     from consortia_proto.v1 import control_pb2
 
-    document = LinearModel.from_yaml(options.text_of(file), str(file)).canonical()
+    document = as_model(LinearModel.from_yaml(options.text_of(file), str(file))).canonical()
     with control.node(config_file) as node:
         view = node.AddModel(control_pb2.AddModelRequest(name=name, document=document), timeout=60)
     terminal.done(f"model {view.name} kept")

@@ -86,7 +86,7 @@ class LinearFit(Document):
 
 
 class TreeNode(Document):
-    """A leaf with its ``value``; or a node that sends rows left to node ``child``, others right to ``child`` + 1."""
+    """A leaf with its ``value``, or a node whose rows go left to node ``child`` or right to ``child`` + 1."""
 
     value: Real
     rows: Annotated[int, Field(ge=0)]
@@ -125,7 +125,7 @@ class TreesFit(Document):
 
 
 class NetworkFit(Document):
-    """Layer by layer: inputs · weights + biases, then the activation, except behind the last; answer = link⁻¹(output)."""
+    """Each layer: inputs · weights + biases, then the activation, but behind the last; answer = link⁻¹(output)."""
 
     type: Literal["network"]
     sizes: Annotated[tuple[Annotated[int, Field(ge=1, le=1 << 16)], ...], Field(min_length=2, max_length=10)]

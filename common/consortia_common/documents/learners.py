@@ -4,10 +4,11 @@ Each learner says how many rounds it needs at most and what is summed in each of
 need not know more of it than that.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from consortia_common.documents.base import ColumnName, Document, Name, Number
 from consortia_common.documents.kinds import SumShape, Tensor, WordBits
@@ -48,11 +49,13 @@ class Strategy(Document):
         """A strategy that can't be had, and settings that it does not have or can't work with."""
         if self.name in _NEED_SINGLE_UPDATES:
             return [
-                f"parameters.model.strategy: {self.name} compares single institutions' updates, and sealed sums let "
-                "nobody see one; clip updates instead (docs/kinds/train.md says what that can't stop)"
+                f"parameters.model.strategy: {self.name} compares single institutions' updates, and sealed "
+                "sums show nobody one; clip updates instead (docs/kinds/train.md says what that can't stop)"
             ]
         if self.name not in STRATEGY_SETTINGS:
-            return [f"parameters.model.strategy: there is none named {self.name[:40]}; {', '.join(STRATEGY_SETTINGS)}"]
+            return [
+                f"parameters.model.strategy: there is none named {self.name[:40]}; {', '.join(STRATEGY_SETTINGS)}"
+            ]
         strangers = sorted(set(self.settings) - STRATEGY_SETTINGS[self.name])
         problems = [f"{self.name} has no {name}" for name in strangers]
         for name, value in self.settings.items():
@@ -67,7 +70,7 @@ class Prepare(Document):
     """What is done to a numeric column before it is standardised, in this order."""
 
     fill: Number | None = None
-    """In the place of a missing value; without it a missing value is as the mean (and a bin of its own in trees)."""
+    """In the place of a missing value; unless given, the mean is (trees keep a bin for missing values)."""
     low: Number | None = None
     """Smaller values become this."""
     high: Number | None = None
@@ -251,9 +254,10 @@ class Network(Learner):
     word_bits: WordBits = 32
     """Bits of one element of a sealed update: 32 keep what float32 holds; fewer where bytes on the way matter."""
     flower: Strategy = Field(default=Strategy(), alias="strategy")
+    """Flower's strategy for the server's step, and its settings."""
     seed: Seed = 0
 
-    model_config = {**Learner.model_config, "populate_by_name": True, "serialize_by_alias": True}
+    model_config = ConfigDict(**{**Learner.model_config, "populate_by_name": True, "serialize_by_alias": True})
 
     @property
     def strategy(self) -> Strategy:
@@ -272,7 +276,7 @@ class Network(Learner):
     def weights(self, inputs: int) -> int:
         """Weights and biases in all."""
         sizes = self.sizes(inputs)
-        return sum((before + 1) * after for before, after in _pairs(sizes))
+        return sum((before + 1) * after for before, after in pairwise(sizes))
 
     def shapes(self, inputs: int, columns: int) -> Mapping[str, SumShape]:
         """An update, and its weight."""
@@ -290,10 +294,6 @@ class Network(Learner):
         """The strategy's."""
         del features
         return self.strategy.problems()
-
-
-def _pairs(sizes: tuple[int, ...]) -> Iterator[tuple[int, int]]:
-    return zip(sizes[:-1], sizes[1:], strict=True)
 
 
 AnyLearner = Annotated[Regression | BoostedTrees | Network, Field(discriminator="type")]

@@ -7,6 +7,7 @@ Davis and Goadrich (2006) for precision and recall.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,8 @@ UNIT = 1_000_000
 def tally(scores: Floats, labels: Floats, bins: int) -> Integers:
     """Zeros and ones by bin of score in [0, 1]; (2, bins)."""
     index = np.minimum((scores * bins).astype(np.int64), bins - 1) + bins * labels.astype(np.int64)
-    return np.bincount(index, minlength=2 * bins).astype(np.int64).reshape(2, bins)
+    counts: Integers = np.bincount(index, minlength=2 * bins).astype(np.int64)
+    return counts.reshape(2, bins)
 
 
 def losses(scores: Floats, labels: Floats) -> Integers:
@@ -50,7 +52,7 @@ class Curve:
     @property
     def bins(self) -> int:
         """Bins of score."""
-        return self.counts.shape[1]
+        return int(self.counts.shape[1])
 
     def above(self) -> Integers:
         """(2, bins + 1): how many zeros and ones score at or above threshold k / bins, k = 0 … bins."""
@@ -122,7 +124,7 @@ def calibration(curve: Curve, ranges: int = 10) -> list[Calibrated]:
     """Equal ranges of the score."""
     cuts = np.linspace(0, curve.bins, ranges + 1).astype(int)
     found = []
-    for first, last in zip(cuts[:-1], cuts[1:], strict=True):
+    for first, last in pairwise(cuts):
         zeros, ones = (int(part) for part in curve.counts[:, first:last].sum(axis=1))
         rows = zeros + ones
         found.append(Calibrated(first / curve.bins, last / curve.bins, rows, ones / rows if rows else None))

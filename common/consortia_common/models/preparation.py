@@ -68,7 +68,7 @@ class Numeric:
 
 @dataclass(frozen=True)
 class Indicator:
-    """1 where the column holds one category, by its place in the agreed list; a value outside the list is in none."""
+    """1 where the column holds one category, by its place in the agreed list."""
 
     column: str
     category: int

@@ -29,7 +29,12 @@ def scorecard_of(model: Model, name: str) -> LinearModel:
     """
     inputs = [each for each in model.inputs if isinstance(each, NumericInput)]
     plain = all((each.fill, each.low, each.high, each.log1p) == (None, None, None, False) for each in inputs)
-    if not isinstance(model.fit, LinearFit) or model.link != "logit" or len(inputs) != len(model.inputs) or not plain:
+    if (
+        not isinstance(model.fit, LinearFit)
+        or model.link != "logit"
+        or len(inputs) != len(model.inputs)
+        or not plain
+    ):
         raise refuse(
             f"model {name}",
             ["only a logistic regression on plain numeric columns can score encrypted customers"],

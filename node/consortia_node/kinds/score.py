@@ -19,8 +19,7 @@ from consortia_common.documents.kinds.score import Parameters
 from consortia_common.documents.model import Range, to_unit, unit_form
 from consortia_crypto.score import data_owner, model_owner
 from consortia_node.errors import StepError
-from consortia_node.kinds import Event, Outcome, Step, Work
-from consortia_node.logistic import Floats
+from consortia_node.kinds import Event, Floats, Outcome, Step, Work
 
 DECIMALS = 4
 """Scores are probabilities rounded to this many decimals."""

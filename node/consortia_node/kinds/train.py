@@ -1,7 +1,7 @@
 """``train`` at the institution: preparation from joint sums, rounds of a fit, a test, and the finished model.
 
 Every institution opens the same sums and draws the same conclusions from them, so all hold the same model after
-each round without telling anybody. What is summed in a round is the business of the model (consortia_node.learning).
+each round without telling anybody. What is summed in a round is the model's business (consortia_node.learning).
 """
 
 from collections.abc import Mapping
@@ -73,7 +73,7 @@ def conclude(work: Work, request: Content) -> Outcome:
 
 
 def _take_in(work: Work, turn: int) -> None:
-    """Draw the conclusions from the total of round ``turn``; before the first there is what trees need to agree on."""
+    """Draw the conclusions from the total of round ``turn``; before the first, agree on the bins of trees."""
     parameters, learning = _parameters(work), _learning(work)
     if turn == 0:
         if "spread" in parameters.sums():

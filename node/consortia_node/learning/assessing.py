@@ -43,7 +43,7 @@ def said(total: Integers, task: str, min_cell: int) -> dict[str, object]:
         raise TotalRefusedError("the histograms of the test scores hold counts that no rows can have")
     if rows < max(min_cell, 1):
         raise StepError(
-            f"the test parts of all parties have fewer than the {max(min_cell, 1)} rows of which measures are released",
+            f"all test parts together have fewer rows than the {max(min_cell, 1)} of which measures are released",
             blame="the job, or the data of all parties together",
             remedy="name a test_dataset with more customers who have given consent",
         )

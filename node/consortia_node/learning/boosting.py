@@ -79,4 +79,5 @@ OBJECTIVES: Mapping[str, Objective] = {"logistic": _Logistic(), "squared": _Squa
 
 
 def _fixed(first: Floats, second: Floats) -> Gradient:
-    return Gradient(*(np.rint(np.clip(each * UNIT, -LARGEST, LARGEST)).astype(np.int64) for each in (first, second)))
+    whole = (np.rint(np.clip(each * UNIT, -LARGEST, LARGEST)).astype(np.int64) for each in (first, second))
+    return Gradient(*whole)

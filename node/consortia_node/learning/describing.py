@@ -52,10 +52,10 @@ def _shapes(parameters: Parameters) -> list[dict[str, object]]:
 
 def _input(feature: Feature, parameters: Parameters) -> dict[str, object]:
     match feature:
-        case Numeric(column, shape, mean, scale):
-            said = {"kind": "number", "column": column, "log1p": shape.log1p, "mean": repr(mean), "scale": repr(scale)}
+        case Numeric(column, _, mean, scale):
+            said = {"kind": "number", "column": column, "mean": repr(mean), "scale": repr(scale)}
             asked = parameters.prepare.get(column)
-            return said | ({"fill": asked.fill, "low": asked.low, "high": asked.high} if asked else {})
+            return said | (asked.model_dump() if asked else {})
         case Indicator(column, place, _):
             return {"kind": "indicator", "column": column, "category": parameters.categories[column][place]}
         case Evidence(column, weights):

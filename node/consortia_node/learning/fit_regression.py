@@ -67,7 +67,11 @@ class NewtonRounds:
         weights = [rounded(float(weight) * self._spread) for weight in fit.best[:-1]]
         intercept = rounded(float(fit.best[-1]) * self._spread + self._centre)
         converged = fit.change < CONVERGED
-        found = {"converged": converged, "largest_last_change": rounded(fit.change, 3), "deviance": self._deviance(fit)}
+        found: dict[str, object] = {
+            "converged": converged,
+            "largest_last_change": rounded(fit.change, 3),
+            "deviance": self._deviance(fit),
+        }
         made = LinearFit.from_value(
             {
                 "type": "linear",
@@ -94,7 +98,10 @@ class NewtonRounds:
         numbers = zip(own, said.errors, said.statistics, said.p_values, said.low, said.high, strict=True)
         shift = np.zeros(len(own))
         shift[-1] = self._centre
-        return [_coefficient(name, row, self._spread, moved) for name, row, moved in zip(names, numbers, shift, strict=True)]
+        return [
+            _coefficient(name, row, self._spread, moved)
+            for name, row, moved in zip(names, numbers, shift, strict=True)
+        ]
 
     def _units(self) -> tuple[Floats, Floats]:
         """Mean and scale by which each input was standardised: 0 and 1 where it was not."""
@@ -154,5 +161,3 @@ def _coefficient(name: str, row: tuple[float, ...], spread: float, moved: float)
         "high": high * spread + moved,
     }
     return {"name": name} | {key: repr(rounded(number)) for key, number in numbers.items()}
-
-

@@ -192,7 +192,9 @@ def _recall(values: Mapping[str, bytes]) -> trees.Growing:
     candidates = tuple(
         trees.Candidate(
             one["node"],
-            Split(one["feature"], arrays[f"left{place}"].astype(bool), one["gain"], tuple(arrays[f"totals{place}"])),
+            Split(
+                one["feature"], arrays[f"left{place}"].astype(bool), one["gain"], tuple(arrays[f"totals{place}"])
+            ),
             arrays[f"histogram{place}"],
         )
         for place, one in enumerate(data["candidates"])

@@ -140,9 +140,9 @@ class Fit:
 
 
 def advance(fit: Fit, totals: Totals, l2: float) -> Fit:
-    """The fit after the round whose totals are at ``fit.model``; ``l2`` is per unit of weight, not on the intercept.
+    """The fit after the round whose totals are at ``fit.model``; ``l2`` is per unit of weight.
 
-    A step that made things worse is halved; otherwise the next Newton step is taken.
+    A step that made things worse is halved; otherwise the next Newton step is taken. No penalty on the intercept.
     """
     penalty = _penalty(len(fit.model), l2, totals.weight)
     objective = totals.deviance + float(penalty @ np.square(fit.model))

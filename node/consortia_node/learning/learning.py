@@ -16,7 +16,7 @@ from consortia_node.learning.rows import Rows
 
 
 class Learning(Protocol):
-    """The rounds of a fit. What it remembers from round to round is in ``values``, so a round can be taken again."""
+    """The rounds of a fit. What it remembers is in ``values``, so that a round can be taken again."""
 
     def contribute(self, values: Mapping[str, bytes], rows: Rows, turn: int) -> Floats | Integers:
         """What this institution adds to the sum of round ``turn``."""

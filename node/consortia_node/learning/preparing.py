@@ -22,7 +22,7 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Prepared:
-    """What the totals say: the fitted preparation, and of all rows their number, the label's moments and classes."""
+    """What the totals say: the fitted preparation, and of all rows their number, and the label's moments."""
 
     preparation: Preparation
     rows: int
@@ -120,5 +120,3 @@ def _nothing(what: str) -> StepError:
         blame="the job, or the data of all parties together",
         remedy="look at the columns with a statistics job, and choose the label and the features anew",
     )
-
-

@@ -1,4 +1,4 @@
-"""PURE: an institution's rows as training sees them: columns of floats, missing values as NaN, and a checked label."""
+"""PURE: an institution's rows as training sees them: columns of floats, missing ones NaN, and a checked label."""
 
 from dataclasses import dataclass
 
@@ -78,12 +78,9 @@ def _check_label(label: Floats, task: str, dataset: str) -> None:
             blame="this institution's dataset",
             remedy="leave rows without an outcome out of the table that is offered for training",
         )
-    fits = {
-        "binary": lambda: np.isin(label, (0.0, 1.0)).all(),
-        "count": lambda: (label >= 0).all() and (label == np.rint(label)).all(),
-        "number": lambda: True,
-    }
-    if not fits[task]():
+    counts = bool((label >= 0).all() and (label == np.rint(label)).all())
+    fits = {"binary": bool(np.isin(label, (0.0, 1.0)).all()), "count": counts, "number": True}
+    if not fits[task]:
         what, remedy = _LABELS[task]
         raise StepError(
             f"the label column of {dataset} holds {what}", blame="this institution's dataset", remedy=remedy

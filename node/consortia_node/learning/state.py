@@ -1,4 +1,4 @@
-"""PURE: what a fit keeps from round to round, as bytes in the job's values: arrays and plain data, never pickles."""
+"""PURE: what a fit keeps from round to round, as bytes in the job's values: arrays and plain data, no pickles."""
 
 import json
 from collections.abc import Mapping, MutableMapping

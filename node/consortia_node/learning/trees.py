@@ -148,9 +148,7 @@ def _split(nodes: tuple[Node, ...], found: list[Candidate], limits: Limits, rule
     deeper = [pair for pair in asked if grown[pair[0]].depth < limits.depth]
     if not deeper or limits.leaves - leaves <= len(chosen):
         return Growing(tuple(grown))
-    parents = tuple(
-        candidate.histogram for candidate, pair in zip(chosen, asked, strict=True) if pair in deeper
-    )
+    parents = tuple(candidate.histogram for candidate, pair in zip(chosen, asked, strict=True) if pair in deeper)
     return Growing(tuple(grown), tuple(deeper), parents, left)
 
 

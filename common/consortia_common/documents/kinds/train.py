@@ -75,9 +75,8 @@ class Parameters(KindParameters):
         """What preparation needs to know, bins if there are trees, the rounds, the test, the result."""
         del party
         spread = (Turn("query.spread", gives="spread"),) if self._has_spread else ()
-        rounds = (
-            Turn("train", number, gives=self.model.given(number)) for number in range(1, self.model.rounds_in_all + 1)
-        )
+        numbers = range(1, self.model.rounds_in_all + 1)
+        rounds = (Turn("train", number, gives=self.model.given(number)) for number in numbers)
         test = (Turn("evaluate", gives="evaluation"),) if self.test_dataset else ()
         return (Turn("query.prepare", gives="prepared"), *spread, *rounds, *test, Turn("query.conclude"))
 
@@ -139,5 +138,7 @@ class Parameters(KindParameters):
             wide = [name for name, values in self.categories.items() if len(values) > self.model.bins]
             problems += [f"parameters.categories.{name}: more categories than the model has bins" for name in wide]
             unordered = sorted(set(self.model.monotone) & set(self.categories))
-            problems += [f"parameters.model.monotone: {name} has categories, which have no order" for name in unordered]
+            problems += [
+                f"parameters.model.monotone: {name} has categories, which have no order" for name in unordered
+            ]
         return problems
