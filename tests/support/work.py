@@ -7,15 +7,19 @@ is their sum. So the arithmetic of a kind can be held against numpy's without ci
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 
+import duckdb
+import narwhals as nw
 import numpy as np
+import pyarrow as pa
 
 from consortia_common.content import Content
 from consortia_common.documents.jobspec import JobSpec
+from consortia_common.documents.kinds import Turn
 from consortia_common.documents.model import LinearModel, Range
 from consortia_common.sealed import policy_of
 from consortia_crypto.sum.quantise import dequantise, quantise
 from consortia_node import federated
-from consortia_node.kinds import Floats, Integers, Outcome, steps_of
+from consortia_node.kinds import Floats, Frame, Integers, Outcome, steps_of
 
 Tables = Mapping[str, Mapping[str, Sequence[float]]]
 """By dataset, by column."""
@@ -39,6 +43,10 @@ class PlainWork:
 
     def matrix(self, dataset: str, columns: Sequence[str]) -> Floats:
         return np.column_stack([np.asarray(self.tables[dataset][column], np.float64) for column in columns])
+
+    def frame(self, dataset: str, columns: Sequence[str]) -> Frame:
+        table = pa.table({column: pa.array(self.tables[dataset][column]) for column in columns})
+        return nw.from_native(duckdb.from_arrow(table))
 
     def subjects(self, dataset: str) -> list[str]:
         rows = len(next(iter(self.tables[dataset].values())))
@@ -77,7 +85,7 @@ class Banks:
 
     def __init__(self, spec: JobSpec, tables: Mapping[str, Tables], min_cell: int = 1) -> None:
         self.works = {party: PlainWork(spec, party, tables[party], min_cell=min_cell) for party in spec.parties}
-        self._spec = spec
+        self.spec = spec
         self._steps = steps_of(spec.kind)
 
     def outcomes(self, step: str, request: Content, turn: int = 0) -> list[Outcome]:
@@ -88,7 +96,8 @@ class Banks:
 
     def add(self, step: str, turn: int = 0) -> Integers:
         """The sum of what every party adds in a step; all of them have it afterwards."""
-        (name,) = {turn.gives for turn in self._spec.parameters.turns(self._spec.parties[0]) if turn.step == step}
+        asked = Turn(step, turn)
+        (name,) = {each.gives for each in self.spec.parameters.turns(self.spec.parties[0]) if each == asked}
         outcomes = self.outcomes(step, Content(), turn)
         parts = [
             work.summand(name, outcome.summand, turn)
