@@ -15,11 +15,13 @@ import grpc
 
 from consortia_client.errors import ResultError
 from consortia_client.keepsakes import Keepsakes
+from consortia_client.plan import Plan, checked
 from consortia_client.profile import Profile
 from consortia_client.receipts import JobProof, SignedBy, prove
 from consortia_common import rpc
 from consortia_common.documents.agreement import Agreement
 from consortia_common.documents.jobspec import JobSpec, Submission
+from consortia_common.documents.plan import QUESTION_DOMAIN, PlanQuestion
 from consortia_common.documents.receipt import SALT, SIGNATURE_DOMAIN, Receipt
 from consortia_common.documents.statements import PROPOSED
 from consortia_crypto import canonical
@@ -31,6 +33,7 @@ from consortia_proto.v1 import network_pb2_grpc
 
 COORDINATOR = "the coordinator"
 CALL_SECONDS = 30
+PLAN_SECONDS = 90
 _SUBMISSION_DOMAIN = "job"
 _RESULT_STEP = "result"
 
@@ -40,6 +43,8 @@ class JobResult:
     """An opened result with the receipts that vouch for it."""
 
     job_id: str
+    spec: JobSpec
+    """What was asked."""
     result: Any
     """The result document; None where the result stays at an institution."""
     receipts: tuple[Receipt, ...]
@@ -77,6 +82,22 @@ class Session:
             status = self._jobs.Submit(pb.Submission(document=document, signature=signature), timeout=CALL_SECONDS)
         return _about(submission.job_id, status)
 
+    def plan(self, spec: JobSpec, now_ms: int) -> Plan:
+        """What every party's gate would say to ``spec``, and what the job would take. Nothing is run or read."""
+        question = PlanQuestion(
+            network=self._profile.network,
+            spec=spec,
+            nonce=secrets.token_hex(16),
+            asked_ms=now_ms,
+            analyst=self._profile.identity.public.fingerprint,
+        )
+        document = question.canonical()
+        signature = self._profile.identity.sign(QUESTION_DOMAIN, document)
+        with rpc.calling(COORDINATOR):
+            asked = pb.PlanQuestion(document=document, signature=signature)
+            came = network_pb2_grpc.PlansStub(self._channel).Ask(asked, timeout=PLAN_SECONDS)
+        return checked(question, came.answers, self._parties(question.as_submission()))
+
     def job(self, job_id: str) -> pb.JobStatus:
         """Where a job stands."""
         with rpc.calling(COORDINATOR):
@@ -109,7 +130,7 @@ class Session:
         _check_present(receipts, submission)
         _check_together(receipts, submission)
         document = self._open(sealed, receipts, parties, submission) if sealed.envelope else None
-        return JobResult(job_id, document, tuple(receipts.values()))
+        return JobResult(job_id, submission.spec, document, tuple(receipts.values()))
 
     def members(self) -> list[PublicIdentity]:
         """Every active member's public identity, as the coordinator knows them."""

@@ -31,6 +31,7 @@ from consortia_coordinator.jobrun import Tools
 from consortia_coordinator.jobservice import JobService
 from consortia_coordinator.mailbox import Mailbox
 from consortia_coordinator.members import Members
+from consortia_coordinator.plans import PlanService
 from consortia_coordinator.relay import StatementService
 from consortia_coordinator.store.database import open_database
 from consortia_coordinator.store.jobs import JobStore
@@ -41,6 +42,8 @@ from consortia_crypto.keys import PrivateIdentity
 from consortia_proto.v1 import exchange_pb2_grpc, network_pb2_grpc, witness_pb2_grpc
 
 STOP_SECONDS = 5.0
+PLAN_SECONDS = 30.0
+"""How long a party may take to say what its gate would decide."""
 
 
 @dataclass(frozen=True)
@@ -177,6 +180,8 @@ async def _server(
     network_pb2_grpc.add_EnrolmentServicer_to_server(enrolment, server)
     network_pb2_grpc.add_StatementsServicer_to_server(relay, server)
     network_pb2_grpc.add_JobsServicer_to_server(jobs, server)
+    plans = PlanService(parts.members, parts.mailbox, parts.log, min(PLAN_SECONDS, settings.offer_seconds))
+    network_pb2_grpc.add_PlansServicer_to_server(plans, server)
     network_pb2_grpc.add_AuditServicer_to_server(AuditService(parts.members, parts.log), server)
     witness_pb2_grpc.add_WitnessingServicer_to_server(witnessing.service, server)
     port = _listen(server, settings)

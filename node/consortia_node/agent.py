@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from consortia_common.content import Content
 from consortia_common.database import reading, scrub
+from consortia_common.documents.plan import STEP as PLAN
 from consortia_common.stream import legible
 from consortia_crypto.errors import CiphertextError, ConsortiaError, SumError
 from consortia_node import accepted, metrics
@@ -25,6 +26,7 @@ from consortia_node.epochs import Epochs
 from consortia_node.errors import BadCiphertextError, RefusedError, StoppingError, TotalRefusedError
 from consortia_node.notices import Notices
 from consortia_node.offers import Offers
+from consortia_node.plans import Plans
 from consortia_node.store.jobs import JobStore
 from consortia_node.sums import Sums
 from consortia_node.tools import Tools
@@ -47,6 +49,7 @@ class Agent:
         self._handlers: dict[str, Handler] = {
             "offer": offers.offer,
             "close": offers.close,
+            PLAN: Plans(tools).ask,
             "approval": approvals.ask,
             "approval.end": approvals.ask,
             "notice.approval": approvals.receive,

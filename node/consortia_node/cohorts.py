@@ -143,7 +143,7 @@ class Cohorts:
         if dataset is None:
             raise SourceError(
                 f"this node is not configured with dataset {reads.dataset} any more",
-                blame="whoever changed node.toml while the job ran",
+                blame="whoever changed datasets.toml while the job ran",
                 remedy="put the dataset back and submit the job again",
             )
         return dataset

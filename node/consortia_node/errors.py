@@ -90,11 +90,11 @@ _REFUSALS = {
         "ask its operator whether that institution is enrolled with the keys that the agreement names",
     ),
     "node.datasets": (
-        "this institution's node.toml",
+        "this institution's datasets.toml",
         "have its operator add what is missing and restart the node, then submit the job again",
     ),
     "datasets.max_grade": (
-        "the agreement, or the grades in this institution's node.toml",
+        "the agreement, or the grades in this institution's datasets.toml",
         "leave the column out, or have the parties sign a version with a higher max_grade for it",
     ),
     "lawful_basis": (

@@ -11,8 +11,6 @@ from consortia_common.documents.receipt import SIGNATURE_DOMAIN, CohortUsed, Rec
 from consortia_common.gate.ledger import SPENT
 from consortia_common.gate.request import Decision
 from consortia_common.gate.rules import DECIDED_BEFORE
-from consortia_crypto import canonical
-from consortia_crypto.errors import EncodingError
 from consortia_crypto.keys import PublicIdentity
 from consortia_crypto.sum.terms import threshold
 from consortia_node import accepted, approval
@@ -20,6 +18,7 @@ from consortia_node import jobs as rules
 from consortia_node.accepted import AcceptedJob
 from consortia_node.answers import Answer, refused_by
 from consortia_node.approvals import WAITING_MS
+from consortia_node.asked import read
 from consortia_node.cohorts import COHORT, Cohorts
 from consortia_node.errors import RefusedError, StateError
 from consortia_node.gatekeeper import Gatekeeper
@@ -106,19 +105,12 @@ class Offers:
         return Answer(Content(), store=lambda c: JobStore(c).advance(task.job_id, state, now, reason))
 
     def _read(self, task: pb.Task, content: Content) -> tuple[Submission, list[PublicIdentity]]:
-        config = content.config
-        data, signature, documents = (config.get(name) for name in ("submission", "signature", "identities"))
-        if not (isinstance(data, bytes) and isinstance(signature, bytes) and isinstance(documents, list)):
-            raise refuse("the offer", ["it lacks the signed submission or the parties' identities"])
-        submission = Submission.from_canonical(data, "the submission")
+        asked = read(content, "submission", "the offer")
+        submission = Submission.from_canonical(asked.document, "the submission")
         if submission.job_id != task.job_id:
             raise refuse("the offer", ["its job id is not that of the submission"])
-        identities = [_identity(document) for document in documents]
-        analyst = next((item for item in identities if item.fingerprint == submission.analyst), None)
-        if analyst is None:
-            raise refuse("the offer", ["the analyst's identity is missing"])
-        analyst.verify(SUBMISSION_DOMAIN, data, signature)
-        return submission, identities
+        asked.verify(SUBMISSION_DOMAIN, submission.analyst, "the offer")
+        return submission, asked.identities
 
     def _log_decision(self, job_id: str, submission: Submission, reference: str, decision: Decision) -> None:
         self._tools.log.append(
@@ -183,13 +175,6 @@ class Offers:
             Content(config={"receipt": document, "signature": signature}),
             store=lambda c: JobStore(c).advance(job.job_id, rules.FINISHED, self._tools.now_ms()),
         )
-
-
-def _identity(document: object) -> PublicIdentity:
-    try:
-        return PublicIdentity.from_document(canonical.decode(document if isinstance(document, bytes) else b""))
-    except EncodingError as error:
-        raise refuse("the offer", ["an identity in it can't be read"]) from error
 
 
 def _datasets(job: AcceptedJob, institution: str) -> list[str]:

@@ -39,16 +39,16 @@ def score(dataset: str, **changes: Any) -> Any:
 @pytest.mark.parametrize(
     ("dataset", "words"),
     [
-        ("with_nan", "column income has 1 rows whose value is missing or not a finite number"),
-        ("with_infinity", "column income has 1 rows whose value is missing or not a finite number"),
-        ("with_gap", "column income has 1 rows whose value is missing or not a finite number"),
+        ("with_nan", "column income has 1 rows without a value"),
+        ("with_infinity", "column income has 1 rows whose value is infinite"),
+        ("with_gap", "column income has 1 rows without a value"),
         ("with_odd_label", "column default has 1 rows whose value is neither 0 nor 1"),
-        ("with_odd_income", "column income has 1 rows whose value lies outside the range in node.toml"),
-        ("with_half_region", "column region has 1 rows whose value is not a whole number"),
-        ("with_words", "its column income holds no numbers"),
+        ("with_odd_income", "column income has 1 rows whose value lies outside the range in datasets.toml"),
+        ("with_half_region", "its column region does not hold text or whole numbers"),
+        ("with_words", "its column income does not hold numbers"),
         ("without_income", "it has no column income"),
         ("no_file", "its file does not exist"),
-        ("torn_file", "its file can't be read"),
+        ("torn_file", "it can't be read"),
     ],
 )
 def test_a_bad_table_ends_its_job_with_the_reason(
@@ -66,7 +66,7 @@ def test_a_bad_table_ends_its_job_with_the_reason(
 
 def test_a_bad_table_of_one_bank_ends_a_sum_over_all(spoilt: Consortium) -> None:
     status = spoilt.run(spec("statistics", dataset="with_nan"))
-    failure = only_failure(status, SPOILT_BANK, "not a finite number")
+    failure = only_failure(status, SPOILT_BANK, "without a value")
     for bank in ("bank-a", "bank-c"):
         assert reasons(spoilt, bank, "job.failed", status.job_id) in ([failure.what], [])
 

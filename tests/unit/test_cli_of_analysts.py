@@ -1,5 +1,6 @@
 """`consortia job`: what an analyst sees of specs, jobs and results; exit codes and JSON for programs."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,7 @@ class StubSession:
         yield self.last
 
     def result(self, job_id: str) -> JobResult:
-        return JobResult(job_id, RESULT, (RECEIPT,))
+        return JobResult(job_id, spec("statistics"), RESULT, (RECEIPT,))
 
 
 @pytest.fixture
@@ -89,8 +90,8 @@ def test_a_spec_is_checked_without_anybody(spec_file: Path) -> None:
     spec_file.write_text(spec_file.read_text() + "name: again\n")
     checked = consortia("job", "check", spec_file)
     assert checked.exit_code == 1
-    assert "name is given twice" in checked.stderr
-    assert str(spec_file) in checked.stderr
+    assert "name is given twice" in checked.stdout
+    assert str(spec_file) in checked.stdout.replace("\n", "")
 
 
 def test_a_job_is_submitted(tmp_path: Path, spec_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,6 +115,7 @@ def test_a_finished_job_shows_its_result(tmp_path: Path, spec_file: Path, monkey
         assert shown.exit_code == 0, shown.output
         assert "the result is the one for which bank-a signed receipts" in shown.stdout
         assert '"count": 810' in shown.stdout
+        assert re.search(r"bytes +1,234,567 up and 0 down; planned \d\d,\d{3} and \d{3},\d{3}", shown.stdout)
         assert "[bold]not markup[/]" in shown.stdout
         told = as_json(consortia("job", *command, "--profile", tmp_path, "--wait", "--json"))
         assert (told["result"], told["finished_ms"]) == (RESULT, 9)

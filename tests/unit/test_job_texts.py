@@ -137,8 +137,8 @@ def test_new_writes_spec_and_schema_and_overwrites_nothing(tmp_path: Path, monke
     assert file.read_text() == text("train")
     assert (tmp_path / job_schema.FILE).read_text() == job_schema.schema_text()
     again = consortia("job", "new", "train", file)
-    assert isinstance(again.exception, ClientError)
-    assert "is there already" in again.exception.what
+    assert again.exit_code == 1
+    assert "is there already" in again.stderr
     use_session(monkeypatch, SimpleNamespace(agreements=lambda: [make_agreement()]))
     other = tmp_path / "other.yaml"
     made = consortia("job", "new", "train", other, "--profile", tmp_path)

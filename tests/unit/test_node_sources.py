@@ -200,6 +200,15 @@ def test_unfit_values_of_rows_without_consent_are_none_of_our_business(tmp_path:
     assert rows(place, "limit") == {"limit": [4.0, 7.0]}
 
 
+@WAYS
+def test_not_a_number_is_no_value_whatever_the_file_s_statistics_say(tmp_path: Path, copy: bool) -> None:
+    place = cohort(parquet(tmp_path, limit=[5.0, float("nan"), 1.0, 7.0]), tmp_path, "limit", copy=copy)
+    formed(place, "30", "4")
+    with Scans({"clients": place}) as scans:
+        found = scans.frame("clients", ["limit"])
+        assert collected(found.select(nw.col("limit").null_count(), n=nw.len())) == {"limit": [1], "n": [2]}
+
+
 def test_a_column_that_is_not_asked_for_is_not_looked_at(tmp_path: Path) -> None:
     place = cohort(parquet(tmp_path, limit=[-5.0, 4.0, 1.0, 7.0]), tmp_path, *COLUMNS)
     formed(place, "30", "4")

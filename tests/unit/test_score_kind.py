@@ -92,7 +92,7 @@ def test_a_value_out_of_its_range_is_not_encrypted() -> None:
     work.limits = LIMITS | {"age": (0.0, 100.0)}
     with pytest.raises(StepError, match="outside the range") as refused:
         encrypt(work, Content())
-    assert "node.toml" in refused.value.blame
+    assert "datasets.toml" in refused.value.blame
     assert "120" not in str(refused.value)
 
 

@@ -8,6 +8,7 @@ import click
 
 from consortia_client.cli import options
 from consortia_client.cli.job_approvals import approve, refuse, waiting
+from consortia_client.cli.job_plan import plan
 from consortia_client.cli.job_receipts import receipt, verify
 from consortia_client.cli.job_specs import check, new
 from consortia_common import terminal
@@ -23,7 +24,7 @@ def job() -> None:
     """
 
 
-for _command in (new, check, approve, refuse, waiting, receipt, verify):
+for _command in (new, check, plan, approve, refuse, waiting, receipt, verify):
     job.add_command(_command)
 
 
@@ -127,14 +128,18 @@ def _finish(session: Any, status: Any, as_json: bool) -> None:
     else:
         _show(status, as_json=False)
         if opened:
-            _show_result(opened)
+            _show_result(opened, status)
     if status.state in {"refused", "failed"}:
         raise SystemExit(1)
 
 
-def _show_result(opened: Any) -> None:
+def _show_result(opened: Any, status: Any) -> None:
+    from consortia_client.plan import against_plan
+
     parties = ", ".join(receipt.institution for receipt in opened.receipts)
     terminal.done(f"the result is the one for which {parties} signed receipts")
+    took = against_plan(opened.spec, opened.receipts, status.bytes_up, status.bytes_down)
+    terminal.facts({"bytes": took})
     if sums := opened.receipts[0].sums:
         gone = [f"{', '.join(missing.institutions)} of {missing.sum}" for missing in sums.missing]
         terminal.facts(

@@ -20,14 +20,18 @@ def receipt(job_id: str, folder: Path, out: Path | None, as_json: bool) -> None:
     With --out, the file proves to anybody who has compared the agreement's reference that all parties took part
     under it, with how many rows each, and which result they saw: `consortia job verify` needs nothing else.
     """
+    from consortia_client.plan import against_plan
     from consortia_client.profile import Profile
     from consortia_client.session import Session
 
     with Session(Profile.load(folder)) as session:
-        proof = session.proof(job_id)
+        proof, status = session.proof(job_id), session.job(job_id)
     if out is not None:
         out.write_bytes(proof.document)
     _show(proof, as_json)
+    if not as_json:
+        took = against_plan(proof.submission.spec, proof.receipts, status.bytes_up, status.bytes_down)
+        terminal.facts({"bytes": took})
     if out is not None:
         terminal.note(f"Kept in {out}; anybody checks it with: consortia job verify {out}")
 

@@ -85,7 +85,7 @@ def load_marked(text: str) -> Marked:
 
 def _places(root: yaml.Node) -> dict[tuple[Step, ...], Place]:
     """Of every value, each alias walked as all that it stands for: their number was bounded when they were made."""
-    places = {(): _place(root.start_mark)}
+    places: dict[tuple[Step, ...], Place] = {(): _place(root.start_mark)}
     waiting: list[tuple[tuple[Step, ...], yaml.Node]] = [((), root)]
     while waiting:
         path, node = waiting.pop()

@@ -30,8 +30,9 @@ def encrypt(work: Work, request: Content) -> Outcome:
     """At the data owner: a fresh key, and every feature of every customer under it, for the model owner."""
     del request
     parameters = _parameters(work)
+    rows = work.matrix(parameters.dataset, parameters.features)[: parameters.max_rows]
     ranges = work.ranges(parameters.dataset, parameters.features)
-    features = _scaled(work.matrix(parameters.dataset, parameters.features)[: parameters.max_rows], ranges)
+    features = _scaled(rows, ranges)
     secret = data_owner.new_secret()
     work.values[_SECRET] = secret
     subjects = work.subjects(parameters.dataset)[: len(features)]
@@ -99,7 +100,7 @@ def _scaled(features: Floats, ranges: list[Range]) -> Floats:
     if np.abs(scaled).max(initial=0) > 1:
         raise StepError(
             "a feature has a value outside the range that the dataset declares for it",
-            blame="this institution's node.toml, or its data",
+            blame="this institution's datasets.toml, or its data",
             remedy="correct low and high of the dataset's columns; they are public, so take round bounds",
         )
     return scaled

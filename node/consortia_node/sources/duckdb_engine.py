@@ -146,7 +146,7 @@ def _converted(name: str, column: ColumnSettings, stored: nw.dtypes.DType) -> tu
             value = found.cast(DOUBLE)
             if stored.is_float():
                 faults["infinite"] = Function("isinf", value)
-                value = _without_nan(value)
+                value = _finite(value)
         case "integer":
             value = found.cast(BIGINT)
         case "boolean" if stored != nw.Boolean:
@@ -172,13 +172,17 @@ def _parsed(name: str, column: ColumnSettings) -> tuple[Expression, _Faults]:
     faults = {"type": found.isnotnull() & value.isnull()}
     if column.type == "number":
         faults["infinite"] = Function("isinf", value)
-        value = _without_nan(value)
+        value = _finite(value)
     return value, faults | _range(value, column)
 
 
-def _without_nan(value: Expression) -> Expression:
-    """What is not a number is how some systems write that there is none."""
-    return Case(Function("isnan", value), Constant(None)).otherwise(value)
+def _finite(value: Expression) -> Expression:
+    """The value, or none: "not a number" is how some systems write that there is none.
+
+    By ``isfinite``, because DuckDB takes ``isnan`` to be false where a Parquet file's statistics, which leave NaN out,
+    give a least and a greatest value.
+    """
+    return Case(Function("isfinite", value), value).otherwise(Constant(None))
 
 
 def _range(value: Expression, column: ColumnSettings) -> _Faults:

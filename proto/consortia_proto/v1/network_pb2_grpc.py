@@ -511,6 +511,82 @@ class Jobs:
             _registered_method=True)
 
 
+class PlansStub:
+    """What a job would do, before it is submitted: every party's node says what its gate would say; no row is read.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Ask = channel.unary_unary(
+                '/consortia.v1.Plans/Ask',
+                request_serializer=consortia__proto_dot_v1_dot_network__pb2.PlanQuestion.SerializeToString,
+                response_deserializer=consortia__proto_dot_v1_dot_network__pb2.PlanAnswers.FromString,
+                _registered_method=True)
+
+
+class PlansServicer:
+    """What a job would do, before it is submitted: every party's node says what its gate would say; no row is read.
+    """
+
+    def Ask(self, request, context):
+        """role analyst
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_PlansServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Ask': grpc.unary_unary_rpc_method_handler(
+                    servicer.Ask,
+                    request_deserializer=consortia__proto_dot_v1_dot_network__pb2.PlanQuestion.FromString,
+                    response_serializer=consortia__proto_dot_v1_dot_network__pb2.PlanAnswers.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'consortia.v1.Plans', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('consortia.v1.Plans', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class Plans:
+    """What a job would do, before it is submitted: every party's node says what its gate would say; no row is read.
+    """
+
+    @staticmethod
+    def Ask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/consortia.v1.Plans/Ask',
+            consortia__proto_dot_v1_dot_network__pb2.PlanQuestion.SerializeToString,
+            consortia__proto_dot_v1_dot_network__pb2.PlanAnswers.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
 class AuditStub:
     """Missing associated documentation comment in .proto file."""
 

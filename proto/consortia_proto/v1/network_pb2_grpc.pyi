@@ -178,6 +178,37 @@ class JobsServicer(metaclass=_abc_1.ABCMeta):
 
 def add_JobsServicer_to_server(servicer: JobsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
+class PlansStub:
+    """What a job would do, before it is submitted: every party's node says what its gate would say; no row is read."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> PlansAsyncStub: ...
+    Ask: _grpc.UnaryUnaryMultiCallable[_network_pb2.PlanQuestion, _network_pb2.PlanAnswers]
+    """role analyst"""
+
+@_typing.type_check_only
+class PlansAsyncStub(PlansStub):
+    """What a job would do, before it is submitted: every party's node says what its gate would say; no row is read."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    Ask: _aio.UnaryUnaryMultiCallable[_network_pb2.PlanQuestion, _network_pb2.PlanAnswers]  # type: ignore[assignment]
+    """role analyst"""
+
+class PlansServicer(metaclass=_abc_1.ABCMeta):
+    """What a job would do, before it is submitted: every party's node says what its gate would say; no row is read."""
+
+    @_abc_1.abstractmethod
+    def Ask(
+        self,
+        request: _network_pb2.PlanQuestion,
+        context: _ServicerContext,
+    ) -> _typing.Union[_network_pb2.PlanAnswers, _abc.Awaitable[_network_pb2.PlanAnswers]]:
+        """role analyst"""
+
+def add_PlansServicer_to_server(servicer: PlansServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
 class AuditStub:
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...

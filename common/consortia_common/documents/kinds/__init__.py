@@ -56,10 +56,15 @@ class Turn:
 
 @dataclass(frozen=True)
 class Division:
-    """How a job divides its rows: by the codes of column ``by``, those outside ``groups`` together."""
+    """How a job divides its rows: by column ``by`` into ``groups``, in words; values outside of them together."""
 
     by: str
-    groups: tuple[int, ...]
+    groups: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The same for the same groups in whatever order."""
+        return " | ".join([self.by, *sorted(self.groups)])
 
 
 class KindParameters(Document):
@@ -101,9 +106,28 @@ class KindParameters(Document):
         """The most customers that a party's model would score; they count against its query budget."""
         return 0
 
-    def division(self) -> Division | None:
-        """Into which groups the job divides its rows; another division of the same rows can show a small one."""
-        return None
+    def letters(self, party: str, step: str, rows: int | None) -> tuple[int, int]:
+        """Bytes that ``party`` seals for others in ``step``, and that it gets there, where it has ``rows`` rows."""
+        del party, step, rows
+        return 0, 0
+
+    def result_bytes(self) -> int:
+        """About how long the result is, as JSON."""
+        return 1000
+
+    def learns(self) -> dict[str, str]:
+        """What each learns from the job, in sentences; the answer's recipients are the agreement's to name."""
+        return {
+            "analyst": "the result over all parties together, and from the receipts how many rows each party used",
+            "each party": "the totals over all parties, and the result; no other party's part in them",
+            "coordinator": "the spec, who takes part and when, the lengths of sealed vectors and, from the "
+            "receipts, how many rows each party used; no value, total or result",
+        }
+
+    def divisions(self) -> tuple[Division, ...]:
+        """Into which groups the job divides its rows, one for each column by which it does; another division of
+        the same rows by the same column can show a small group."""
+        return ()
 
     def precision(self) -> int:
         """To how many decimals the values are rounded that the job sums."""

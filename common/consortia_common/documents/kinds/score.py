@@ -6,7 +6,12 @@ from pydantic import Field
 
 from consortia_common.documents.base import ColumnName, Name
 from consortia_common.documents.kinds import KindParameters, Reads, Turn
-from consortia_crypto.score.scale import room
+from consortia_crypto.he.params import SCORE
+from consortia_crypto.he.wire import form
+from consortia_crypto.score.scale import blocks, room
+
+_PUBLIC_KEY = 131_000
+"""About as many bytes go with the features, so that the model's owner can blind its answer."""
 
 
 class Parameters(KindParameters):
@@ -42,6 +47,32 @@ class Parameters(KindParameters):
     def scored_rows(self) -> int:
         """As many as fit the ciphertexts; a smaller cohort gives the rest back when it is counted."""
         return room(self.max_rows)
+
+    def letters(self, party: str, step: str, rows: int | None) -> tuple[int, int]:
+        """One ciphertext a feature and block of rows goes one way, one a block the other."""
+        del party
+        known = self.max_rows if rows is None else min(rows, self.max_rows)
+        length = form(SCORE, SCORE.scale).length
+        features = blocks(known) * len(self.features) * length + _PUBLIC_KEY
+        scores = blocks(known) * length
+        return {
+            "query.encrypt": (features, 0),
+            "query.evaluate": (scores, features),
+            "query.conclude": (0, scores),
+        }[step]
+
+    def result_bytes(self) -> int:
+        """It says where the scores lie."""
+        return 250
+
+    def learns(self) -> dict[str, str]:
+        """Scores stay with the data's owner, weights with the model's."""
+        return {
+            "analyst": "how many customers were scored",
+            self.data_owner: "its own customers' scores, rounded; enough of them tell about the model",
+            self.model_owner: "how many customers were scored; no feature and no score",
+            "coordinator": "the spec, who takes part and when, the lengths of sealed letters; no value, no score",
+        }
 
     def reporters(self, parties: tuple[str, ...]) -> tuple[str, ...]:
         """The data owner, who alone can decrypt."""

@@ -1,0 +1,154 @@
+"""A job's plan: what each institution's gate would say, what the job takes, and what everybody learns from it.
+
+The answers are the institutions' own, signed; bytes and rounds follow from the spec and are reckoned here.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from consortia_client.errors import ResultError
+from consortia_common.documents.jobspec import JobSpec
+from consortia_common.documents.plan import ANSWER_DOMAIN, PlanAnswer, PlanQuestion
+from consortia_common.documents.receipt import Receipt
+from consortia_common.traffic import Traffic, traffic
+from consortia_crypto.keys import PublicIdentity
+from consortia_proto.v1 import exchange_pb2
+from consortia_proto.v1 import network_pb2 as pb
+
+
+@dataclass(frozen=True)
+class PlannedParty:
+    """One institution in a plan: what its node answered, or why it did not, and the bytes to and from it."""
+
+    institution: str
+    answer: PlanAnswer | None
+    failure: exchange_pb2.Failure | None
+    traffic: Traffic
+
+    @property
+    def accepts(self) -> bool:
+        """Whether its gate would let the job in."""
+        return self.answer is not None and self.answer.accepts
+
+    @property
+    def verdict(self) -> str:
+        """What its gate would say, in one line."""
+        if self.answer is None:
+            return f"no answer: {self.failure.what if self.failure else 'nothing came'}"
+        if not self.answer.accepts:
+            return f"refuses by {self.answer.clause}"
+        waits = self.answer.officers
+        return f"accepts, once {waits} of its officers approve" if waits else "accepts"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a job would do."""
+
+    spec: JobSpec
+    parties: tuple[PlannedParty, ...]
+
+    @property
+    def accepted(self) -> bool:
+        """Whether every institution's gate would let the job in."""
+        return all(party.accepts for party in self.parties)
+
+    @cached_property
+    def bytes(self) -> Traffic:
+        """Through the coordinator, of all parties together."""
+        return sum((party.traffic for party in self.parties), Traffic(0, 0))
+
+    @property
+    def rounds(self) -> int:
+        """How many sealed sums the job adds, one after the other."""
+        return len(self.spec.summed())
+
+    @property
+    def seconds(self) -> float:
+        """About how long it takes: the slowest node, which the others wait for."""
+        return max((float(party.answer.seconds) for party in self.parties if party.answer), default=0.0)
+
+    @property
+    def memory_mib(self) -> int:
+        """About the most that the job takes at any node."""
+        return max((party.answer.memory_mib for party in self.parties if party.answer), default=0)
+
+    @property
+    def learns(self) -> Mapping[str, str]:
+        """What each learns from the job, the coordinator included."""
+        return self.spec.parameters.learns()
+
+    def document(self) -> dict[str, Any]:
+        """As plain values, for JSON."""
+        return {
+            "job": self.spec.name,
+            "kind": self.spec.kind,
+            "accepted": self.accepted,
+            "rounds": self.rounds,
+            "bytes_up": self.bytes.up,
+            "bytes_down": self.bytes.down,
+            "memory_mib": self.memory_mib,
+            "seconds": self.seconds,
+            "parties": [_party(party) for party in self.parties],
+            "learns": dict(self.learns),
+        }
+
+
+def planned_bytes(spec: JobSpec, receipts: Iterable[Receipt]) -> Traffic:
+    """What the job should have taken through the coordinator, for as many rows as the receipts say were used."""
+    rows = {one.institution: max((part.rows_used for part in one.cohorts), default=0) for one in receipts}
+    return sum(traffic(spec, rows).values(), Traffic(0, 0))
+
+
+def against_plan(spec: JobSpec, receipts: Iterable[Receipt], up: int, down: int) -> str:
+    """What a job took through the coordinator against what it should have taken, in one line."""
+    planned = planned_bytes(spec, receipts)
+    return f"{up:,} up and {down:,} down; planned {planned.up:,} and {planned.down:,}"
+
+
+def checked(
+    question: PlanQuestion, answers: Iterable[pb.PlanAnswer], identities: Mapping[str, PublicIdentity]
+) -> Plan:
+    """The plan that these answers make. Raises CryptoError, DocumentError or ResultError for one that is not its
+    institution's, or that answers another question."""
+    came = {item.institution: item for item in answers}
+    found = {
+        party: _answer(question, came[party], identities[party])
+        for party in question.spec.parties
+        if party in came and came[party].document
+    }
+    rows = {
+        party: max((one.customers.high for one in answer.reads), default=0)
+        for party, answer in found.items()
+        if answer.accepts
+    }
+    carried = traffic(question.spec, rows)
+    failures = {party: item.failure for party, item in came.items() if party not in found}
+    parties = question.spec.parties
+    return Plan(
+        question.spec,
+        tuple(PlannedParty(party, found.get(party), failures.get(party), carried[party]) for party in parties),
+    )
+
+
+def _answer(question: PlanQuestion, item: pb.PlanAnswer, identity: PublicIdentity) -> PlanAnswer:
+    identity.verify(ANSWER_DOMAIN, item.document, item.signature)
+    answer = PlanAnswer.from_canonical(item.document, f"the plan of {identity.institution}")
+    said = (answer.network, answer.institution, answer.question)
+    if said != (question.network, identity.institution, question.hash()):
+        raise ResultError(
+            f"what came as the plan of {identity.institution} answers another question",
+            blame="the coordinator",
+            remedy="ask again; if it persists, tell the network's operator",
+        )
+    return answer
+
+
+def _party(party: PlannedParty) -> dict[str, Any]:
+    plain = {"institution": party.institution, "bytes_up": party.traffic.up, "bytes_down": party.traffic.down}
+    if party.answer is not None:
+        return plain | party.answer.model_dump(mode="json", exclude={"v", "network", "institution", "question"})
+    failure = party.failure or exchange_pb2.Failure()
+    return plain | {"accepts": False, "what": failure.what, "blame": failure.blame, "remedy": failure.remedy}

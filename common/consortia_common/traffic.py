@@ -1,0 +1,225 @@
+"""PURE: how many bytes a job takes through the coordinator, to and from each party, if nobody drops out.
+
+A function of the spec and of how many rows it finds: each message is made as it will travel, with nothing in it,
+and measured, so that the estimate follows the protocol; vectors are counted, not made. Not trusted for anything but
+planning: what a job really took, the coordinator counts.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from consortia_common.content import Content
+from consortia_common.documents.jobspec import CONCLUDE, EPOCH, JobSpec, Submission
+from consortia_common.documents.kinds import Turn
+from consortia_common.documents.receipt import CohortUsed, Receipt, SumsUsed
+from consortia_common.sealed import BATCH, STEPS, policy_of
+from consortia_crypto import canonical
+from consortia_crypto.keys import SIGNATURE_LENGTH, PublicIdentity
+from consortia_crypto.sum import messages as sums
+from consortia_crypto.sum.epoch_messages import Confirmed, KeyDocument, Letter
+from consortia_crypto.sum.terms import SumPolicy
+from consortia_crypto.sum.wire import PARAMETERS, wire_layout
+from consortia_proto.v1 import exchange_pb2
+
+ENVELOPE = 1120 + 16 + SIGNATURE_LENGTH + 150
+"""What an envelope adds to its content: the KEM's ciphertext, the seal, a signature, and for whom it is."""
+_EPOCH_LETTER = 1120 + 16 + 80
+_LATTICE_CONTEXT, _LATTICE_SECRET = 124_800, 187_000
+"""Of the engine "lattice": what the first party publishes once, and what it seals to each other one."""
+_HASH = "0" * 64
+_JOB = "job-" + "0" * 16
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Bytes from a party (up) and to it (down)."""
+
+    up: int
+    down: int
+
+    def __add__(self, other: "Traffic") -> "Traffic":
+        return Traffic(self.up + other.up, self.down + other.down)
+
+
+@dataclass(frozen=True)
+class _Exchange:
+    """A task and its answer; ``up`` and ``down`` are bytes of vectors and letters beside what is ``said``."""
+
+    step: str
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    said: Mapping[str, Any] = field(default_factory=dict)
+    up: int = 0
+    down: int = 0
+    times: int = 1
+
+    def traffic(self, party: str) -> Traffic:
+        """Of the whole exchange with ``party``."""
+        task_id = f"{_JOB}/{self.step}/0/{party}"
+        asked, said = Content(config=dict(self.asked)).to_proto(), Content(config=dict(self.said)).to_proto()
+        task = exchange_pb2.Task(task_id=task_id, job_id=_JOB, step=self.step, round=1, content=asked)
+        reply = exchange_pb2.Reply(task_id=task_id, job_id=_JOB, content=said)
+        return Traffic(
+            self.times * (reply.ByteSize() + self.up),
+            self.times * (task.ByteSize() + self.down),
+        )
+
+
+def traffic(spec: JobSpec, rows: Mapping[str, int]) -> dict[str, Traffic]:
+    """What each party sends and gets; ``rows`` are how many each party has with consent, as far as known."""
+    return {
+        party: sum(
+            (exchange.traffic(party) for exchange in _exchanges(spec, party, rows.get(party))), Traffic(0, 0)
+        )
+        for party in spec.parties
+    }
+
+
+def _exchanges(spec: JobSpec, party: str, rows: int | None) -> Iterator[_Exchange]:
+    yield _offer(spec)
+    if spec.parameters.sums():
+        yield from _epoch(spec, party)
+        for name, count in _counted(spec).items():
+            yield from _sum(policy_of(_JOB, spec, name, 0), name, party, count)
+    for turn in spec.parameters.turns(party):
+        yield _step(spec, party, turn, rows)
+    receipt = _receipt(spec, party).canonical()
+    yield _Exchange(
+        "close",
+        {"outcome": "finished", "reason": "", "absent": []},
+        {"receipt": receipt, "signature": bytes(SIGNATURE_LENGTH)},
+    )
+
+
+def _offer(spec: JobSpec) -> _Exchange:
+    identity = PublicIdentity("network", "institution", "node", "node", *map(bytes, (32, 1952, 1184, 32)))
+    submission = Submission(
+        network="network", spec=spec, nonce="0" * 32, submitted_ms=1_700_000_000_000, analyst=_HASH
+    )
+    known = canonical.encode(identity.document())
+    return _Exchange(
+        "offer",
+        {
+            "submission": submission.canonical(),
+            "signature": bytes(SIGNATURE_LENGTH),
+            "identities": [known] * (len(spec.parties) + 1),
+        },
+        {"waiting": 0},
+    )
+
+
+def _step(spec: JobSpec, party: str, turn: Turn, rows: int | None) -> _Exchange:
+    """A step of the kind's own: what it carries besides its sum."""
+    carried = spec.parameters.letters(party, turn.step, rows)
+    up, down = ((size + ENVELOPE) if size else 0 for size in carried)
+    if turn.step == CONCLUDE.step and party in _reporters(spec):
+        up += spec.parameters.result_bytes() + ENVELOPE
+    return _Exchange(turn.step, up=up, down=down)
+
+
+def _reporters(spec: JobSpec) -> tuple[str, ...]:
+    """Who seals the result for the analyst: one, and as many more as may drop out."""
+    spare = len(spec.parties) - policy_of(_JOB, spec, *spec.summed()[0]).threshold if spec.summed() else 0
+    return spec.parameters.reporters(spec.parties)[: 1 + spare]
+
+
+def _counted(spec: JobSpec) -> dict[str, int]:
+    """How often each sum comes."""
+    names = [name for name, _ in spec.summed()]
+    return {name: names.count(name) for name in dict.fromkeys(names)}
+
+
+def _epoch(spec: JobSpec, party: str) -> Iterator[_Exchange]:
+    key, seed, join, confirm = (turn.step for turn in EPOCH)
+    others = [other for other in spec.parties if other != party]
+    lattice, leads = spec.engine == "lattice", party == spec.parties[0]
+    sizes = map(bytes, (1184, 32, 32, 32, SIGNATURE_LENGTH))
+    document = KeyDocument(f"{_JOB}/{_HASH}", party, *sizes).to_bytes()
+    letter = Letter(party, party, bytes(_EPOCH_LETTER), bytes(64)).to_bytes()
+    secret = _LATTICE_SECRET if lattice else 0
+    confirmed = Confirmed(party, bytes(32), bytes(32), bytes(64)).to_bytes()
+    letters = {f"envelope.{other}": letter for other in others}
+    yield _Exchange(key, said={"key": document}, up=_LATTICE_CONTEXT if lattice and leads else 0)
+    yield _Exchange(
+        seed,
+        {"keys": [document] * len(spec.parties)},
+        letters,
+        up=secret * len(others) if leads else 0,
+    )
+    yield _Exchange(join, letters, {"confirm": confirmed}, down=0 if leads else secret)
+    yield _Exchange(confirm, {"confirms": [confirmed] * len(spec.parties)})
+
+
+def _sum(policy: SumPolicy, name: str, party: str, times: int) -> Iterator[_Exchange]:
+    share, upload, frame, sign, reveal, total = STEPS
+    about = {"sum": name, "attempt": 1}
+    roster, wire = policy.roster, wire_layout(policy)
+    hashed, secret, signature = bytes(32), bytes(32), bytes(64)
+    sealed = bytes(sums.SEALED_SHARES)
+    dealt = {other: sums.Dealt(sealed, bytes(16), bytes(16)) for other in roster if other != party}
+    shared = sums.Shared(
+        party, hashed, hashed, hashed, hashed, hashed, hashed,
+        bytes(32 * len(dealt) + 16), dealt, signature,
+    )  # fmt: skip
+    listed = {other: sums.Listed(hashed, signature, hashed, None if other == party else sealed) for other in roster}
+    proposal = sums.SetProposal(hashed, dict.fromkeys(roster, hashed))
+    certificate = sums.Certificate(proposal, dict.fromkeys(roster, signature))
+    revealed = sums.Revealed(party, hashed, dict.fromkeys(roster, secret), {}, signature)
+    opened = sums.Total(1, 0, dict.fromkeys(roster, sums.Head(hashed, signature)), certificate)
+    batches = -(-wire.frames // BATCH)
+    later = (batches - 1) * times
+    first = sum(wire.length(number) for number in range(min(BATCH, wire.frames)))
+    rest = (wire.size - first) // max(1, batches - 1)
+
+    def said(message: sums.Message) -> dict[str, Any]:
+        return {"message": message.to_bytes()}
+
+    yield _Exchange(f"{share}.{name}.1", about | {"rid": _HASH, "policy": _HASH}, said(shared), times=times)
+    yield _Exchange(
+        f"{upload}.{name}.1",
+        about | said(sums.Lists(hashed, listed)),
+        said(sums.Uploaded(party, hashed, hashed, 0, signature)),
+        up=first,
+        times=times,
+    )
+    yield _Exchange(f"{frame}.{name}.1.0", about | {"first": 8}, {"frames": []}, up=rest, times=later)
+    yield _Exchange(
+        f"{sign}.{name}.1",
+        about | said(proposal),
+        said(sums.SetSigned(party, hashed, hashed, signature)),
+        times=times,
+    )
+    yield _Exchange(f"{reveal}.{name}.1", about | said(certificate), said(revealed), times=times)
+    yield _Exchange(f"{total}.{name}.1.0", about | said(opened), down=first, times=times)
+    yield _Exchange(f"{total}.{name}.1.0", about | {"first": 8, "message": b""}, down=rest, times=later)
+
+
+def _receipt(spec: JobSpec, party: str) -> Receipt:
+    policy = policy_of(_JOB, spec, *spec.summed()[0]) if spec.summed() else None
+    used = None
+    if policy:
+        used = SumsUsed(
+            engine=spec.engine,
+            parameters=f"{PARAMETERS[spec.engine]}; words of 64 bits",
+            institutions=len(policy.roster),
+            threshold=policy.threshold,
+            colluding=policy.colluding,
+            opened=len(spec.summed()),
+            missing=(),
+        )
+    return Receipt(
+        network="network",
+        institution=party,
+        job=_JOB,
+        kind=spec.kind,
+        spec=_HASH,
+        agreement=f"{spec.agreement}#{_HASH}",
+        parties=spec.parties,
+        sums=used,
+        cohorts=tuple(
+            CohortUsed(dataset=reads.dataset, rows_used=100_000, rows_left_out=1000, consent_root=_HASH)
+            for reads in spec.parameters.reads(party)
+        ),
+        result=_HASH,
+        closed_ms=1_700_000_000_000,
+    )

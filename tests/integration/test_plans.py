@@ -1,0 +1,107 @@
+"""Plans in a running consortium: every gate is asked, nothing is read, and a job takes what its plan said."""
+
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+import yaml
+
+from consortia_client import profile
+from consortia_client.session import Session
+from consortia_common.documents.jobspec import JobSpec
+from consortia_common.documents.plan import QUESTION_DOMAIN, PlanQuestion
+from consortia_common.errors import NotPermittedError
+from consortia_common.traffic import Traffic, traffic
+from consortia_crypto.audit.entry import Entry
+from consortia_proto.v1 import network_pb2 as pb
+from consortia_proto.v1 import network_pb2_grpc
+from tests.support import evidence
+from tests.support.cli import as_json, consortia
+from tests.support.consortium import BANKS, SECRET_COLUMN, Consortium, spec
+
+
+def entries(consortium: Consortium, whose: str, event: str) -> list[Entry]:
+    return [entry for entry in evidence.entries(consortium, whose) if entry.type == event]
+
+
+def planned(consortium: Consortium, asked: JobSpec) -> Any:
+    with consortium.analyst() as session:
+        return session.plan(asked, 5)
+
+
+def test_a_plan_asks_every_gate_reads_nothing_and_is_on_the_logs(consortium: Consortium) -> None:
+    before = {bank: len(entries(consortium, bank, "access.granted")) for bank in BANKS}
+    found = planned(consortium, spec("train"))
+    assert found.accepted
+    for party in found.parties:
+        assert party.answer.reads[0].customers.low in {256, 512}
+        assert party.answer.budgets[0].name == "max_jobs"
+    for whose in (*BANKS, "coordinator"):
+        assert entries(consortium, whose, "plan.asked")[-1].body["detail"]["kind"] == "train"
+    for bank in BANKS:
+        assert entries(consortium, bank, "plan.answered")[-1].body["decision"] == "accept"
+        assert len(entries(consortium, bank, "access.granted")) == before[bank]
+
+
+def test_a_refusal_names_the_clause_and_tells_no_numbers(consortium: Consortium) -> None:
+    found = planned(consortium, spec("train", features=["income", SECRET_COLUMN]))
+    assert not found.accepted
+    for party in found.parties:
+        assert party.verdict == "refuses by datasets.columns"
+        assert party.answer.remedy
+        assert (party.answer.reads, party.answer.budgets) == ((), ())
+
+
+@pytest.mark.parametrize("engine", ["masked", pytest.param("lattice", marks=pytest.mark.slow)])
+def test_a_job_takes_the_bytes_that_its_plan_said(consortium: Consortium, engine: str) -> None:
+    asked = spec("train", rounds=2, engine=engine)
+    said = planned(consortium, asked).bytes
+    fact = consortium.run(asked)
+    assert fact.state == "finished", fact.stage
+    assert abs(fact.bytes_up / said.up - 1) < 0.2
+    assert abs(fact.bytes_down / said.down - 1) < 0.2
+    assert said == sum(traffic(asked, {}).values(), Traffic(0, 0))
+
+
+def test_the_command_shows_it_and_fails_where_a_gate_would_refuse(consortium: Consortium, tmp_path: Path) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text(yaml.safe_dump(spec("train").model_dump(mode="json")))
+    options = (file, "--profile", consortium.root / "analyst")
+    shown = consortia("job", "plan", *options)
+    assert shown.exit_code == 0, shown.output
+    for text in ("bank-c", "accepts", "sealed sums", "coordinator learns", "every party's gate would accept"):
+        assert text in shown.stdout
+    file.write_text(yaml.safe_dump(spec("train", features=[SECRET_COLUMN]).model_dump(mode="json")))
+    told = consortia("job", "plan", *options, "--json")
+    assert told.exit_code == 1
+    assert {party["clause"] for party in as_json(told)["parties"]} == {"datasets.columns"}
+    assert "refused by  bank-a, bank-b, bank-c" in consortia("job", "plan", *options).stdout
+
+
+def test_a_question_can_not_be_run_as_a_job(consortium: Consortium) -> None:
+    """A coordinator, or whoever sees the question, hands it in as a submission."""
+    someone = profile.Profile.load(consortium.root / "analyst")
+    question = PlanQuestion(
+        network="lab",
+        spec=spec("train"),
+        nonce="7" * 32,
+        asked_ms=5,
+        analyst=someone.identity.public.fingerprint,
+    )
+    signature = someone.identity.sign(QUESTION_DOMAIN, question.canonical())
+    document = question.as_submission().canonical()
+    with someone.channel() as channel:
+        for data in (document, question.canonical()):
+            with pytest.raises(grpc.RpcError):
+                network_pb2_grpc.JobsStub(channel).Submit(pb.Submission(document=data, signature=signature))
+        with pytest.raises(grpc.RpcError):
+            network_pb2_grpc.PlansStub(channel).Ask(pb.PlanQuestion(document=document, signature=signature))
+
+
+def test_only_analysts_ask(consortium: Consortium) -> None:
+    with (
+        Session(profile.Profile.load(consortium.root / "regulator")) as session,
+        pytest.raises(NotPermittedError, match="analyst"),
+    ):
+        session.plan(spec("train"), 5)

@@ -1,0 +1,151 @@
+"""Plans as documents: a question is no submission, an answer is believed from its own institution alone."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consortia_client.errors import ResultError
+from consortia_client.plan import checked
+from consortia_common.documents.jobspec import JobSpec
+from consortia_common.documents.kinds import names
+from consortia_common.documents.plan import ANSWER_DOMAIN, PlanAnswer, PlanQuestion, band
+from consortia_common.errors import DocumentError
+from consortia_common.traffic import Traffic, traffic
+from consortia_crypto.errors import SignatureRefusedError
+from consortia_crypto.keys import PrivateIdentity
+from consortia_proto.v1 import exchange_pb2
+from consortia_proto.v1 import network_pb2 as pb
+from tests.support.consortium import BANKS, spec
+
+NODES = {bank: PrivateIdentity.generate("lab", bank, "node", "node") for bank in BANKS}
+IDENTITIES = {bank: node.public for bank, node in NODES.items()}
+QUESTION = PlanQuestion(network="lab", spec=spec("train"), nonce="0" * 32, asked_ms=5, analyst="a" * 64)
+
+
+def answer(bank: str, **changes: Any) -> PlanAnswer:
+    value = {
+        "network": "lab",
+        "institution": bank,
+        "question": QUESTION.hash(),
+        "agreement": "credit-risk@1#" + "b" * 64,
+        "accepts": True,
+        "reads": [{"dataset": "clients", "columns": ["age"], "customers": {"low": 64, "high": 128}}],
+        "budgets": [{"name": "max_jobs", "used": 1, "cost": 1, "limit": 5}],
+        "memory_mib": 200,
+        "seconds": "1.5",
+        "answered_ms": 6,
+    }
+    return PlanAnswer.from_value(value | changes, "the plan")
+
+
+def said(bank: str, by: str = "", domain: str = ANSWER_DOMAIN, **changes: Any) -> pb.PlanAnswer:
+    document = answer(bank, **changes).canonical()
+    signature = NODES[by or bank].sign(domain, document)
+    return pb.PlanAnswer(institution=bank, document=document, signature=signature)
+
+
+def test_a_plan_is_what_every_party_says() -> None:
+    refused = {"accepts": False, "clause": "max_jobs", "sentence": "5 jobs have run.", "reads": []}
+    late = pb.PlanAnswer(institution="bank-c", failure=exchange_pb2.Failure(what="no answer", remedy="ask bank-c"))
+    plan = checked(QUESTION, [said("bank-a", officers=2), said("bank-b", **refused), late], IDENTITIES)
+    assert not plan.accepted
+    assert [party.verdict for party in plan.parties] == [
+        "accepts, once 2 of its officers approve",
+        "refuses by max_jobs",
+        "no answer: no answer",
+    ]
+    assert (plan.memory_mib, plan.seconds, plan.rounds) == (200, 1.5, 6)
+    told = plan.document()
+    assert [party["accepts"] for party in told["parties"]] == [True, False, False]
+    assert told["bytes_up"] == sum(party["bytes_up"] for party in told["parties"])
+    assert checked(QUESTION, [said(bank) for bank in BANKS], IDENTITIES).accepted
+
+
+@pytest.mark.parametrize(
+    ("lie", "error"),
+    [
+        (lambda: said("bank-a", by="bank-b"), SignatureRefusedError),
+        (lambda: said("bank-a", domain="receipt"), SignatureRefusedError),
+        (lambda: said("bank-a", question="c" * 64), ResultError),
+        (lambda: said("bank-a", network="other"), ResultError),
+        (lambda: pb.PlanAnswer(institution="bank-a", document=b"{}", signature=b"x"), SignatureRefusedError),
+    ],
+)
+def test_an_answer_that_is_another_s_or_to_something_else_is_refused(
+    lie: Callable[[], pb.PlanAnswer], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        checked(QUESTION, [lie(), said("bank-b"), said("bank-c")], IDENTITIES)
+
+
+def test_one_institution_can_not_answer_for_another() -> None:
+    stolen = said("bank-b")
+    stolen.institution = "bank-a"
+    with pytest.raises(SignatureRefusedError):
+        checked(QUESTION, [stolen], IDENTITIES)
+
+
+def test_an_answer_that_the_coordinator_keeps_back_is_no_acceptance() -> None:
+    plan = checked(QUESTION, [said("bank-a"), said("bank-b")], IDENTITIES)
+    assert not plan.accepted
+    assert plan.parties[2].verdict == "no answer: nothing came"
+
+
+def test_a_question_has_an_id_for_every_byte_and_is_no_submission() -> None:
+    again = PlanQuestion.from_canonical(QUESTION.canonical(), "the plan")
+    assert again.plan_id == QUESTION.plan_id
+    assert QUESTION.model_copy(update={"nonce": "1" * 32}).plan_id != QUESTION.plan_id
+    submission = QUESTION.as_submission()
+    assert submission.job_id.startswith("job-")
+    with pytest.raises(DocumentError):
+        PlanQuestion.from_canonical(submission.canonical(), "the plan")
+
+
+@given(st.integers(0, 2**50))
+def test_a_number_lies_in_its_band_which_tells_it_roughly(count: int) -> None:
+    found = band(count)
+    assert found.low <= count < found.high
+    assert found.high - found.low >= max(64, found.low)
+
+
+@given(st.integers(3, 12), st.integers(0, 40), st.sampled_from([16, 32, 64]))
+def test_traffic_grows_with_parties_and_rounds(parties: int, rounds: int, word_bits: int) -> None:
+    def of(parties: int, rounds: int) -> Traffic:
+        names = [f"bank-{number:02}" for number in range(parties)]
+        asked = spec("train", parties=names, rounds=rounds + 1, word_bits=word_bits)
+        return sum(traffic(asked, {}).values(), Traffic(0, 0))
+
+    small, longer, larger = of(parties, rounds), of(parties, rounds + 1), of(parties + 1, rounds)
+    assert small.up < longer.up < small.up + 10**6
+    assert small.down < longer.down
+    assert small.up < larger.up
+    assert small.down < larger.down
+
+
+def test_long_vectors_are_counted_and_not_made() -> None:
+    features = [f"f{number}" for number in range(256)]
+    asked = spec("train", features=features, label="y", test_dataset=None, rounds=500)
+    found = traffic(asked, {})["bank-a"]
+    assert found.up > 500 * 258 * 4
+    lattice = traffic(spec("train", engine="lattice"), {})
+    assert lattice["bank-a"].up > traffic(spec("train"), {})["bank-a"].up
+
+
+def test_fewer_rows_make_shorter_letters() -> None:
+    asked = spec("score", max_rows=100_000)
+    few, many = (traffic(asked, {"bank-a": rows, "bank-b": rows}) for rows in (1000, 100_000))
+    assert few["bank-a"].up < many["bank-a"].up / 10
+    assert few["bank-a"].down < few["bank-a"].up
+
+
+@pytest.mark.parametrize("kind", names())
+def test_every_kind_says_what_each_learns(kind: str) -> None:
+    if kind == "statistics":
+        parties: list[str] = ["analyst", "each party", "coordinator"]
+        asked: JobSpec = spec("statistics")
+        assert list(asked.parameters.learns()) == parties
+    else:
+        assert spec(kind).parameters.learns()["coordinator"]
