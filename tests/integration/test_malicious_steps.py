@@ -160,7 +160,7 @@ class TestSteps:
     def test_every_kinds_course_is_what_its_coordinator_asks(self) -> None:
         train, score = spec("train"), spec("score", max_rows=10)
         rounds = tuple(Turn("train", number) for number in (1, 2, 3, 4))
-        rest = (Turn("query.moments"), *rounds, Turn("evaluate"), Turn("query.conclude"))
+        rest = (Turn("query.prepare"), *rounds, Turn("evaluate"), Turn("query.conclude"))
         assert train.course("bank-a") == train.course("bank-b") == (*EPOCH, *rest)
         assert score.course("bank-a") == (Turn("query.encrypt"), Turn("query.conclude"))
         assert score.course("bank-b") == (Turn("query.evaluate"),)

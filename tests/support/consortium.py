@@ -259,6 +259,19 @@ def spec(
     return JobSpec.from_value(value, "the test's spec")
 
 
+def averaging(**settings: Any) -> dict[str, Any]:
+    """The model of a short ``train`` job, a logistic regression by federated averaging, with these settings."""
+    return _AVERAGING | settings
+
+
+_AVERAGING: dict[str, Any] = {
+    "type": "neural_network",
+    "hidden": [],
+    "rounds": 4,
+    "epochs": 3,
+    "batch": None,
+    "learning_rate": "0.5",
+}
 _PARAMETERS: dict[str, dict[str, Any]] = {
     "statistics": {
         "dataset": "clients",
@@ -273,14 +286,7 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
         "features": ["income", "age"],
         "label": "default",
         "max_rows": 1000,
-        "model": {
-            "type": "neural_network",
-            "hidden": [],
-            "rounds": 4,
-            "epochs": 3,
-            "batch": None,
-            "learning_rate": "0.5",
-        },
+        "model": _AVERAGING,
     },
     "score": {
         "data_owner": "bank-a",

@@ -18,7 +18,7 @@ from consortia_crypto.errors import SignatureRefusedError
 from consortia_crypto.keys import PrivateIdentity
 from consortia_proto.v1 import exchange_pb2
 from consortia_proto.v1 import network_pb2 as pb
-from tests.support.consortium import BANKS, spec
+from tests.support.consortium import BANKS, averaging, spec
 
 NODES = {bank: PrivateIdentity.generate("lab", bank, "node", "node") for bank in BANKS}
 IDENTITIES = {bank: node.public for bank, node in NODES.items()}
@@ -115,7 +115,7 @@ def test_a_number_lies_in_its_band_which_tells_it_roughly(count: int) -> None:
 def test_traffic_grows_with_parties_and_rounds(parties: int, rounds: int, word_bits: int) -> None:
     def of(parties: int, rounds: int) -> Traffic:
         names = [f"bank-{number:02}" for number in range(parties)]
-        asked = spec("train", parties=names, rounds=rounds + 1, word_bits=word_bits)
+        asked = spec("train", parties=names, model=averaging(rounds=rounds + 1, word_bits=word_bits))
         return sum(traffic(asked, {}).values(), Traffic(0, 0))
 
     small, longer, larger = of(parties, rounds), of(parties, rounds + 1), of(parties + 1, rounds)
@@ -127,7 +127,7 @@ def test_traffic_grows_with_parties_and_rounds(parties: int, rounds: int, word_b
 
 def test_long_vectors_are_counted_and_not_made() -> None:
     features = [f"f{number}" for number in range(256)]
-    asked = spec("train", features=features, label="y", test_dataset=None, rounds=500)
+    asked = spec("train", features=features, label="y", test_dataset=None, model=averaging(rounds=500))
     found = traffic(asked, {})["bank-a"]
     assert found.up > 500 * 258 * 4
     lattice = traffic(spec("train", engine="lattice"), {})

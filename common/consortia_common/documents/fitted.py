@@ -4,7 +4,7 @@ One JSON document says all that is needed to use the model, to judge it and to t
 Numbers are decimal text, so that a model has one canonical form and one digest; docs/models.md explains each field.
 """
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -162,6 +162,8 @@ class Origin(Document):
 
 class Model(Document):
     """The whole artefact."""
+
+    MAX_BYTES: ClassVar[int] = 64 << 20
 
     consortia_model: Literal[1] = 1
     """Version of this format."""

@@ -112,6 +112,10 @@ class Learner(Document):
         """What the label is: 0 or 1, any number, or a count."""
         raise NotImplementedError
 
+    def document_bytes(self, inputs: int) -> int:
+        """About how long the fitted model is as a document, for so many prepared inputs."""
+        raise NotImplementedError
+
     def problems(self, features: tuple[ColumnName, ...]) -> list[str]:
         """What is wrong with the settings, for these features."""
         del features
@@ -146,6 +150,10 @@ class Regression(Learner):
         coefficients = inputs + 1
         length = coefficients * (coefficients + 1) // 2 + coefficients + 2
         return {"update": SumShape(word_bits=64, length=length, tensors=(Tensor(length=length, clip=MEAN_BOUND),))}
+
+    def document_bytes(self, inputs: int) -> int:
+        """Each input with its preparation and weight, and what an unpenalised fit says of it."""
+        return inputs * (150 if self.l2 else 330)
 
     def problems(self, features: tuple[ColumnName, ...]) -> list[str]:
         """Class weights where there are no classes."""
@@ -214,6 +222,11 @@ class BoostedTrees(Learner):
             self.given(turn): SumShape(word_bits=64, length=self.slots(turn) * columns * (self.bins + 1) * 3)
             for turn in turns
         }
+
+    def document_bytes(self, inputs: int) -> int:
+        """Every node of every tree, if all grow as far as they may."""
+        del inputs
+        return self.trees * 2 * min(self.leaves, 1 << self.depth) * 110
 
     @property
     def task(self) -> Literal["binary", "number", "count"]:
@@ -289,6 +302,10 @@ class Network(Learner):
     def task(self) -> Literal["binary", "number", "count"]:
         """By objective."""
         return _OBJECTIVES[self.objective]  # type: ignore[return-value]
+
+    def document_bytes(self, inputs: int) -> int:
+        """Each input's preparation, and every weight."""
+        return inputs * 130 + self.weights(inputs) * 18
 
     def problems(self, features: tuple[ColumnName, ...]) -> list[str]:
         """The strategy's."""

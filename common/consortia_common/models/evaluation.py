@@ -21,8 +21,8 @@ UNIT = 1_000_000
 def tally(scores: Floats, labels: Floats, bins: int) -> Integers:
     """Zeros and ones by bin of score in [0, 1]; (2, bins)."""
     index = np.minimum((scores * bins).astype(np.int64), bins - 1) + bins * labels.astype(np.int64)
-    counts: Integers = np.bincount(index, minlength=2 * bins).astype(np.int64)
-    return counts.reshape(2, bins)
+    counts = np.asarray(np.bincount(index, minlength=2 * bins), np.int64)
+    return np.array(np.split(counts, 2), np.int64)
 
 
 def losses(scores: Floats, labels: Floats) -> Integers:

@@ -4,6 +4,16 @@ from consortia_common.documents.base import refuse
 from consortia_common.documents.fitted import LinearFit, Model, NumericInput
 from consortia_common.documents.model import LinearModel
 
+_MARK = "consortia_model"
+"""The field by which an artefact is known."""
+
+
+def read(text: str, source: str) -> Model:
+    """The model in a file: an artefact, or a scorecard as YAML or JSON. Raises DocumentError."""
+    if f'"{_MARK}"' in text:
+        return Model.from_json(text, source)
+    return as_model(LinearModel.from_yaml(text, source))
+
 
 def as_model(card: LinearModel) -> Model:
     """The model that answers like the scorecard."""

@@ -44,7 +44,7 @@ class Parameters(KindParameters):
     """Public upper bound of any party's rows (of their weights, if there is a column of them)."""
     decimals: Annotated[int, Field(ge=0, le=6)] = 3
     """Numbers are rounded to this many decimals where their means and spreads are summed."""
-    model: AnyLearner
+    model: AnyLearner = Field(examples=[{"type": "logistic_regression"}])
     """What to fit: its type and settings."""
 
     def reads(self, party: str) -> tuple[Reads, ...]:
@@ -103,6 +103,10 @@ class Parameters(KindParameters):
     def _has_spread(self) -> bool:
         return isinstance(self.model, BoostedTrees) and bool(self.numeric)
 
+    def result_bytes(self) -> int:
+        """The model, above all."""
+        return 1500 + self.model.document_bytes(self.inputs)
+
     def precision(self) -> int:
         """As the spec says."""
         return self.decimals
@@ -113,8 +117,11 @@ class Parameters(KindParameters):
         problems = self.model.problems(self.features)
         if len(set(self.features)) != len(self.features):
             problems.append("parameters.features: a feature is named twice")
-        if {self.label, self.weight} & set(self.features):
-            problems.append("parameters.features: the label or the weight is also a feature")
+        problems += [
+            f"parameters.{name}: the {name} is also a feature"
+            for name in ("label", "weight")
+            if getattr(self, name) in self.features
+        ]
         if self.test_dataset == self.dataset:
             problems.append("parameters.test_dataset: the model would be tested on what it was fitted to")
         if self.encoding == "weight_of_evidence" and self.model.task != "binary":
