@@ -288,6 +288,13 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
         "max_rows": 1000,
         "model": _AVERAGING,
     },
+    "evaluate": {
+        "dataset": "clients",
+        "model": "job-0123456789abcdef",
+        "model_digest": "0" * 64,
+        "features": ["income", "age"],
+        "label": "default",
+    },
     "score": {
         "data_owner": "bank-a",
         "model_owner": "bank-b",

@@ -13,9 +13,10 @@ import numpy as np
 import pyarrow as pa
 
 from consortia_common.content import Content
+from consortia_common.documents.fitted import Model
 from consortia_common.documents.jobspec import JobSpec
 from consortia_common.documents.kinds import Turn
-from consortia_common.documents.model import LinearModel, Range
+from consortia_common.documents.model import Range
 from consortia_common.sealed import policy_of
 from consortia_crypto.sum.quantise import dequantise, quantise
 from consortia_node import federated
@@ -32,7 +33,7 @@ class PlainWork:
     spec: JobSpec
     institution: str
     tables: Tables = field(default_factory=dict)
-    models: Mapping[str, LinearModel] = field(default_factory=dict)
+    models: Mapping[str, Model] = field(default_factory=dict)
     limits: Mapping[str, Range] = field(default_factory=dict)
     min_cell: int = 1
     turn: int = 0
@@ -56,7 +57,7 @@ class PlainWork:
     def ranges(self, dataset: str, columns: Sequence[str]) -> list[Range]:
         return [self.limits[column] for column in columns]
 
-    def model(self, name: str) -> LinearModel:
+    def model(self, name: str) -> Model:
         return self.models[name]
 
     def total(self, name: str, turn: int = 0) -> Integers:

@@ -44,7 +44,7 @@ def test_a_good_spec_has_one_form(kind: str) -> None:
     assert again.canonical() == good.canonical()
     assert JobSpec.from_canonical(good.canonical(), "again") == good
     assert type(again.parameters) is parameters_of(kind)
-    assert names() == ["score", "statistics", "train"]
+    assert names() == ["evaluate", "score", "statistics", "train"]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_good_spec_has_one_form(kind: str) -> None:
         ("train", {"parties": ["bank-a", "bank-a", "bank-b"]}, "parties: an institution is named twice"),
         ("train", {"parties": ["bank-a", "bank-b"]}, "parties: train needs at least 3 institutions"),
         ("train", {"parties": "bank-a"}, "parties: input should be a valid tuple"),
-        ("train", {"kind": "tree"}, "kind: there is no kind 'tree'; there are score, statistics, train"),
+        ("train", {"kind": "tree"}, "kind: there is no kind 'tree'; there are evaluate, score, statistics, train"),
         ("train", {"kind": "../train"}, "kind: string should match pattern"),
         ("train", {"kind": None}, "kind: this field is required"),
         ("train", {"parameters": None}, "parameters: this field is required"),

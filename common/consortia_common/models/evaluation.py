@@ -21,8 +21,9 @@ UNIT = 1_000_000
 def tally(scores: Floats, labels: Floats, bins: int) -> Integers:
     """Zeros and ones by bin of score in [0, 1]; (2, bins)."""
     index = np.minimum((scores * bins).astype(np.int64), bins - 1) + bins * labels.astype(np.int64)
-    counts = np.asarray(np.bincount(index, minlength=2 * bins), np.int64)
-    return np.array(np.split(counts, 2), np.int64)
+    counts: Integers = np.zeros((2, bins), np.int64)
+    counts.ravel()[:] = np.bincount(index, minlength=2 * bins)
+    return counts
 
 
 def losses(scores: Floats, labels: Floats) -> Integers:
@@ -86,6 +87,14 @@ def average_precision(curve: Curve) -> float | None:
     zeros, ones = curve.above()[:, -2::-1]
     gained = np.diff(ones, prepend=0) / curve.ones
     return float((gained * ones / np.maximum(zeros + ones, 1)).sum())
+
+
+def roc(curve: Curve, points: int = 100) -> list[tuple[float, float]]:
+    """(share of zeros, share of ones) at or above each of about so many thresholds, from the strictest on."""
+    if not (curve.zeros and curve.ones):
+        return []
+    zeros, ones = curve.above()[:, :: -max(curve.bins // points, 1)]
+    return [(float(false), float(true)) for false, true in zip(zeros / curve.zeros, ones / curve.ones, strict=True)]
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from consortia_common.documents.fitted import Model
 from consortia_common.documents.kinds.train import Parameters
 from consortia_common.models.preparation import Columns
 from consortia_node.errors import StepError
@@ -30,11 +31,16 @@ class Rows:
     def __len__(self) -> int:
         return len(self.label)
 
+    def of(self, chosen: NDArray[np.bool_]) -> "Rows":
+        """Those that are ``chosen``; (rows,)."""
+        columns = {name: column[chosen] for name, column in self.columns.items()}
+        return Rows(columns, self.label[chosen], self.weight[chosen])
+
 
 def of_table(table: pa.Table, parameters: Parameters, dataset: str) -> Rows:
     """The rows of ``table``, which has the spec's features, label and weight. Raises StepError for unfit values."""
     columns = {
-        name: _places(table[name], parameters.categories[name])
+        name: places(table[name], parameters.categories[name])
         if name in parameters.categories
         else _numbers(table[name], name, dataset)
         for name in parameters.features
@@ -51,6 +57,19 @@ def of_table(table: pa.Table, parameters: Parameters, dataset: str) -> Rows:
     return Rows(columns, label, weight)
 
 
+def for_model(table: pa.Table, model: Model, label: str, task: str, dataset: str) -> Rows:
+    """The rows of ``table`` as ``model`` looks at them, each of weight 1. Raises StepError for unfit values."""
+    columns = {
+        name: places(table[name], model.categories[name])
+        if name in model.categories
+        else _numbers(table[name], name, dataset)
+        for name in model.columns
+    }
+    labels = _numbers(table[label], label, dataset)
+    _check_label(labels, task, dataset)
+    return Rows(columns, labels, np.ones(len(labels)))
+
+
 def _numbers(column: pa.ChunkedArray, name: str, dataset: str) -> Floats:
     try:
         values = pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)
@@ -62,7 +81,7 @@ def _numbers(column: pa.ChunkedArray, name: str, dataset: str) -> Floats:
     return found
 
 
-def _places(column: pa.ChunkedArray, categories: tuple[int | str, ...]) -> Floats:
+def places(column: pa.ChunkedArray, categories: tuple[int | str, ...]) -> Floats:
     """The place of each value in ``categories``; NaN for any other. Numbers and texts are compared as texts."""
     texts = pc.cast(column, pa.string())
     known = pa.array([str(category) for category in categories])
