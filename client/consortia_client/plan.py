@@ -119,12 +119,10 @@ def checked(
         for party in question.spec.parties
         if party in came and came[party].document
     }
-    rows = {
-        party: max((one.customers.high for one in answer.reads), default=0)
-        for party, answer in found.items()
-        if answer.accepts
+    known = {
+        party: [one.customers.high for one in answer.reads if one.customers] for party, answer in found.items()
     }
-    carried = traffic(question.spec, rows)
+    carried = traffic(question.spec, {party: max(rows) for party, rows in known.items() if rows})
     failures = {party: item.failure for party, item in came.items() if party not in found}
     parties = question.spec.parties
     return Plan(

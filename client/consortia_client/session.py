@@ -64,6 +64,10 @@ class Session:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connection."""
         self._channel.close()
 
     def submit(self, spec: JobSpec, now_ms: int) -> pb.JobStatus:

@@ -4,6 +4,7 @@ A person never sees a traceback: an error says what was refused, who is at fault
 standard output and everything else to standard error.
 """
 
+import csv
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +18,8 @@ from consortia_common.errors import place
 from consortia_crypto.errors import ConsortiaError
 
 INTERRUPTED = 130
+_FORMULA = ("=", "+", "-", "@")
+"""With which a spreadsheet's formulas begin."""
 
 
 def out() -> Console:
@@ -59,10 +62,19 @@ def as_json(value: Any) -> None:
     out().print_json(json.dumps(value), indent=2, highlight=False)
 
 
+def as_csv(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Show rows as CSV (RFC 4180) under a line of names; what a spreadsheet would take for a formula is quoted."""
+    writer = csv.writer(sys.stdout)
+    writer.writerow(list(columns))
+    writer.writerows([_no_formula(value) for value in row] for row in rows)
+
+
 def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str | None = None) -> None:
     """Show rows under column heads, all of every cell; the first column is never broken over lines."""
-    heads = [Column(name, overflow="fold", no_wrap=not place) for place, name in enumerate(columns)]
-    grid = Table(*heads, title=title, title_justify="left")
+    heads = [
+        Column(Text(printable(name)), overflow="fold", no_wrap=not place) for place, name in enumerate(columns)
+    ]
+    grid = Table(*heads, title=Text(printable(title)) if title else None, title_justify="left")
     for row in rows:
         grid.add_row(*(Text(printable(cell)) for cell in row))
     out().print(grid)
@@ -95,6 +107,13 @@ def run(program: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
 def printable(value: object) -> str:
     """A value as text without what would steer the terminal: it may come from another institution."""
     return "".join(letter if letter.isprintable() else " " for letter in str(value))
+
+
+def _no_formula(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _unexpected(error: Exception) -> NoReturn:

@@ -163,13 +163,13 @@ class JobRun:
         """See Job."""
         self._sums.begin(open_epoch(self))
 
-    def sum(self, name: str, step: str) -> None:
+    def sum(self, name: str, step: str, turn: int = 0) -> None:
         """See Job."""
-        self._sums.share(name, 0)
+        self._sums.share(name, turn)
         for party in self.spec.parties:
-            self.post(party, step, 0, Content())
-        self._sums.follow(name, 0, step)
-        self._sums.aggregate(name, 0, step)
+            self.post(party, step, turn, Content())
+        self._sums.follow(name, turn, step)
+        self._sums.aggregate(name, turn, step)
 
     def fit(self, rounds: int) -> None:
         """See Job."""

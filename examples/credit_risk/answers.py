@@ -50,7 +50,7 @@ def _statistics(scene: Scene) -> Job:
     with scene.story.working("the banks add up their tables, sealed") as tell:
         job = jobs.run(STATISTICS, scene.places.analyst, tell)
     story, groups = scene.story, job.result["groups"]
-    named = [(EDUCATION.get(code, "any other"), group) for code, group in groups.items()]
+    named = [(EDUCATION.get(group["group"]["education"], "any other"), group) for group in groups]
     rows = [_line(name, group) for name, group in [*named, ("all", job.result["overall"])]]
     story.table(("education", "clients", "defaulted", "limit, mean", "± std", "age, mean", "± std"), rows)
     story.remark("kept", "every bank: its own table; nobody but its node saw it")

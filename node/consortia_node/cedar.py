@@ -18,6 +18,7 @@ from typing import Any
 import cedarpy
 
 from consortia_common.documents.agreement import ACTIVE, Agreement
+from consortia_common.documents.kinds import Division
 from consortia_common.gate.guards import remembered, repeats
 from consortia_common.gate.request import EarlierJob, GateRequest, NodePolicy
 from consortia_node.consent import milliseconds
@@ -26,7 +27,7 @@ SCHEMA = """\
 entity Analyst;
 entity Agreement;
 entity Column = { dataset: String, name: String, grade: Long, held: Bool };
-entity Job = { parties: Set<String>, apart: Long, by: String, groups: Set<Long> };
+entity Job = { parties: Set<String>, apart: Long, divided: Set<String>, divisions: Set<String> };
 action run appliesTo { principal: Analyst, resource: Agreement, context: {
   network: String, fresh: Bool, cited: String, state: String, now: Long, analyst: Analyst, parties: Set<String>,
   party_count: Long, colluders: Long,
@@ -35,7 +36,7 @@ action run appliesTo { principal: Analyst, resource: Agreement, context: {
 } };
 action read appliesTo { principal: Analyst, resource: Column };
 action follow appliesTo { principal: Analyst, resource: Job, context: {
-  parties: Set<String>, by: String, groups: Set<Long>,
+  parties: Set<String>, by: String, division: String,
 } };
 """
 """What can be asked, and of what type each fact is. Cedar refuses policies and questions that do not fit it."""
@@ -76,8 +77,7 @@ def opinion(request: GateRequest, agreement: Agreement) -> Opinion:
 def policies(agreement: Agreement, policy: NodePolicy) -> str:
     """The agreement as this institution's Cedar policies. Raises ValueError for a name that Cedar can't hold."""
     follow = {
-        "regrouping": 'context.by == "" || resource.by != context.by || '
-        "(resource.groups.containsAll(context.groups) && context.groups.containsAll(resource.groups))",
+        "regrouping": "!resource.divided.contains(context.by) || resource.divisions.contains(context.division)",
         "party difference": f"resource.apart == 0 || resource.apart >= {agreement.min_parties} || "
         "!(resource.parties.containsAll(context.parties) || context.parties.containsAll(resource.parties))",
     }
@@ -164,13 +164,11 @@ def _questions(request: GateRequest, agreement: Agreement, earlier: Iterable[Ear
         for one in reads
         for column in one.columns
     ]
-    division = spec.parameters.division()
-    follow = {
-        "parties": list(spec.parties),
-        "by": division.by if division else "",
-        "groups": list(division.groups) if division else [],
-    }
-    return asked + [_question(request, "follow", "Job", job.job_id, follow) for job in earlier]
+    divisions = spec.parameters.divisions() or (Division("", ()),)
+    follow = [
+        {"parties": list(spec.parties), "by": division.by, "division": division.text} for division in divisions
+    ]
+    return asked + [_question(request, "follow", "Job", job.job_id, facts) for job in earlier for facts in follow]
 
 
 def _context(request: GateRequest, agreement: Agreement) -> dict[str, Any]:
@@ -221,12 +219,12 @@ def _entities(request: GateRequest, earlier: Iterable[EarlierJob]) -> list[dict[
             found[f"{reads.dataset}/{column}"] = _entity("Column", f"{reads.dataset}/{column}", attributes)
     asked = frozenset(request.spec.parties)
     for job in earlier:
-        parties, division = frozenset(job.spec.parties), job.spec.parameters.division()
+        parties, divisions = frozenset(job.spec.parties), job.spec.parameters.divisions()
         attributes = {
             "parties": sorted(parties),
             "apart": len(asked ^ parties),
-            "by": division.by if division else "",
-            "groups": list(division.groups) if division else [],
+            "divided": [division.by for division in divisions],
+            "divisions": [division.text for division in divisions],
         }
         found[job.job_id] = _entity("Job", job.job_id, attributes)
     return list(found.values())

@@ -91,7 +91,7 @@ class Plans:
             return PlanAnswer.from_value(about | why, "the plan")
         approvals = approval.asked_by(stored.agreement, question.spec.kind)
         reads = self._reads(submission, stored)
-        sizes = [(one.columns, one.customers.high) for one in reads]
+        sizes = [(one.columns, one.customers.high if one.customers else 0) for one in reads]
         need = estimates.of(question.spec, self._tools.institution, sizes)
         return PlanAnswer.from_value(
             about
@@ -110,8 +110,8 @@ class Plans:
         found = []
         for reads in spec.parameters.reads(here):
             need = need_of(stored.agreement, spec, submission.analyst, reads, here)
-            customers = len(self._tools.consents.allowed(need, now_ms).numbers) if need else 0
-            found.append(PlannedRead(dataset=reads.dataset, columns=reads.columns, customers=band(customers)))
+            standing = band(len(self._tools.consents.allowed(need, now_ms).numbers)) if need else None
+            found.append(PlannedRead(dataset=reads.dataset, columns=reads.columns, customers=standing))
         return found
 
     def _budgets(self, question: PlanQuestion, stored: StoredAgreement) -> list[Budget]:

@@ -65,8 +65,8 @@ def test_a_bad_table_ends_its_job_with_the_reason(
 
 
 def test_a_bad_table_of_one_bank_ends_a_sum_over_all(spoilt: Consortium) -> None:
-    status = spoilt.run(spec("statistics", dataset="with_nan"))
-    failure = only_failure(status, SPOILT_BANK, "without a value")
+    status = spoilt.run(spec("statistics", dataset="with_infinity"))
+    failure = only_failure(status, SPOILT_BANK, "infinite")
     for bank in ("bank-a", "bank-c"):
         assert reasons(spoilt, bank, "job.failed", status.job_id) in ([failure.what], [])
 
@@ -82,7 +82,7 @@ def held(consortium: Consortium, job_id: str) -> tuple[int, int]:
 
 
 def test_uploads_that_come_after_a_job_has_failed_are_not_kept(spoilt: Consortium) -> None:
-    status = spoilt.run(spec("statistics", dataset="with_nan"))
+    status = spoilt.run(spec("statistics", dataset="with_infinity"))
     pause = threading.Event()
     for _ in range(200):
         unanswered, held_bytes = held(spoilt, status.job_id)

@@ -57,7 +57,7 @@ MALFORMED: list[tuple[str | bytes, str]] = [
     (parameters(columns=["income; DROP TABLE clients"]), "columns"),
     (parameters(decimals="many"), "decimals"),
     (parameters(decimals=-1), "decimals"),
-    (parameters(groups=[]), "give both or neither"),
+    (parameters(categories={}), "region is not there, by whose categories"),
     (without("purpose"), "purpose: this field is required"),
     (without("parameters"), "parameters: this field is required"),
     ("x: " + "a" * (1 << 20), "it is longer than"),

@@ -25,6 +25,6 @@ def test_statistics_are_exact(consortium: Consortium) -> None:
         assert abs(found["mean"] - everyone[name].mean()) < 1e-6
         assert abs(found["std"] - everyone[name].std(ddof=1)) < 1e-6
     group = everyone["region"] == 1
-    assert result["groups"]["1"]["count"] == group.sum()
-    assert abs(result["groups"]["1"]["label_rate"] - everyone["default"][group].mean()) < 1e-9
+    assert result["groups"][0]["count"] == group.sum()
+    assert abs(result["groups"][0]["label_rate"] - everyone["default"][group].mean()) < 1e-9
     assert PURPOSE

@@ -106,7 +106,7 @@ class TestOffers:
     def test_a_spec_that_was_altered_after_it_was_signed(self, seat: Hostile, victim: Bank) -> None:
         deal = seat.deal(spec("statistics"))
         submission = Submission.from_canonical(deal.document, "the submission")
-        altered = submission.model_copy(update={"spec": spec("statistics", groups=[1])})
+        altered = submission.model_copy(update={"spec": spec("statistics", categories={"region": [1]})})
         assert "does not verify" in offer_refused(victim, replace(deal, document=altered.canonical())).what
 
     def test_a_submission_to_another_network(self, seat: Hostile, victim: Bank) -> None:

@@ -79,7 +79,7 @@ class TestTerms:
 
     def test_uploads_made_under_two_specs_of_one_job_id(self) -> None:
         """Two submissions with one 64-bit id can be found in hours; their tables must still not add up."""
-        one, other = spec("statistics", groups=[1, 2]), spec("statistics", groups=[98, 99])
+        one, other = (spec("statistics", categories={"region": codes}) for codes in ([1, 2], [98, 99]))
         policies = [sealed.policy_of("job-0123456789abcdef", wanted, "table", 0) for wanted in (one, other)]
         assert policies[0].length == policies[1].length
         assert policies[0].digest() != policies[1].digest()

@@ -57,7 +57,7 @@ def erase(lab: Consortium, bank: str, *subjects: str) -> None:
 
 def test_one_customer_between_two_statistics(lab: Consortium) -> None:
     """The mean before and after a withdrawal gives the income of whoever withdrew; the second is never computed."""
-    plain = {"by": None, "groups": [], "columns": ["income"]}
+    plain = {"by": [], "categories": {}, "columns": ["income"]}
     finished(lab, **plain)
     latest = finished(lab, **plain)  # the same customers: nothing new is learnt
     lab.withdraw("bank-a", "BANK-A-00000")
@@ -68,24 +68,24 @@ def test_one_customer_between_two_statistics(lab: Consortium) -> None:
     assert latest in why["bank-a"]
     assert not logged(lab, "bank-a", "update.sealed", second.job_id)
     assert logged(lab, "bank-a", "job.failed", second.job_id)
-    refused(ask(lab, columns=["age", "income"], by=None, groups=[]), "differencing")
+    refused(ask(lab, columns=["age", "income"], by=[], categories={}), "differencing")
     for subject in consenting("bank-a", 12):
         lab.withdraw("bank-a", subject)
     finished(lab, **plain)
 
 
 def test_one_customer_erased_between_two_statistics(lab: Consortium) -> None:
-    before = finished(lab, columns=["age"], by=None, groups=[])
+    before = finished(lab, columns=["age"], by=[], categories={})
     erase(lab, "bank-b", "BANK-B-00000")
-    why = refused(ask(lab, columns=["age"], by=None, groups=[]), "differencing")
+    why = refused(ask(lab, columns=["age"], by=[], categories={}), "differencing")
     assert before in why["bank-b"]
 
 
 def test_a_small_group_by_two_divisions(lab: Consortium) -> None:
     """Groups {1},{2,other} and {2},{1,other} give "other" even where it was merged because it is small."""
     erase(lab, "bank-b", *consenting("bank-b", 14))
-    first = finished(lab, groups=[1])
-    why = refused(ask(lab, groups=[2]), "differencing")
+    first = finished(lab, categories={"region": [1]})
+    why = refused(ask(lab, categories={"region": [2]}), "differencing")
     assert sorted(why) == list(BANKS)
     assert f"{first} divided the same rows into other groups" in why["bank-c"]
 
@@ -96,7 +96,7 @@ def test_evaluators_that_disagree_refuse_and_alarm(
 ) -> None:
     """Whichever of the two says no, or can't say."""
     monkeypatch.setattr(gatekeeper, "opinion", lambda *_: second)
-    asked = spec("statistics", columns=["income" if second.errors else "salary_note"], groups=[1])
+    asked = spec("statistics", columns=["income" if second.errors else "salary_note"], categories={"region": [1]})
     status = lab.run(asked)
     refused(status, "gate")
     (alarm,) = logged(lab, "bank-c", "gate.disagreed", status.job_id)

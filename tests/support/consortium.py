@@ -277,8 +277,8 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
         "dataset": "clients",
         "columns": ["income", "age"],
         "label": "default",
-        "by": "region",
-        "groups": [1, 2],
+        "by": ["region"],
+        "categories": {"region": [1, 2]},
     },
     "train": {
         "dataset": "clients",

@@ -30,7 +30,13 @@ def submission(number=0, **changes):
     spec = {
         "version": 1, "name": "a-job", "kind": "statistics", "agreement": "credit@1", "purpose": "risk",
         "parties": ["bank-a", "bank-b", "bank-c"],
-        "parameters": {"dataset": "clients", "columns": ["age"], "label": "bad", "by": "region", "groups": [1, 2]},
+        "parameters": {
+            "dataset": "clients",
+            "columns": ["age"],
+            "label": "bad",
+            "by": ["region"],
+            "categories": {"region": [1, 2]},
+        },
     }  # fmt: skip
     return Submission(
         network="demo", spec=JobSpec.from_value(spec | changes, "the spec"), nonce=f"{number:032x}",

@@ -92,7 +92,7 @@ def spec(pick: Pick) -> dict[str, Any]:
         parameters |= {"data_owner": parties[0], "model_owner": parties[-1]}
     elif by := pick("by", "education", st.sampled_from(["education", "age", None])):
         groups = pick("groups", [1, 2], st.lists(st.integers(1, 3), min_size=1, max_size=2, unique=True))
-        parameters |= {"by": by, "groups": groups}
+        parameters |= {"by": [by], "categories": {by: groups}}
     colluding = pick("colluding", None, st.integers(0, len(parties) - 2))
     return {
         "version": 1,

@@ -6,6 +6,7 @@ is their sum. So the arithmetic of a kind can be held against numpy's without ci
 
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import duckdb
 import narwhals as nw
@@ -21,8 +22,9 @@ from consortia_common.sealed import policy_of
 from consortia_crypto.sum.quantise import dequantise, quantise
 from consortia_node import federated
 from consortia_node.kinds import Floats, Frame, Integers, Outcome, steps_of
+from consortia_node.sources.places import SUBJECT
 
-Tables = Mapping[str, Mapping[str, Sequence[float]]]
+Tables = Mapping[str, Mapping[str, Sequence[Any]]]
 """By dataset, by column."""
 
 
@@ -46,8 +48,9 @@ class PlainWork:
         return np.column_stack([np.asarray(self.tables[dataset][column], np.float64) for column in columns])
 
     def frame(self, dataset: str, columns: Sequence[str]) -> Frame:
-        table = pa.table({column: pa.array(self.tables[dataset][column]) for column in columns})
-        return nw.from_native(duckdb.from_arrow(table))
+        held = self.tables[dataset]
+        table = pa.table({SUBJECT: self.subjects(dataset), **{column: held[column] for column in columns}})
+        return nw.from_native(duckdb.connect().from_arrow(table))
 
     def subjects(self, dataset: str) -> list[str]:
         rows = len(next(iter(self.tables[dataset].values())))

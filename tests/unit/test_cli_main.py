@@ -132,7 +132,7 @@ def test_a_node_is_made_once(tmp_path: Path):
     assert made.exit_code == 0, made.output
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o700
     assert {path.name for path in (tmp_path / "a").iterdir()} == {
-        "data", "log", "identity.key", "node.toml", "tls.key"
+        "data", "log", "identity.key", "node.toml", "datasets.toml", "tls.key"
     }  # fmt: skip
     assert _consortia("node", "init", tmp_path / "a", "--institution", "bank-a").exit_code == 1
 

@@ -117,8 +117,12 @@ def test_what_the_agreement_names_is_accepted() -> None:
 TWO = [{"institution": "bank-a", "name": name, "key": key} for name, key in (("ann", ANALYST), ("bob", STRANGER))]
 NOBODY = ConsentSummary(0)
 EMPTY, POOR = policy(datasets={}), policy(datasets={"clients": {"limit": 1}})
-GROUPED = STATISTICS | {"parameters": STATISTICS["parameters"] | {"by": "education", "groups": [1, 2]}}
-REGROUPED = STATISTICS | {"parameters": STATISTICS["parameters"] | {"by": "education", "groups": [1]}}
+GROUPED = STATISTICS | {
+    "parameters": STATISTICS["parameters"] | {"by": ["education"], "categories": {"education": [1, 2]}}
+}
+REGROUPED = STATISTICS | {
+    "parameters": STATISTICS["parameters"] | {"by": ["education"], "categories": {"education": [1]}}
+}
 FOUR = (*BANKS, "bank-d")
 FIVE_PARTIES = [{"institution": bank, "key": str(i) * 64} for i, bank in enumerate((*FOUR, "bank-e"))]
 
@@ -249,13 +253,13 @@ def test_privacy_budget_is_spent_down_to_nothing_and_never_below() -> None:
 def test_what_was_asked_long_ago_or_of_other_columns_is_no_objection() -> None:
     assert not decide(request(REGROUPED, budgets=after(GROUPED, days=364))).accepted
     assert decide(request(REGROUPED, budgets=after(GROUPED, days=366))).accepted
-    elsewhere = statistics_of(dataset="clients", columns=["age"], by="age", groups=[1])
+    elsewhere = statistics_of(dataset="clients", columns=["age"], by=["age"], categories={"age": [1]})
     assert decide(request(REGROUPED, budgets=after(elsewhere))).accepted
     assert decide(request(budgets=after(SCORE))).accepted
 
 
 def test_groups_in_another_order_are_the_same_groups() -> None:
-    turned = STATISTICS | {"parameters": GROUPED["parameters"] | {"groups": [2, 1]}}
+    turned = STATISTICS | {"parameters": GROUPED["parameters"] | {"categories": {"education": [2, 1]}}}
     assert decide(request(turned, budgets=after(GROUPED))).accepted
 
 

@@ -11,6 +11,7 @@ from consortia_common.documents.kinds import names, parameters_of
 from consortia_common.errors import DocumentError
 from tests.support.consortium import spec
 
+HISTOGRAM = {"parameters.histograms": ["age"]}
 SPECS = {kind: spec(kind) for kind in ("statistics", "train", "score")}
 
 
@@ -78,11 +79,26 @@ def test_a_good_spec_has_one_form(kind: str) -> None:
         ("train", {"parameters.model.l2": "NaN"}, "parameters.model.l2: input should be a finite number"),
         ("train", {"parameters.model.word_bits": 48}, "model.word_bits: input should be 16, 24, 32 or 64"),
         ("train", {"parameters.model.strategy": {"name": "Krum"}}, "model.strategy: Krum compares single"),
-        ("statistics", {"parameters.groups": []}, "by and parameters.groups: give both or neither"),
-        ("statistics", {"parameters.by": None}, "by and parameters.groups: give both or neither"),
-        ("statistics", {"parameters.groups": [1, 1]}, "parameters.groups: a group is named twice"),
-        ("statistics", {"parameters.groups": [2**60]}, "parameters.groups.0: input should be less"),
-        ("statistics", {"parameters.columns": ["age", "age"]}, "parameters.columns: a column is named twice"),
+        ("statistics", {"parameters.categories": {}}, "categories: region is not there, by whose categories"),
+        ("statistics", {"parameters.by": []}, "parameters.categories.region: nothing is divided by it"),
+        ("statistics", {"parameters.by": ["region", "region"]}, "parameters.by: one is named twice"),
+        ("statistics", {"parameters.categories": {"region": [1, "1"]}}, "categories.region: one is named twice"),
+        ("statistics", {"parameters.categories": {"region": ["other"]}}, 'or "other" is named'),
+        ("statistics", {"parameters.categories": {"region": [10**10]}}, "region.0: a category is a whole number"),
+        ("statistics", {"parameters.categories": {"region": ["a\nb"]}}, "region.0: a category is a whole number"),
+        ("statistics", {"parameters.columns": ["age", "age"]}, "parameters.columns: one is named twice"),
+        ("statistics", {"parameters.histograms": ["age"]}, "parameters.ranges: age is not there, whose range"),
+        ("statistics", {"parameters.ranges": {"age": [0, 9]}}, "parameters.ranges.age: nothing is divided by it"),
+        ("statistics", HISTOGRAM | {"parameters.ranges": {"age": [9, 9]}}, "the lowest is not below the highest"),
+        ("statistics", HISTOGRAM | {"parameters.ranges": {"age": [0, "0.001"]}}, "more decimals than the 2 that"),
+        ("statistics", HISTOGRAM | {"parameters.ranges": {"age": [0, 10**8]}}, "age: too large for 2 decimals"),
+        ("statistics", {"parameters.information": ["age"]}, "information: age needs categories or a range"),
+        ("statistics", {"parameters.information": ["region"], "parameters.label": None}, "needs a label"),
+        ("statistics", {"parameters.crosstabs": [["region", "region"]]}, "parameters.crosstabs: of one column"),
+        ("statistics", {"parameters.compare": {"column": "region", "base": 1}}, "compare: needs histograms"),
+        ("statistics", {"parameters.compare": {"column": "region", "base": 7}}, "none of the column's categories"),
+        ("statistics", {"parameters.noise": {"epsilon": "1"}}, "noise needs the range of income, age too"),
+        ("statistics", {"parameters.columns": [], "parameters.noise": {"epsilon": "100"}}, "would be too coarse"),
         ("statistics", {"parameters.decimals": 7}, "parameters.decimals: input should be less than or equal to 6"),
         ("score", {"parties": ["bank-a", "bank-b", "bank-c"]}, "parties: exactly the data owner and the model"),
         ("score", {"parameters.model_owner": "bank-a"}, "parties: exactly the data owner and the model owner"),

@@ -10,6 +10,7 @@ from consortia_client.cli import options
 from consortia_client.cli.job_approvals import approve, refuse, waiting
 from consortia_client.cli.job_plan import plan
 from consortia_client.cli.job_receipts import receipt, verify
+from consortia_client.cli.job_results import show, show_csv
 from consortia_client.cli.job_specs import check, new
 from consortia_common import terminal
 
@@ -36,6 +37,7 @@ for _command in (new, check, plan, approve, refuse, waiting, receipt, verify):
 def submit(spec: Path, folder: Path, wait: bool, as_json: bool) -> None:
     """Sign the job spec SPEC and submit it."""
     from consortia_client.profile import Profile
+    from consortia_client.progress import follow
     from consortia_client.session import Session
 
     found = _read(spec)
@@ -44,15 +46,15 @@ def submit(spec: Path, folder: Path, wait: bool, as_json: bool) -> None:
         if not wait:
             _show(status, as_json)
             return
-        status = _follow(session, status.job_id, quiet=as_json)
+        status = follow(session, status.job_id, quiet=as_json)
         _finish(session, status, as_json)
 
 
-@job.command()
+@job.command(name="show")
 @click.argument("job_id")
 @options.profile
 @options.as_json
-def show(job_id: str, folder: Path, as_json: bool) -> None:
+def show_(job_id: str, folder: Path, as_json: bool) -> None:
     """Show where the job JOB_ID stands, and who refused what."""
     from consortia_client.profile import Profile
     from consortia_client.session import Session
@@ -64,7 +66,8 @@ def show(job_id: str, folder: Path, as_json: bool) -> None:
 @job.command(name="list")
 @options.profile
 @options.as_json
-def list_(folder: Path, as_json: bool) -> None:
+@options.as_csv
+def list_(folder: Path, as_json: bool, as_csv: bool) -> None:
     """Show every job of the network."""
     from consortia_client.profile import Profile
     from consortia_client.session import Session
@@ -74,25 +77,33 @@ def list_(folder: Path, as_json: bool) -> None:
     if as_json:
         terminal.as_json([_plain(status) for status in found])
         return
-    terminal.table(
-        ("job", "name", "kind", "state", "stage"),
-        [(status.job_id, status.name, status.kind, status.state, status.stage) for status in found],
-    )
+    heads = ("job", "name", "kind", "state", "stage")
+    rows = [(status.job_id, status.name, status.kind, status.state, status.stage) for status in found]
+    (terminal.as_csv if as_csv else terminal.table)(heads, rows)
 
 
 @job.command()
 @click.argument("job_id")
 @options.profile
 @click.option("--wait", is_flag=True, help="Wait for the job to end first.")
+@click.option("--table", "table", default="", help="Show this table of the result only.")
 @options.as_json
-def result(job_id: str, folder: Path, wait: bool, as_json: bool) -> None:
-    """Open and show the result of the job JOB_ID, after checking every party's receipt."""
+@options.as_csv
+def result(job_id: str, folder: Path, wait: bool, table: str, as_json: bool, as_csv: bool) -> None:
+    """Open and show the result of the job JOB_ID, after checking every party's receipt.
+
+    With --csv, one table of the result: the first, or the one that --table names.
+    """
     from consortia_client.profile import Profile
+    from consortia_client.progress import follow
     from consortia_client.session import Session
 
     with Session(Profile.load(folder)) as session:
-        status = _follow(session, job_id, quiet=as_json) if wait else session.job(job_id)
-        _finish(session, status, as_json)
+        status = follow(session, job_id, quiet=as_json or as_csv) if wait else session.job(job_id)
+        if as_csv:
+            show_csv(session, status, table)
+        else:
+            _finish(session, status, as_json, table)
 
 
 def _read(spec: Path) -> Any:
@@ -101,25 +112,7 @@ def _read(spec: Path) -> Any:
     return JobSpec.from_yaml(options.text_of(spec), str(spec))
 
 
-def _follow(session: Any, job_id: str, *, quiet: bool) -> Any:
-    """Show progress until the job ends; its last status."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    status = session.job(job_id)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=terminal.err(), transient=True, disable=quiet) as progress:
-        bar = progress.add_task(job_id, total=None)
-        for status in session.watch(job_id):
-            progress.update(
-                bar,
-                description=terminal.printable(f"{status.name}: {status.stage}"),
-                total=status.steps_total,
-                completed=status.steps_done,
-            )
-    return status
-
-
-def _finish(session: Any, status: Any, as_json: bool) -> None:
+def _finish(session: Any, status: Any, as_json: bool, table: str = "") -> None:
     """Show how a job ended, with its result if it has one; exits with 1 if it was refused or failed."""
     opened = session.result(status.job_id) if status.state == "finished" else None
     if as_json:
@@ -128,29 +121,9 @@ def _finish(session: Any, status: Any, as_json: bool) -> None:
     else:
         _show(status, as_json=False)
         if opened:
-            _show_result(opened, status)
+            show(opened, status, table)
     if status.state in {"refused", "failed"}:
         raise SystemExit(1)
-
-
-def _show_result(opened: Any, status: Any) -> None:
-    from consortia_client.plan import against_plan
-
-    parties = ", ".join(receipt.institution for receipt in opened.receipts)
-    terminal.done(f"the result is the one for which {parties} signed receipts")
-    took = against_plan(opened.spec, opened.receipts, status.bytes_up, status.bytes_down)
-    terminal.facts({"bytes": took})
-    if sums := opened.receipts[0].sums:
-        gone = [f"{', '.join(missing.institutions)} of {missing.sum}" for missing in sums.missing]
-        terminal.facts(
-            {
-                "sums": f"{sums.opened}, sealed with engine {sums.engine} ({sums.parameters})",
-                "parties": f"{sums.institutions}; {sums.threshold} needed, {sums.colluding} may collude",
-                "dropped out": "; ".join(gone) or "nobody",
-            }
-        )
-    if opened.result is not None:
-        terminal.as_json(opened.result)
 
 
 def _show(status: Any, as_json: bool) -> None:

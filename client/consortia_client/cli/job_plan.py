@@ -88,7 +88,7 @@ def _facts(made: Any) -> dict[str, str]:
 
 
 def _customers(party: Any) -> str:
-    if not party.accepts or not party.answer.reads:
+    if not party.accepts or not party.answer.reads or party.answer.reads[0].customers is None:
         return "–"
     one = party.answer.reads[0].customers
     return f"{one.low:,} to {one.high:,}"

@@ -17,6 +17,7 @@ NOUNS = {
     "audit": "Verify, question, follow and export audit logs.",
     "consent": "Import, change and look up customers' consent.",
     "coordinator": "Run a network's coordinator.",
+    "dataset": "Describe the tables that jobs may read, and check them.",
     "job": "Submit, approve and follow jobs, read results and receipts.",
     "model": "Keep the models that a node owns.",
     "network": "Make a network and invite members.",

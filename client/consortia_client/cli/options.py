@@ -39,6 +39,8 @@ as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON for programs instead of text for people."
 )
 
+as_csv = click.option("--csv", "as_csv", is_flag=True, help="Print CSV for spreadsheets and programs.")
+
 
 def by_node_or_officer(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of a command that a node or an officer may give: one of --config and --profile."""

@@ -88,13 +88,14 @@ class JobSpec(Document):
     def _check(self) -> Self:
         """What no single field can say."""
         problems = self.parameters.problems(self.parties)
+        sums = not problems and bool(self.parameters.sums())
         if len(set(self.parties)) != len(self.parties):
             problems.append("parties: an institution is named twice")
         if len(self.parties) < self.parameters.MIN_PARTIES:
             problems.append(f"parties: {self.kind} needs at least {self.parameters.MIN_PARTIES} institutions")
-        if self.parameters.sums() and len(self.parties) - self.colluders < 2:
+        if sums and len(self.parties) - self.colluders < 2:
             problems.append("colluding: at least two parties must be left that do not conspire")
-        if self.parameters.sums() and len(self.parties) > MAX_INSTITUTIONS:
+        if sums and len(self.parties) > MAX_INSTITUTIONS:
             problems.append(f"parties: a sum is over at most {MAX_INSTITUTIONS} institutions")
         if problems:
             raise MistakesError(problems)

@@ -51,11 +51,11 @@ class Band(Document):
 
 
 class PlannedRead(Document):
-    """What would be read of a dataset: columns, and of how many customers consent stands."""
+    """What would be read of a dataset: columns, and where consent is asked for, of how many customers it stands."""
 
     dataset: Name
     columns: tuple[str, ...]
-    customers: Band
+    customers: Band | None = None
 
 
 class Budget(Document):

@@ -59,12 +59,9 @@ def repeats(request: GateRequest, agreement: Agreement) -> list[EarlierJob]:
 
 def regrouped(request: GateRequest, agreement: Agreement) -> EarlierJob | None:
     """The newest earlier job that divided the same rows by the same column into other groups."""
-    division = request.spec.parameters.division()
-    if division is None:
-        return None
+    asked = {division.by: division.text for division in request.spec.parameters.divisions()}
     for job in remembered(request, agreement):
-        other = job.spec.parameters.division()
-        if other and other.by == division.by and set(other.groups) != set(division.groups):
+        if any(asked.get(other.by, other.text) != other.text for other in job.spec.parameters.divisions()):
             return job
     return None
 

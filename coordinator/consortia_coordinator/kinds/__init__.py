@@ -34,9 +34,9 @@ class Job(Protocol):
     def open_epoch(self) -> None:
         """Have the parties agree on the keys of the job's sealed sums."""
 
-    def sum(self, name: str, step: str) -> None:
+    def sum(self, name: str, step: str, turn: int = 0) -> None:
         """Ask every party for ``step``, which makes its summand of ``name`` (see the spec's ``sums``); give all
-        the sealed total, which only they can open."""
+        the sealed total, which only they can open. ``turn``: the round, where the sum comes again."""
 
     def fit(self, rounds: int) -> None:
         """Run the spec's Flower strategy: the step "train" and the sum "update", ``rounds`` times."""

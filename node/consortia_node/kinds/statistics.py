@@ -1,120 +1,137 @@
-"""``statistics`` at the institution: a table of exact sums over its own rows, and the result from the opened total.
+"""``statistics`` at the institution: tables of exact sums over its own rows, and the result from the opened totals.
 
-Each group has a row of words: its number of rows, its label sum, and for each column the words of moments.py.
-Groups smaller than the agreement's ``min_cell`` are merged before anything is released, so that neither they nor
-their difference from the total can be told.
+The engine that holds the rows computes the sums; what is added to them (noise) and concluded from them is in
+consortia_node.stats. Small groups are left out of the result there, so that neither they nor their difference from
+the total can be told.
 """
 
+import json
 from collections.abc import Mapping
-from typing import Any, cast
+from random import SystemRandom
+from typing import cast
 
 import numpy as np
 
 from consortia_common.content import Content
 from consortia_common.documents.kinds.statistics import Parameters
-from consortia_node.errors import StepError, TotalRefusedError
-from consortia_node.kinds import Floats, Integers, Outcome, Step, Work
-from consortia_node.moments import WORDS, fixed_point, moment_words, moments, rounded
+from consortia_common.statistics.layout import Layout
+from consortia_common.statistics.privacy import share_of_noise
+from consortia_node.kinds import Frame, Integers, Outcome, Step, Work
+from consortia_node.moments import rounded
+from consortia_node.sources.places import SUBJECT
+from consortia_node.sources.tally import count_by
+from consortia_node.stats import gather, quantiles
+from consortia_node.stats.expressions import Bracket
+from consortia_node.stats.noise import noised
+from consortia_node.stats.place import place
+from consortia_node.stats.quantiles import Search
+from consortia_node.stats.result import Result
+from consortia_node.stats.table import Table
+from consortia_node.stats.words import from_words, to_words
 
-_OTHER = "other"
+_OWN = "statistics.own"
+PLACE_FILE = "place.json"
 
 
 def tabulate(work: Work, request: Content) -> Outcome:
-    """This institution's table, one row of words a group."""
+    """This institution's table."""
     del request
     parameters = _parameters(work)
-    columns = parameters.reads(work.institution)[0].columns
-    table = work.matrix(parameters.dataset, columns)
-    fixed = fixed_point(table[:, : len(parameters.columns)], parameters.decimals)
-    label = _label(table[:, columns.index(parameters.label)]) if parameters.label else np.zeros(len(table))
-    group = _groups(table[:, columns.index(parameters.by)], parameters.groups) if parameters.by else None
-    rows = [
-        _row(fixed[chosen], label[chosen])
-        for chosen in (
-            [slice(None)] if group is None else [group == index for index in range(len(parameters.groups) + 1)]
-        )
-    ]
-    return Outcome(summand=np.concatenate(rows))
+    frame = _frame(work)
+    if parameters.noise:
+        gather.require_few_rows(frame, SUBJECT, parameters.noise.rows_per_customer)
+    numbers = gather.table(frame, parameters, count_by)
+    if parameters.place:
+        work.values[_OWN] = json.dumps(numbers).encode()
+    return _summand(work, numbers, parameters.layout())
+
+
+def refine(work: Work, request: Content) -> Outcome:
+    """For each quantile the bins of the bracket that the last total shows to hold it."""
+    del request
+    parameters = _parameters(work)
+    brackets = {column: quantiles.brackets_of(found) for column, found in _searches(work, work.turn).items()}
+    numbers = gather.refined(_frame(work), parameters, brackets, count_by)
+    return _summand(work, numbers, parameters.refined())
 
 
 def conclude(work: Work, request: Content) -> Outcome:
-    """The result: overall and by group, small groups merged."""
-    parameters = _parameters(work)
+    """The result, the same at all; and this institution's own place, which stays here."""
     del request
-    table = work.total("table").reshape(len(parameters.groups) + 1, -1)
-    if (table[:, 0] < 0).any():
-        raise TotalRefusedError("a group has fewer than no rows")
-    if table[:, 0].sum() < work.min_cell:
-        raise StepError(
-            f"all parties together have fewer rows than the {work.min_cell} of which statistics may be released",
-            blame="the job, which asks about too few customers",
-            remedy="submit it again when more of them have given consent",
-        )
-    result: dict[str, Any] = {
-        "kind": "statistics",
-        "parties": list(work.spec.parties),
-        "overall": _describe(table.sum(axis=0), parameters),
+    parameters = _parameters(work)
+    total = _total(work)
+    rounds = parameters.quantiles.rounds + 1 if parameters.quantiles else 1
+    told = Result(total, work.min_cell).document(_searches(work, rounds))
+    result = {"kind": "statistics", "parties": list(work.spec.parties), **told, **_noise(work)}
+    files = {}
+    if parameters.place:
+        own = Table(json.loads(work.values[_OWN]), parameters)
+        mine = {"institution": work.institution, **place(own, total, told, work.min_cell)}
+        files[PLACE_FILE] = json.dumps(mine, indent=1, ensure_ascii=False).encode()
+    return Outcome(result=result, files=files)
+
+
+def _summand(work: Work, numbers: list[int], layout: Layout) -> Outcome:
+    parameters = _parameters(work)
+    if parameters.noise:
+        numbers = noised(numbers, layout, parameters, _share(work), SystemRandom())
+    return Outcome(summand=to_words(numbers, layout))
+
+
+def _share(work: Work) -> float:
+    return share_of_noise(_parameters(work).sigma(), len(work.spec.parties), work.spec.colluders)
+
+
+def _noise(work: Work) -> dict[str, object]:
+    """What was promised. ``sigma``: of a count, without the noise of those who conspire or dropped out."""
+    parameters = _parameters(work)
+    if parameters.noise is None:
+        return {}
+    told = {
+        "epsilon": float(parameters.noise.epsilon),
+        "delta": float(parameters.noise.delta),
+        "sigma": rounded(parameters.sigma(), 6),
+        "rows_per_customer": parameters.noise.rows_per_customer,
     }
-    if parameters.by:
-        result["by"] = parameters.by
-        result["groups"] = {
-            name: _describe(row, parameters) for name, row in merge_small(_named(table, parameters), work.min_cell)
-        }
-    return Outcome(result=result)
+    return {"noise": told}
 
 
-def merge_small(groups: Mapping[str, Integers], smallest: int) -> list[tuple[str, Integers]]:
-    """``groups`` with every one of fewer than ``smallest`` rows merged into "other", and the next smallest too
-    while "other" itself is too small; empty groups are dropped."""
-    kept = {name: row for name, row in groups.items() if row[0] > 0}
-    small = [name for name, row in kept.items() if row[0] < smallest and name != _OTHER]
-    merged = kept.pop(_OTHER, None)
-    for name in small:
-        merged = kept.pop(name) if merged is None else merged + kept.pop(name)
-    while merged is not None and merged[0] < smallest and kept:
-        merged = merged + kept.pop(min(kept, key=lambda name: int(kept[name][0])))
-    return [*kept.items(), *([(_OTHER, merged)] if merged is not None and merged[0] >= smallest else [])]
+def _total(work: Work) -> Table:
+    parameters = _parameters(work)
+    return Table(from_words(work.total("table"), parameters.layout()), parameters)
 
 
-def _named(table: Integers, parameters: Parameters) -> dict[str, Integers]:
-    names = [str(code) for code in parameters.groups] + [_OTHER]
-    return dict(zip(names, table, strict=True))
-
-
-def _row(fixed: Integers, label: Floats) -> Integers:
-    head = np.array([len(fixed), int(label.sum())], np.int64)
-    return np.concatenate([head, moment_words(fixed)])
-
-
-def _groups(codes: Floats, groups: tuple[int, ...]) -> Integers:
-    """The index of each row's group; len(groups) for any code that has none of its own."""
-    index = np.full(len(codes), len(groups), np.int64)
-    for position, code in enumerate(groups):
-        index[codes == code] = position
-    return index
-
-
-def _label(values: Floats) -> Floats:
-    if not np.isin(values, (0.0, 1.0)).all():
-        raise StepError(
-            "the label column holds something other than 0 and 1",
-            blame="this institution's dataset",
-            remedy="prepare the column so that it is 1 where the event happened and 0 elsewhere",
-        )
-    return values
-
-
-def _describe(row: Integers, parameters: Parameters) -> dict[str, Any]:
-    count = int(row[0])
-    described: dict[str, Any] = {"count": count}
-    if parameters.label:
-        described["label_rate"] = rounded(int(row[1]) / count) if count else None
-    found = moments(count, row[2 : 2 + WORDS * len(parameters.columns)], parameters.decimals)
-    described["columns"] = {
-        column: {"mean": rounded(item.mean), "std": rounded(item.deviation)}
-        for column, item in zip(parameters.columns, found, strict=True)
+def _searches(work: Work, turn: int) -> dict[str, list[Search | None]]:
+    """How far each quantile is known before round ``turn`` of refinement."""
+    parameters, asked = _parameters(work), _parameters(work).quantiles
+    if asked is None:
+        return {}
+    table = _total(work)
+    found = {
+        column: [
+            quantiles.begun(*parameters.fixed_range(column), table.distribution(column), share, work.min_cell)
+            for share in asked.at
+        ]
+        for column in asked.columns
     }
-    return described
+    for earlier in range(1, turn):
+        total = np.split(work.total("refined", earlier), len(asked.columns))
+        for column, counts in zip(asked.columns, total, strict=True):
+            found[column] = _closer(found[column], counts, parameters.bins, work.min_cell)
+    return found
+
+
+def _closer(searches: list[Search | None], counts: Integers, bins: int, smallest: int) -> list[Search | None]:
+    brackets: list[Bracket] = quantiles.brackets_of(searches)
+    return [
+        quantiles.closer(search, quantiles.counts_of(counts, brackets, number, bins), smallest) if search else None
+        for number, search in enumerate(searches)
+    ]
+
+
+def _frame(work: Work) -> Frame:
+    parameters = _parameters(work)
+    return work.frame(parameters.dataset, parameters.reads(work.institution)[0].columns)
 
 
 def _parameters(work: Work) -> Parameters:
@@ -122,6 +139,7 @@ def _parameters(work: Work) -> Parameters:
 
 
 STEPS: Mapping[str, Step] = {
-    "query.tabulate": Step(tabulate, reads=True),
+    "query.tabulate": Step(tabulate, reads=True, scans=True),
+    "query.refine": Step(refine, reads=True, scans=True),
     "query.conclude": Step(conclude),
 }

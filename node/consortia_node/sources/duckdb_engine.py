@@ -44,12 +44,17 @@ class Engine:
     """One source, opened for reading."""
 
     def __init__(
-        self, dataset: DatasetSettings, connection: duckdb.DuckDBPyConnection, rows: pa.RecordBatchReader | None
+        self,
+        dataset: DatasetSettings,
+        connection: duckdb.DuckDBPyConnection,
+        rows: pa.RecordBatchReader | None,
+        *,
+        guess_types: bool,
     ) -> None:
         self._dataset = dataset
         self._connection = connection
-        self._typed = form_of(dataset) != "csv"
-        self._table = _table(connection, dataset, rows)
+        self._typed = form_of(dataset) != "csv" or guess_types
+        self._table = _table(connection, dataset, rows, guess_types=guess_types)
         self._read: list[tuple[Frame, tuple[str, ...]]] = []
         """What was handed out: looked at again when a query fails, to say why."""
 
@@ -96,7 +101,12 @@ class Engine:
         for batch in reader:
             yield pa.Table.from_batches([batch])
 
-    def unfit(self, frame: Frame, columns: Sequence[str]) -> dict[tuple[str, str], int]:
+    def faults(self, columns: tuple[str, ...]) -> dict[tuple[str, str], int]:
+        """By column and key of UNFIT, how many rows have such a value. Raises SourceError for unfit columns."""
+        require_columns(self.schema, self._dataset, columns, typed=self._typed)
+        return self._unfit(self.everything(), columns)
+
+    def _unfit(self, frame: Frame, columns: Sequence[str]) -> dict[tuple[str, str], int]:
         """By column and key of UNFIT, how many rows of the source's ``frame`` have such a value; only if any."""
         faults = {(name, words): fault for name in columns for words, fault in self._conformed(name)[1].items()}
         if not faults:
@@ -113,7 +123,7 @@ class Engine:
     def why(self) -> SourceError | None:
         """What is wrong with the values of what was read; None if that is not what made a query fail."""
         for frame, columns in self._read:
-            for (name, words), count in self.unfit(frame, columns).items():
+            for (name, words), count in self._unfit(frame, columns).items():
                 return refuse(
                     self._dataset,
                     f"column {name} has {count} rows whose value {UNFIT[words]}",
@@ -179,8 +189,8 @@ def _parsed(name: str, column: ColumnSettings) -> tuple[Expression, _Faults]:
 def _finite(value: Expression) -> Expression:
     """The value, or none: "not a number" is how some systems write that there is none.
 
-    By ``isfinite``, because DuckDB takes ``isnan`` to be false where a Parquet file's statistics, which leave NaN out,
-    give a least and a greatest value.
+    By ``isfinite``, because DuckDB takes ``isnan`` to be false where a Parquet file's statistics, which leave NaN
+    out, give a least and a greatest value.
     """
     return Case(Function("isfinite", value), value).otherwise(Constant(None))
 
@@ -193,12 +203,16 @@ def _range(value: Expression, column: ColumnSettings) -> _Faults:
 
 @contextmanager
 def opened(
-    dataset: DatasetSettings, spill: Path | None, rows: pa.RecordBatchReader | None = None
+    dataset: DatasetSettings,
+    spill: Path | None,
+    rows: pa.RecordBatchReader | None = None,
+    *,
+    guess_types: bool = False,
 ) -> Iterator[Engine]:
     """The source, opened for reading; ``rows``, read once, are its rows where no file holds them.
 
     What does not fit the memory goes to the folder ``spill``, or nowhere. An error of the engine within becomes a
-    SourceError that says what is wrong with the source.
+    SourceError that says what is wrong with the source. Columns of CSV are text unless ``guess_types``.
     """
     if dataset.path is not None:
         state_of(dataset)
@@ -206,7 +220,7 @@ def opened(
     try:
         with _connected(spill) as connection:
             try:
-                engine = Engine(dataset, connection, rows)
+                engine = Engine(dataset, connection, rows, guess_types=guess_types)
                 yield engine
             except _FAILURES:
                 raise (_why(engine) or _unreadable(dataset)) from None
@@ -247,13 +261,17 @@ def _unreadable(dataset: DatasetSettings) -> SourceError:
 
 
 def _table(
-    connection: duckdb.DuckDBPyConnection, dataset: DatasetSettings, rows: pa.RecordBatchReader | None
+    connection: duckdb.DuckDBPyConnection,
+    dataset: DatasetSettings,
+    rows: pa.RecordBatchReader | None,
+    *,
+    guess_types: bool,
 ) -> duckdb.DuckDBPyRelation:
     match form_of(dataset):
         case "postgresql":
             return connection.from_arrow(rows)
         case "csv":
-            return connection.read_csv(str(dataset.path), all_varchar=True, header=True)
+            return connection.read_csv(str(dataset.path), all_varchar=not guess_types, header=True)
         case "duckdb":
             path = str(dataset.path).replace("'", "''")
             connection.execute(f"ATTACH '{path}' AS {_SOURCE} (READ_ONLY)")

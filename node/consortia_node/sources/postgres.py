@@ -32,8 +32,11 @@ class Server:
         if absent:
             remedy = "correct the dataset's entry in datasets.toml, or the table"
             raise refuse(self._dataset, f"it has no column {', '.join(absent)}", remedy)
-        chosen = ", ".join(self._expression(name) for name in wanted)
-        return self._cursor(f"SELECT {chosen} FROM {self._table}").fetch_record_batch()  # noqa: S608 - checked names
+        return self._select(wanted)
+
+    def everything(self) -> pa.RecordBatchReader:
+        """All columns of all rows, as they come."""
+        return self._select(self.columns)
 
     @property
     def columns(self) -> list[str]:
@@ -46,10 +49,11 @@ class Server:
         for cursor in self._open:
             cursor.close()
 
-    def _expression(self, name: str) -> str:
-        """``numeric`` has no counterpart in Arrow that ADBC would use; its column arrives as text."""
-        is_numeric = self._dataset.columns[name].type == "number" and self._schema().field(name).type == pa.string()
-        return f'"{name}"::double precision AS "{name}"' if is_numeric else f'"{name}"'
+    def _select(self, names: Sequence[str]) -> pa.RecordBatchReader:
+        schema = self._schema()
+        chosen = ", ".join(_expression(name, schema.field(name)) for name in names)
+        statement = f"SELECT {chosen} FROM {self._table}"  # noqa: S608 - quoted names of the table's own columns
+        return self._cursor(statement).fetch_record_batch()
 
     def _schema(self) -> pa.Schema:
         cursor = self._cursor(f"SELECT * FROM {self._table} LIMIT 0")  # noqa: S608 - a name that was checked
@@ -61,6 +65,16 @@ class Server:
         self._open.append(cursor)
         cursor.execute(statement)
         return cursor
+
+
+def _expression(name: str, field: pa.Field) -> str:
+    """The column as it is asked for: ``numeric`` has no counterpart in Arrow that the driver would use."""
+    quoted = '"' + name.replace('"', '""') + '"'
+    is_numeric = "numeric" in str(field.type) or b"numeric" in (field.metadata or {}).get(_TYPE_NAME, b"")
+    return f"{quoted}::double precision AS {quoted}" if is_numeric else quoted
+
+
+_TYPE_NAME = b"ADBC:postgresql:typname"
 
 
 @contextmanager

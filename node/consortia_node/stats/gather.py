@@ -1,0 +1,142 @@
+"""PURE: one institution's table of numbers from a frame of its consented rows: one query for sums, one for counts.
+
+Both are aggregate expressions that the engine evaluates; a handful of numbers comes back.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+from numpy.typing import NDArray
+
+from consortia_common.documents.kinds.statistics import Parameters
+from consortia_common.statistics.layout import LARGEST, MAX_ROWS, Field, Layout
+from consortia_node.errors import StepError
+from consortia_node.stats.expressions import CELL, LABEL, Bracket, Expressions
+
+Frame = nw.LazyFrame[Any]
+CountBy = Callable[[Frame, Mapping[str, tuple[nw.Expr, int]]], dict[str, NDArray[np.int64]]]
+"""See consortia_node.sources.tally."""
+_COMPLETE = "_complete"
+_UNFIT = "_unfit"
+
+
+def table(frame: Frame, parameters: Parameters, count_by: CountBy) -> list[int]:
+    """The numbers of the first round, in the order of ``parameters.layout()``. Raises StepError."""
+    layout = parameters.layout()
+    expressions = Expressions(frame.collect_schema(), parameters)
+    cells, related = _sums(frame, expressions, parameters, layout)
+    keys = {
+        str(place): (expressions.key(tally), tally.size) for place, tally in enumerate(layout.tallies) if tally.axes
+    }
+    counts = count_by(frame, keys) if keys else {}
+    numbers = [number for cell in cells for number in cell]
+    for place in range(len(layout.tallies)):
+        numbers += counts[str(place)].tolist()
+    return [*numbers, *related]
+
+
+def refined(
+    frame: Frame, parameters: Parameters, brackets: Mapping[str, Sequence[Bracket]], count_by: CountBy
+) -> list[int]:
+    """The numbers of a later round, in the order of ``parameters.refined()``."""
+    expressions = Expressions(frame.collect_schema(), parameters)
+    sizes = {tally.axes[0].column: tally.size for tally in parameters.refined().tallies}
+    keys = {column: (expressions.bracketed(column, brackets[column]), size) for column, size in sizes.items()}
+    counts = count_by(frame, keys)
+    return [number for column in sizes for number in counts[column].tolist()]
+
+
+def require_few_rows(frame: Frame, subject: str, most: int) -> None:
+    """Return if no customer has more than ``most`` rows. Raises StepError."""
+    rows = frame.group_by(subject).agg(nw.len().alias("_rows"))
+    found = rows.select(nw.col("_rows").max()).collect("pyarrow").to_native()["_rows"][0].as_py()
+    if (found or 0) > most:
+        raise StepError(
+            f"a customer has more rows here than the spec's noise.rows_per_customer of {most}",
+            blame="the job spec",
+            remedy="submit the job again with a larger rows_per_customer; the noise grows with it",
+        )
+
+
+def _sums(
+    frame: Frame, expressions: Expressions, parameters: Parameters, layout: Layout
+) -> tuple[list[list[int]], list[int]]:
+    """The fields of each cell, and the related sums over all of them."""
+    columns = dict.fromkeys([*parameters.columns, *parameters.correlations])
+    names = {column: f"_x{place}" for place, column in enumerate(columns)}
+    wanted = {name: expressions.fixed(column) for column, name in names.items()}
+    largest = {f"_size{name}": nw.col(f"_raw{name}").abs().max() for name in names.values()}
+    raw = {f"_raw{names[column]}": nw.col(column).cast(nw.Float64) for column in columns}
+    if parameters.label:
+        wanted[LABEL] = expressions.label()
+    wide = frame.select(**{CELL: expressions.key(layout.cells)}, **wanted, **raw)
+    if layout.related:
+        complete = ~nw.any_horizontal(
+            *(nw.col(names[c]).is_null() for c in parameters.correlations), ignore_nulls=False
+        )
+        wide = wide.with_columns(
+            **{f"_r{names[c]}": nw.when(complete).then(nw.col(names[c])) for c in parameters.correlations},
+            **{_COMPLETE: complete.cast(nw.Int64)},
+        )
+    aggregates = {f"_f{place}": _aggregate(field, names) for place, field in enumerate(layout.fields)}
+    aggregates |= {f"_g{place}": _related(field, names) for place, field in enumerate(layout.related)}
+    aggregates |= largest
+    if parameters.label:
+        label = nw.col(LABEL)
+        aggregates[_UNFIT] = ((label != 0) & (label != 1)).cast(nw.Int64).sum()
+    rows = _collected(wide, aggregates, grouped=bool(layout.cells.axes))
+    _check(rows, parameters, names)
+    cells = [[0] * len(layout.fields) for _ in range(layout.cells.size)]
+    related = [0] * len(layout.related)
+    for row in rows:
+        cells[row[CELL]] = [int(row[f"_f{place}"] or 0) for place in range(len(layout.fields))]
+        related = [total + int(row[f"_g{place}"] or 0) for place, total in enumerate(related)]
+    return cells, related
+
+
+def _collected(wide: Frame, aggregates: Mapping[str, nw.Expr], *, grouped: bool) -> list[dict[str, Any]]:
+    if grouped:
+        found = wide.group_by(CELL).agg(**aggregates)
+    else:
+        found = wide.select(**aggregates).with_columns(**{CELL: nw.lit(0)})
+    rows: list[dict[str, Any]] = found.collect("pyarrow").to_native().to_pylist()
+    return rows
+
+
+def _aggregate(field: Field, names: Mapping[str, str]) -> nw.Expr:
+    if field.measure == "rows":
+        return nw.len()
+    column = nw.col(LABEL if field.measure in ("known", "ones") else names[field.columns[0]])
+    if field.measure in ("known", "count"):
+        return column.count()
+    return (column * column).sum() if field.measure == "squares" else column.sum()
+
+
+def _related(field: Field, names: Mapping[str, str]) -> nw.Expr:
+    if field.measure == "rows":
+        return nw.col(_COMPLETE).sum()
+    first, *second = (nw.col(f"_r{names[column]}") for column in field.columns)
+    return (first * second[0]).sum() if second else first.sum()
+
+
+def _check(rows: Sequence[Mapping[str, Any]], parameters: Parameters, names: Mapping[str, str]) -> None:
+    """Refuse what can't be summed; it tells columns, never a value."""
+    most = LARGEST / 10**parameters.decimals
+    for column, name in names.items():
+        if parameters.noise is None and max((row[f"_size{name}"] or 0 for row in rows), default=0) > most:
+            raise StepError(
+                f"column {column} has a value larger than {most:g}, the most that fits with "
+                f"{parameters.decimals} decimals",
+                blame="the job spec, which asks for more decimals than the data allow",
+                remedy="submit the job again with fewer decimals",
+            )
+    if parameters.label and any(row[_UNFIT] for row in rows):
+        raise StepError(
+            f"the label column {parameters.label} holds something other than 0 and 1",
+            blame="this institution's dataset",
+            remedy="prepare the column so that it is 1 where the event happened and 0 elsewhere",
+        )
+    if sum(row["_f0"] for row in rows) > MAX_ROWS:
+        raise StepError("there are too many rows here", blame="nobody", remedy="divide the dataset")
