@@ -30,7 +30,8 @@ def losses(scores: Floats, labels: Floats) -> Integers:
     """The summed log loss and squared error of probabilities, in units of 1/UNIT; (2,)."""
     bounded = np.clip(scores, 1e-15, 1 - 1e-15)
     logs = -(labels * np.log(bounded) + (1 - labels) * np.log1p(-bounded)).sum()
-    return np.rint(np.array([logs, np.square(scores - labels).sum()]) * UNIT).astype(np.int64)
+    both = np.array([logs, np.square(scores - labels).sum()]) * UNIT
+    return np.asarray(np.rint(both), np.int64)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""``evaluate``: every party tests the model on its own rows; the tallies are added sealed, and opened by the parties."""
+"""``evaluate``: every party tests the model on its own rows, and the tallies are added sealed."""
 
 from consortia_coordinator.kinds import Job
 
