@@ -94,7 +94,9 @@ def _parameters(
 def _suggested(
     name: str, schema: Mapping[str, Any], offering: Offering | None, dataset: OfferedDataset | None
 ) -> Any:
-    """A value for a required field, by its name and its type."""
+    """A value for a required field: its example, or by its name and its type."""
+    if schema.get("examples"):
+        return schema["examples"][0]
     if name == "dataset" and dataset:
         return dataset.name
     if name.endswith("_owner") and offering:

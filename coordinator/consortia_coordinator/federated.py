@@ -19,7 +19,7 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
 from consortia_common.content import Content
-from consortia_common.documents.kinds.train import Strategy
+from consortia_common.documents.learners import Strategy
 
 Post = Callable[[str, str, int, Content], str]
 """(institution, step, turn, content) → task id; journalled before it returns."""

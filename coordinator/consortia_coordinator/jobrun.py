@@ -291,7 +291,7 @@ def _has_result(answers: Mapping[str, Content], party: str) -> bool:
 
 @dataclass(frozen=True)
 class _Training:
-    """Implements consortia_coordinator.federated.Round: the sum "update" of each round."""
+    """Implements consortia_coordinator.federated.Round: the sum that each round's training gives."""
 
     run: JobRun
     sums: SumRuns
@@ -300,12 +300,18 @@ class _Training:
     def prepare(self, turn: int) -> None:
         """The shares of the next round are asked for before this one's training, so that nobody waits for them."""
         self.run.progress(f"round {turn} of {self.rounds}", turn + 1, self.rounds + 3)
-        self.sums.share("update", turn)
+        self.sums.share(self._sums_of[turn], turn)
         if turn < self.rounds:
-            self.sums.share("update", turn + 1)
+            self.sums.share(self._sums_of[turn + 1], turn + 1)
 
     def follow(self, turn: int) -> None:
-        self.sums.follow("update", turn, TRAIN)
+        self.sums.follow(self._sums_of[turn], turn, TRAIN)
 
     def aggregate(self, turn: int) -> None:
-        self.sums.aggregate("update", turn, TRAIN)
+        self.sums.aggregate(self._sums_of[turn], turn, TRAIN)
+
+    @cached_property
+    def _sums_of(self) -> dict[int, str]:
+        """The name of each round's sum."""
+        turns = self.run.spec.parameters.turns(self.run.spec.parties[0])
+        return {turn.round: turn.gives for turn in turns if turn.step == TRAIN}

@@ -50,17 +50,6 @@ class Linear:
 
 
 @dataclass(frozen=True)
-class Training:
-    """The settings of the train job that its simulation needs."""
-
-    rounds: int
-    local_steps: int
-    learning_rate: float
-    l2: float
-    clip: float
-
-
-@dataclass(frozen=True)
 class Market:
     """Every bank's rows with consent: the part to learn from and the part to test on."""
 
@@ -88,19 +77,6 @@ class Market:
         """Logistic regression on one bank's rows."""
         return fit(self.train[bank])
 
-    def federated(self, training: Training) -> Linear:
-        """What the train job computes, in plain numpy and without any sealing: FedAvg by rows, from zero."""
-        mean, scale = _moments(_pool(self.train.values()).features)
-        parties = [(_with_bias((rows.features - mean) / scale), rows.labels) for rows in self.train.values()]
-        counts = np.array([len(labels) for _, labels in parties], dtype=np.float64)
-        model = np.zeros(len(mean) + 1)
-        for _ in range(training.rounds):
-            updates = [
-                np.clip(_descend(model, x, y, training) - model, -training.clip, training.clip) for x, y in parties
-            ]
-            model = model + np.average(updates, axis=0, weights=counts)
-        return Linear(mean, scale, model[:-1], float(model[-1]))
-
 
 def with_consent(table: pa.Table) -> pa.Table:
     """The rows whose client's consent stood when the banks imported it."""
@@ -116,24 +92,10 @@ def fit(rows: Rows) -> Linear:
     return Linear(mean, scale, found.coef_[0], float(found.intercept_[0]))
 
 
-def _descend(start: Floats, x: Floats, y: Floats, training: Training) -> Floats:
-    """Full-batch gradient steps on the mean logistic loss; the bias (last) is not penalised."""
-    penalty = np.append(np.full(len(start) - 1, training.l2), 0.0)
-    model = start
-    for _ in range(training.local_steps):
-        error = 1.0 / (1.0 + np.exp(-(x @ model))) - y
-        model = model - training.learning_rate * (x.T @ error / len(y) + penalty * model)
-    return model
-
-
 def _moments(features: Floats) -> tuple[Floats, Floats]:
     """Mean and standard deviation of each column; a constant column gets scale 1."""
     scale = features.std(axis=0)
     return features.mean(axis=0), np.where(scale > 0, scale, 1.0)
-
-
-def _with_bias(features: Floats) -> Floats:
-    return np.column_stack([features, np.ones(len(features))])
 
 
 def _pool(parts: Iterable[Rows]) -> Rows:

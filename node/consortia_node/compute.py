@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from consortia_common import keyfiles
 from consortia_common.content import Content
 from consortia_common.database import reading
-from consortia_common.documents.model import LinearModel
+from consortia_common.documents.fitted import Model
 from consortia_crypto.score.scale import room
 from consortia_node import accepted, results
 from consortia_node import jobs as rules
@@ -148,7 +148,7 @@ class Compute:
         document = json.loads(result).get("model")
         if document is None or "parties" not in job.recipients():
             return
-        model = LinearModel.from_value(document, "the trained model")
+        model = Model.from_value(document, "the trained model")
         self._tools.log.append(
             "model.added", job=job.job_id, model=job.job_id, digest=model.hash(), origin=job.job_id
         )

@@ -12,7 +12,7 @@ from typing import Any
 from consortia_common import rpc
 from consortia_common.database import reading
 from consortia_common.documents.agreement import Agreement, Approvals
-from consortia_common.documents.model import LinearModel
+from consortia_common.documents.fitted import Model
 from consortia_crypto import canonical
 from consortia_crypto.subject import open_payload
 from consortia_node import confirmations, subject_report
@@ -197,7 +197,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
         return _agreement_view(found)
 
     def _add_model(self, request: pb.AddModelRequest) -> pb.ModelView:
-        model = LinearModel.from_canonical(request.document, "the model")
+        model = Model.from_canonical(request.document, "the model")
         self._tools.log.append("model.added", model=request.name, digest=model.hash(), origin=IMPORTED)
         with self._tools.engine.begin() as connection:
             ModelStore(connection).put(request.name, model, IMPORTED)
@@ -239,5 +239,5 @@ def _waiting(job: StoredJob, asked: Approvals, decisions: dict[str, str]) -> pb.
 
 def _model_view(stored: StoredModel) -> pb.ModelView:
     return pb.ModelView(
-        name=stored.name, digest=stored.model.hash(), origin=stored.origin, features=stored.model.features
+        name=stored.name, digest=stored.model.hash(), origin=stored.origin, features=stored.model.columns
     )

@@ -13,10 +13,11 @@ import numpy as np
 
 from consortia_common import sealed
 from consortia_common.content import Content
+from consortia_common.documents.fitted import Model
 from consortia_common.documents.jobspec import JobSpec
 from consortia_common.documents.kinds import Turn
 from consortia_common.documents.kinds.train import Parameters as TrainParameters
-from consortia_common.documents.model import LinearModel, Range
+from consortia_common.documents.model import Range
 from consortia_common.documents.receipt import SALT
 from consortia_crypto.sum.quantise import dequantise, quantise
 from consortia_crypto.sum.terms import SumPolicy
@@ -108,7 +109,7 @@ class _Work:
             )
         return [(column.low or 0.0, column.high or 0.0) for column in found.values()]
 
-    def model(self, name: str) -> LinearModel:
+    def model(self, name: str) -> Model:
         document = self._request.models.get(name)
         if document is None:
             raise StepError(
@@ -116,7 +117,7 @@ class _Work:
                 blame="the job spec, or this institution",
                 remedy="add it with `consortia model add`, or name one that `consortia model list` shows",
             )
-        return LinearModel.from_canonical(document, f"model {name}")
+        return Model.from_canonical(document, f"model {name}")
 
     def total(self, name: str, turn: int = 0) -> Integers:
         path = self._files(name, turn).total

@@ -31,7 +31,9 @@ def processes(shared_processes: Processes) -> Processes:
 @pytest.fixture(scope="session")
 def training() -> JobSpec:
     """The job that is disturbed. FedAdam carries more from round to round than the model."""
-    return support.spec("train", rounds=6, strategy={"name": "FedAdam", "settings": {"eta": "0.1"}})
+    return support.spec(
+        "train", model=support.averaging(rounds=6, strategy={"name": "FedAdam", "settings": {"eta": "0.1"}})
+    )
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.consortium import Consortium, spec
+from tests.support.consortium import Consortium, averaging, spec
 from tests.support.spoilt import (
     MODEL,
     SPOILT_BANK,
@@ -134,8 +134,8 @@ def test_a_feature_whose_range_is_not_configured(spoilt: Consortium) -> None:
 
 
 def test_training_that_diverges_is_refused_before_anything_is_sealed(spoilt: Consortium) -> None:
-    wild = {"learning_rate": "1000000", "l2": "1000", "local_steps": 200}
-    status = spoilt.run(spec("train", **wild))
+    wild = averaging(learning_rate="1000000", l2="1000", epochs=200)
+    status = spoilt.run(spec("train", model=wild))
     assert status.state == "failed"
     failure = status.refusals[0].failure
     assert "a value is not a finite number" in failure.what

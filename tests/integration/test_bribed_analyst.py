@@ -16,6 +16,7 @@ from consortia_common.database import reading
 from consortia_common.documents.jobspec import JobSpec
 from consortia_common.documents.model import LinearModel
 from consortia_common.errors import DocumentError
+from consortia_common.models.scorecard import as_model
 from consortia_crypto.envelope import seal, unseal
 from consortia_crypto.score import data_owner
 from consortia_node.stats.disclosure import recoded, regrouped
@@ -43,7 +44,7 @@ def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hostile]:
     with hostile(build(tmp_path_factory.mktemp("tight")), max_jobs=4, max_scored_rows=2 * BLOCK) as made:
         with made.banks["bank-b"].tools.engine.begin() as connection:
             model = LinearModel.from_numbers(("income", "age"), WEIGHTS, 0.25, (25_000, 60), (25_000, 60))
-            ModelStore(connection).put("scorecard", model, IMPORTED)
+            ModelStore(connection).put("scorecard", as_model(model), IMPORTED)
         yield made
 
 

@@ -59,7 +59,7 @@ def offer_refused(bank: Bank, deal: Deal, offer: Content | None = None) -> excha
 @pytest.mark.parametrize("engine", ["masked", "lattice"])
 def test_the_seat_can_also_be_honest(seat: Hostile, engine: str) -> None:
     deal = seat.begun(spec("train", engine=engine))
-    seat.summed(deal, "moments", "query.moments")
+    seat.summed(deal, "prepared", "query.prepare")
     for turn in range(1, 5):
         seat.summed(deal, "update", "train", turn)
     seat.summed(deal, "evaluation", "evaluate")

@@ -48,7 +48,7 @@ def victim(seat: Hostile) -> Bank:
 class TestSteps:
     def test_before_the_job_was_offered(self, seat: Hostile, victim: Bank) -> None:
         deal = seat.deal(spec("train"))
-        steps = ("epoch.key", "epoch.join", "query.moments", "train", "query.conclude", *sealed.STEPS)
+        steps = ("epoch.key", "epoch.join", "query.prepare", "train", "query.conclude", *sealed.STEPS)
         for step in steps:
             failure = failure_of(victim.ask(step, job=deal.job_id, turn=int(step == "train")))
             assert "not under way" in failure.what
@@ -76,8 +76,8 @@ class TestSteps:
             ("query.conclude", 0),
             ("epoch.seed", 0),
             ("epoch.confirm", 0),
-            ("query.moments", 0),
-            ("query.moments", 1),
+            ("query.prepare", 0),
+            ("query.prepare", 1),
         ],
     )
     def test_out_of_order(self, seat: Hostile, victim: Bank, step: str, turn: int) -> None:
@@ -108,7 +108,7 @@ class TestSteps:
     def trained(self, seat: Hostile, rounds: int) -> Deal:
         """A job that has come through so many rounds."""
         deal = seat.begun(spec("train"))
-        seat.summed(deal, "moments", "query.moments")
+        seat.summed(deal, "prepared", "query.prepare")
         for turn in range(1, rounds + 1):
             seat.summed(deal, "update", "train", turn)
         return deal
@@ -160,7 +160,7 @@ class TestSteps:
     def test_every_kinds_course_is_what_its_coordinator_asks(self) -> None:
         train, score = spec("train"), spec("score", max_rows=10)
         rounds = tuple(Turn("train", number) for number in (1, 2, 3, 4))
-        rest = (Turn("query.moments"), *rounds, Turn("evaluate"), Turn("query.conclude"))
+        rest = (Turn("query.prepare"), *rounds, Turn("evaluate"), Turn("query.conclude"))
         assert train.course("bank-a") == train.course("bank-b") == (*EPOCH, *rest)
         assert score.course("bank-a") == (Turn("query.encrypt"), Turn("query.conclude"))
         assert score.course("bank-b") == (Turn("query.evaluate"),)

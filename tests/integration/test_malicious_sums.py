@@ -262,7 +262,7 @@ class TestTotals:
 
     def test_an_upload_of_another_round(self, seat: Hostile) -> None:
         deal = seat.begun(spec("train"))
-        seat.summed(deal, "moments", "query.moments")
+        seat.summed(deal, "prepared", "query.prepare")
         first = seat.summed(deal, "update", "train", 1)
         second = seat.round(deal, "update", "train", 2).until("reveal")
         self.refused(second, second.added(BANKS, {**second.uploads, "bank-a": first.uploads["bank-a"]}))

@@ -18,7 +18,7 @@ from consortia_proto.v1 import network_pb2 as pb
 from consortia_proto.v1 import network_pb2_grpc
 from tests.support import evidence
 from tests.support.cli import as_json, consortia
-from tests.support.consortium import BANKS, SECRET_COLUMN, Consortium, spec
+from tests.support.consortium import BANKS, SECRET_COLUMN, Consortium, averaging, spec
 
 
 def entries(consortium: Consortium, whose: str, event: str) -> list[Entry]:
@@ -55,7 +55,7 @@ def test_a_refusal_names_the_clause_and_tells_no_numbers(consortium: Consortium)
 
 @pytest.mark.parametrize("engine", ["masked", pytest.param("lattice", marks=pytest.mark.slow)])
 def test_a_job_takes_the_bytes_that_its_plan_said(consortium: Consortium, engine: str) -> None:
-    asked = spec("train", rounds=2, engine=engine)
+    asked = spec("train", model=averaging(rounds=2), engine=engine)
     said = planned(consortium, asked).bytes
     fact = consortium.run(asked)
     assert fact.state == "finished", fact.stage

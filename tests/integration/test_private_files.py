@@ -40,7 +40,7 @@ def seat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hostile]:
 def under_way(seat: Hostile) -> Deal:
     """A job of which keys, rows and results are on disk at this moment."""
     deal = seat.begun(spec("train"))
-    seat.round(deal, "moments", "query.moments").until("upload")
+    seat.round(deal, "prepared", "query.prepare").until("upload")
     return deal
 
 

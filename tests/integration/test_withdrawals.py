@@ -181,7 +181,7 @@ def test_a_withdrawn_row_is_not_read_again(seat: Hostile) -> None:
     withdraw(bank, "BANK-A-00017")
     view = bank.control._consents.view("BANK-A-00017")
     deal = seat.begun(spec("train"))
-    seat.everyone(deal, "query.moments")
+    seat.everyone(deal, "query.prepare")
     assert rows_used(bank) == used - 1
     assert bank.entries("access.cohort")[-1]["detail"]["lawful_basis"] == "consent"
     assert deal.job_id not in bank.control._consents.view("BANK-A-00017").reached_jobs

@@ -271,6 +271,19 @@ def spec(
     return JobSpec.from_value(value, "the test's spec")
 
 
+def averaging(**settings: Any) -> dict[str, Any]:
+    """The model of a short ``train`` job, a logistic regression by federated averaging, with these settings."""
+    return _AVERAGING | settings
+
+
+_AVERAGING: dict[str, Any] = {
+    "type": "neural_network",
+    "hidden": [],
+    "rounds": 4,
+    "epochs": 3,
+    "batch": None,
+    "learning_rate": "0.5",
+}
 _PARAMETERS: dict[str, dict[str, Any]] = {
     "statistics": {
         "dataset": "clients",
@@ -284,9 +297,15 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
         "test_dataset": "clients_test",
         "features": ["income", "age"],
         "label": "default",
-        "rounds": 4,
-        "local_steps": 3,
         "max_rows": 1000,
+        "model": _AVERAGING,
+    },
+    "evaluate": {
+        "dataset": "clients",
+        "model": "job-0123456789abcdef",
+        "model_digest": "0" * 64,
+        "features": ["income", "age"],
+        "label": "default",
     },
     "score": {
         "data_owner": "bank-a",

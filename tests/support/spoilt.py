@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from consortia_common.documents.model import LinearModel
+from consortia_common.models.scorecard import as_model
 from consortia_common.workers import Refusal
 from consortia_coordinator import adding
 from consortia_crypto.audit.entry import Entry
@@ -82,7 +83,7 @@ def add_model(consortium: Consortium, bank: str) -> LinearModel:
     """Keep a model of income and age at ``bank``."""
     model = LinearModel.from_numbers(["income", "age"], [-0.001, -0.05], 4.0)
     with support.control.node(consortium.node_config(bank)) as node:
-        node.AddModel(control_pb2.AddModelRequest(name=MODEL, document=model.canonical()), timeout=20)
+        node.AddModel(control_pb2.AddModelRequest(name=MODEL, document=as_model(model).canonical()), timeout=20)
     return model
 
 

@@ -14,8 +14,10 @@ import numpy as np
 import pyarrow as pa
 
 from consortia_common.content import Content
+from consortia_common.documents.fitted import Model
 from consortia_common.documents.jobspec import JobSpec
-from consortia_common.documents.model import LinearModel, Range
+from consortia_common.documents.kinds import Turn
+from consortia_common.documents.model import Range
 from consortia_common.sealed import policy_of
 from consortia_crypto.sum.quantise import dequantise, quantise
 from consortia_node import federated
@@ -33,7 +35,7 @@ class PlainWork:
     spec: JobSpec
     institution: str
     tables: Tables = field(default_factory=dict)
-    models: Mapping[str, LinearModel] = field(default_factory=dict)
+    models: Mapping[str, Model] = field(default_factory=dict)
     limits: Mapping[str, Range] = field(default_factory=dict)
     min_cell: int = 1
     turn: int = 0
@@ -58,7 +60,7 @@ class PlainWork:
     def ranges(self, dataset: str, columns: Sequence[str]) -> list[Range]:
         return [self.limits[column] for column in columns]
 
-    def model(self, name: str) -> LinearModel:
+    def model(self, name: str) -> Model:
         return self.models[name]
 
     def total(self, name: str, turn: int = 0) -> Integers:
@@ -87,7 +89,7 @@ class Banks:
 
     def __init__(self, spec: JobSpec, tables: Mapping[str, Tables], min_cell: int = 1) -> None:
         self.works = {party: PlainWork(spec, party, tables[party], min_cell=min_cell) for party in spec.parties}
-        self._spec = spec
+        self.spec = spec
         self._steps = steps_of(spec.kind)
 
     def outcomes(self, step: str, request: Content, turn: int = 0) -> list[Outcome]:
@@ -98,7 +100,8 @@ class Banks:
 
     def add(self, step: str, turn: int = 0) -> Integers:
         """The sum of what every party adds in a step; all of them have it afterwards."""
-        (name,) = {turn.gives for turn in self._spec.parameters.turns(self._spec.parties[0]) if turn.step == step}
+        asked = Turn(step, turn)
+        (name,) = {each.gives for each in self.spec.parameters.turns(self.spec.parties[0]) if each == asked}
         outcomes = self.outcomes(step, Content(), turn)
         parts = [
             work.summand(name, outcome.summand, turn)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from consortia_common.documents.model import LinearModel
+from consortia_common.documents.fitted import Model
 from consortia_proto.v1 import control_pb2 as pb
 from tests.support.cli import StubNode, as_json, consortia, fits, use
 from tests.support.consent_notices import make_notice
@@ -220,8 +220,8 @@ def test_models_are_added_and_listed(tmp_path: Path, config: Path, monkeypatch: 
     file.write_text(json.dumps(value))
     added = consortia("model", "add", "scorecard", file, "--config", config)
     assert added.exit_code == 0, added.output
-    kept = LinearModel.from_canonical(node.asked[0].document, "what was sent")
-    assert [str(weight) for weight in kept.weights] == ["-0.31"]
+    kept = Model.from_canonical(node.asked[0].document, "what was sent")
+    assert [str(weight) for weight in kept.fit.weights] == ["-0.31"]
     listed = consortia("model", "list", "--config", config)
     assert fits(listed)
     assert "scorecard" in listed.stdout

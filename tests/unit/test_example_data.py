@@ -209,14 +209,6 @@ def answer(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {"count": len(rows), "label_rate": rounded(defaulted / len(rows)), "columns": columns}
 
 
-def test_federated_training_finds_the_pooled_model(parts: dict[tuple[str, str], pa.Table]) -> None:
-    market = reference.Market.of(parts)
-    training = reference.Training(rounds=25, local_steps=5, learning_rate=1.0, l2=1e-4, clip=4.0)
-    pooled, federated = market.auc(market.pooled()), market.auc(market.federated(training))
-    assert pooled > 0.55
-    assert abs(pooled - federated) < 0.01
-
-
 def test_rows_without_consent_are_not_in_the_reference(parts: dict[tuple[str, str], pa.Table]) -> None:
     table = parts["bank-c", "clients"]
     standing = consents.standing(table["client"].to_pylist())

@@ -45,7 +45,7 @@ def test_a_good_spec_has_one_form(kind: str) -> None:
     assert again.canonical() == good.canonical()
     assert JobSpec.from_canonical(good.canonical(), "again") == good
     assert type(again.parameters) is parameters_of(kind)
-    assert names() == ["score", "statistics", "train"]
+    assert names() == ["evaluate", "score", "statistics", "train"]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_good_spec_has_one_form(kind: str) -> None:
         ("train", {"parties": ["bank-a", "bank-a", "bank-b"]}, "parties: an institution is named twice"),
         ("train", {"parties": ["bank-a", "bank-b"]}, "parties: train needs at least 3 institutions"),
         ("train", {"parties": "bank-a"}, "parties: input should be a valid tuple"),
-        ("train", {"kind": "tree"}, "kind: there is no kind 'tree'; there are score, statistics, train"),
+        ("train", {"kind": "tree"}, "kind: there is no kind 'tree'; there are evaluate, score, statistics, train"),
         ("train", {"kind": "../train"}, "kind: string should match pattern"),
         ("train", {"kind": None}, "kind: this field is required"),
         ("train", {"parameters": None}, "parameters: this field is required"),
@@ -71,14 +71,14 @@ def test_a_good_spec_has_one_form(kind: str) -> None:
         ("train", {"parameters.features": ["x; DROP TABLE"]}, "parameters.features.0: string should match"),
         ("train", {"parameters.features": []}, "parameters.features: tuple should have at least 1 item"),
         ("train", {"parameters.test_dataset": "clients"}, "parameters.test_dataset: the model would be tested"),
-        ("train", {"parameters.rounds": 0}, "parameters.rounds: input should be greater than or equal to 1"),
-        ("train", {"parameters.rounds": 10**30}, "parameters.rounds: "),
-        ("train", {"parameters.rounds": "many"}, "parameters.rounds: input should be a valid integer"),
-        ("train", {"parameters.learning_rate": "0"}, "parameters.learning_rate: input should be greater than 0"),
-        ("train", {"parameters.clip": ".inf"}, "parameters.clip: input should be a valid decimal"),
-        ("train", {"parameters.l2": "NaN"}, "parameters.l2: input should be a finite number"),
-        ("train", {"parameters.word_bits": 48}, "parameters.word_bits: input should be 16, 24, 32 or 64"),
-        ("train", {"parameters.strategy": {"name": "Krum"}}, "parameters.strategy.name: input should be 'FedAvg'"),
+        ("train", {"parameters.model.rounds": 0}, "parameters.model.rounds: input should be greater"),
+        ("train", {"parameters.model.rounds": 10**30}, "parameters.model.rounds: "),
+        ("train", {"parameters.model.rounds": "many"}, "parameters.model.rounds: input should be a valid integer"),
+        ("train", {"parameters.model.learning_rate": "0"}, "learning_rate: input should be greater than 0"),
+        ("train", {"parameters.model.clip": ".inf"}, "parameters.model.clip: input should be a valid decimal"),
+        ("train", {"parameters.model.l2": "NaN"}, "parameters.model.l2: input should be a finite number"),
+        ("train", {"parameters.model.word_bits": 48}, "model.word_bits: input should be 16, 24, 32 or 64"),
+        ("train", {"parameters.model.strategy": {"name": "Krum"}}, "model.strategy: Krum compares single"),
         ("statistics", {"parameters.categories": {}}, "categories: region is not there, by whose categories"),
         ("statistics", {"parameters.by": []}, "parameters.categories.region: nothing is divided by it"),
         ("statistics", {"parameters.by": ["region", "region"]}, "parameters.by: one is named twice"),
@@ -123,13 +123,13 @@ def test_each_mistake_is_told(kind: str, changes: dict[str, Any], said: str) -> 
     ],
 )
 def test_settings_that_a_strategy_can_not_work_with(name: str, settings: dict[str, str], said: str) -> None:
-    assert said in refusal("train", {"parameters.strategy": {"name": name, "settings": settings}})
+    assert said in refusal("train", {"parameters.model.strategy": {"name": name, "settings": settings}})
 
 
 def test_all_mistakes_are_told_at_once() -> None:
-    said = refusal("train", {"name": "My Job", "parties": 5, "parameters.rounds": 0, "parameters.x": 1})
+    said = refusal("train", {"name": "My Job", "parties": 5, "parameters.max_rows": 0, "parameters.x": 1})
     assert [part.split(": ")[0] for part in said.split("; ")] == [
-        "name", "parties", "parameters.rounds", "parameters.x"
+        "name", "parties", "parameters.max_rows", "parameters.x"
     ]  # fmt: skip
     many = refusal("train", {f"field{number}": number for number in range(50)})
     assert many.count("there is no such field") == 10

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Engine, func, select
 
 from consortia_common.documents.model import LinearModel
+from consortia_common.models.scorecard import as_model
 from consortia_node.errors import StateError, StoreError
 from consortia_node.store.database import open_database
 from consortia_node.store.jobs import JobStore, Spent, StoredJob
@@ -109,13 +110,13 @@ def test_a_withdrawal_reaches_the_jobs_and_models_that_used_the_row(engine: Engi
 
 
 def test_a_models_name_never_changes_its_meaning(engine: Engine) -> None:
-    model = LinearModel.from_numbers(["x"], [0.1], 0.2)
+    model = as_model(LinearModel.from_numbers(["x"], [0.1], 0.2))
     with engine.begin() as connection:
         models = ModelStore(connection)
         models.put("scorecard", model, "imported")
         models.put("scorecard", model, "imported")
         with pytest.raises(StoreError, match="already belongs to another model"):
-            models.put("scorecard", LinearModel.from_numbers(["x"], [0.3], 0.2), "imported")
+            models.put("scorecard", as_model(LinearModel.from_numbers(["x"], [0.3], 0.2)), "imported")
     with engine.begin() as connection:
         models = ModelStore(connection)
         assert models.get("nothing") is None

@@ -28,6 +28,7 @@ parameters:
   dataset: clients
   features: [income, age]
   label: default
+  model: {type: logistic_regression}
 """
 
 
@@ -120,12 +121,12 @@ def test_check_shows_the_line_and_guesses_what_was_meant(tmp_path: Path) -> None
     file.write_text(SPEC + "  roundz: 3\n  qqq: 1\n")
     shown = consortia("job", "check", file)
     assert shown.exit_code == 1
-    assert f"{file}:11:3: parameters.roundz: there is no such field; did you mean rounds?" in shown.stdout
+    assert f"{file}:12:3: parameters.roundz: there is no such field; did you mean rounds?" in shown.stdout
     assert "│   roundz: 3\n  │   ^\n" in shown.stdout
     assert "parameters.qqq: there is no such field\n" in shown.stdout
     assert "2 mistakes" in shown.stderr
     told = as_json(consortia("job", "check", file, "--json"))
-    assert [(one["line"], one["column"]) for one in told["mistakes"]] == [(11, 3), (12, 3)]
+    assert [(one["line"], one["column"]) for one in told["mistakes"]] == [(12, 3), (13, 3)]
     file.write_text(SPEC)
     assert as_json(consortia("job", "check", file, "--json"))["mistakes"] == []
     assert "well-formed train job" in consortia("job", "check", file).stdout

@@ -94,7 +94,7 @@ def headcount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 
 @pytest.mark.usefixtures("headcount")
 def test_the_kind_is_known_and_its_spec_is_checked() -> None:
-    assert schemas.names() == ["headcount", "score", "statistics", "train"]
+    assert schemas.names() == ["evaluate", "headcount", "score", "statistics", "train"]
     job = JobSpec.from_value(SPEC, "the spec")
     assert JobSpec.from_canonical(job.canonical(), "the spec") == job
     bad: dict[str, Any] = SPEC | {"parameters": {"dataset": "clients", "columns": []}}

@@ -20,7 +20,7 @@ from consortia_crypto.errors import SignatureRefusedError
 from consortia_crypto.keys import PrivateIdentity
 from consortia_proto.v1 import exchange_pb2
 from consortia_proto.v1 import network_pb2 as pb
-from tests.support.consortium import BANKS, spec
+from tests.support.consortium import BANKS, averaging, spec
 
 NODES = {bank: PrivateIdentity.generate("lab", bank, "node", "node") for bank in BANKS}
 IDENTITIES = {bank: node.public for bank, node in NODES.items()}
@@ -132,7 +132,7 @@ def test_columns_that_are_not_the_same_everywhere_are_told_before_they_are_added
 def test_traffic_grows_with_parties_and_rounds(parties: int, rounds: int, word_bits: int) -> None:
     def of(parties: int, rounds: int) -> Traffic:
         names = [f"bank-{number:02}" for number in range(parties)]
-        asked = spec("train", parties=names, rounds=rounds + 1, word_bits=word_bits)
+        asked = spec("train", parties=names, model=averaging(rounds=rounds + 1, word_bits=word_bits))
         return sum(traffic(asked, {}).values(), Traffic(0, 0))
 
     small, longer, larger = of(parties, rounds), of(parties, rounds + 1), of(parties + 1, rounds)
@@ -144,7 +144,7 @@ def test_traffic_grows_with_parties_and_rounds(parties: int, rounds: int, word_b
 
 def test_long_vectors_are_counted_and_not_made() -> None:
     features = [f"f{number}" for number in range(256)]
-    asked = spec("train", features=features, label="y", test_dataset=None, rounds=500)
+    asked = spec("train", features=features, label="y", test_dataset=None, model=averaging(rounds=500))
     found = traffic(asked, {})["bank-a"]
     assert found.up > 500 * 258 * 4
     lattice = traffic(spec("train", engine="lattice"), {})

@@ -10,6 +10,7 @@ import pytest
 
 from consortia_common.content import Content
 from consortia_common.documents.model import LinearModel, logit
+from consortia_common.models.scorecard import as_model
 from consortia_crypto.errors import ConsortiaError
 from consortia_node.errors import StepError
 from consortia_node.kinds import Outcome
@@ -28,7 +29,7 @@ def owner(**parameters: Any) -> PlainWork:
 
 
 def modeller(model: LinearModel = MODEL, **parameters: Any) -> PlainWork:
-    return PlainWork(spec("score", **parameters), MODELLER, models={"scorecard": model})
+    return PlainWork(spec("score", **parameters), MODELLER, models={"scorecard": as_model(model)})
 
 
 @pytest.fixture(scope="module")

@@ -21,15 +21,16 @@ def model() -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @options.config
 def add(name: str, file: Path, config_file: Path) -> None:
-    """Keep the linear model in FILE (JSON or YAML) under NAME.
+    """Keep the model in FILE under NAME.
 
-    Fields: type logistic_regression, features, weights, bias and, if inputs are standardised, means and scales.
+    FILE is a model that a train job made, or a scorecard (JSON or YAML) with the fields type logistic_regression,
+    features, weights, bias and, if inputs are standardised, means and scales.
     """
     from consortia_client import control
-    from consortia_common.documents.model import LinearModel
+    from consortia_common.models.scorecard import read
     from consortia_proto.v1 import control_pb2
 
-    document = LinearModel.from_yaml(options.text_of(file), str(file)).canonical()
+    document = read(options.text_of(file), str(file)).canonical()
     with control.node(config_file) as node:
         view = node.AddModel(control_pb2.AddModelRequest(name=name, document=document), timeout=60)
     terminal.done(f"model {view.name} kept")

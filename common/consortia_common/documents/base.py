@@ -1,9 +1,10 @@
 """What all documents share: strictness, YAML in, canonical JSON out, errors that a person can act on."""
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
     AwareDatetime,
@@ -61,6 +62,9 @@ class MistakesError(ValueError):
 class Document(BaseModel):
     """A frozen document with one canonical form."""
 
+    MAX_BYTES: ClassVar[int] = MAX_DOCUMENT_BYTES
+    """Longest that such a document may be."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
 
     def canonical(self) -> bytes:
@@ -74,8 +78,8 @@ class Document(BaseModel):
     @classmethod
     def from_yaml(cls, text: str, source: str) -> Self:
         """The document that ``source`` holds as YAML, see strict_yaml. Raises DocumentError naming each mistake."""
-        if len(text) > MAX_DOCUMENT_BYTES:
-            raise refuse(source, [f"it is longer than {MAX_DOCUMENT_BYTES} characters"])
+        if len(text) > cls.MAX_BYTES:
+            raise refuse(source, [f"it is longer than {cls.MAX_BYTES} characters"])
         try:
             marked = strict_yaml.load_marked(text)
         except strict_yaml.YamlMistakeError as error:
@@ -83,10 +87,21 @@ class Document(BaseModel):
         return cls._read(marked, source)
 
     @classmethod
+    def from_json(cls, text: str, source: str) -> Self:
+        """The document that ``source`` holds as JSON. Raises DocumentError naming each mistake."""
+        if len(text) > cls.MAX_BYTES:
+            raise refuse(source, [f"it is longer than {cls.MAX_BYTES} characters"])
+        try:
+            value = json.loads(text, parse_float=str)
+        except (ValueError, RecursionError) as error:
+            raise refuse(source, ["it is not JSON"]) from error
+        return cls.from_value(value, source)
+
+    @classmethod
     def from_canonical(cls, data: bytes, source: str) -> Self:
         """The document whose canonical bytes are ``data``. Raises DocumentError."""
-        if len(data) > MAX_DOCUMENT_BYTES:
-            raise refuse(source, [f"it is longer than {MAX_DOCUMENT_BYTES} bytes"])
+        if len(data) > cls.MAX_BYTES:
+            raise refuse(source, [f"it is longer than {cls.MAX_BYTES} bytes"])
         try:
             document = cls.from_value(canonical.decode(data), source)
             same = document.canonical() == data
@@ -109,8 +124,9 @@ class Document(BaseModel):
         try:
             return cls.model_validate(marked.value)
         except ValidationError as error:
-            found = [(item, text) for item in error.errors() for text in _explain(item)]
-            places = [_placed(text, marked.place(_path(item["loc"], text, marked))) for item, text in found]
+            located = [(item, _without_tags(item["loc"], marked.value)) for item in error.errors()]
+            found = [(loc, text) for item, loc in located for text in _explain(item, loc)]
+            places = [_placed(text, marked.place(_path(loc, text, marked))) for loc, text in found]
             raise _refused(source, [text for _, text in found], places) from error
         except (RecursionError, ValueError) as error:
             raise refuse(source, ["a value in it can't be read"]) from error
@@ -140,13 +156,25 @@ def _path(loc: Sequence[str | int], text: str, marked: Marked) -> Sequence[str |
     return named if not loc and named[0] in marked.value else loc
 
 
+def _without_tags(loc: Sequence[str | int], value: Any) -> Sequence[str | int]:
+    """Where a mistake was made, without the name that pydantic adds of the alternative that was chosen there."""
+    path: list[str | int] = []
+    for place, part in enumerate(loc):
+        if isinstance(value, dict) and part not in value and place + 1 < len(loc):
+            continue
+        path.append(part)
+        inside = isinstance(value, dict) or (isinstance(value, list | tuple) and isinstance(part, int))
+        value = value[part] if inside and (isinstance(part, int) or part in value) else None
+    return path
+
+
 def _printable(name: str) -> str:
     """A field's name as a log and a person may see it; whoever made the document chose it."""
     return "".join(letter for letter in name[:60] if letter.isprintable())
 
 
-def _explain(item: Any) -> list[str]:
-    field = ".".join(_printable(str(part)) for part in item["loc"])
+def _explain(item: Any, loc: Sequence[str | int]) -> list[str]:
+    field = ".".join(_printable(str(part)) for part in loc)
     found = item.get("ctx", {}).get("error")
     if isinstance(found, MistakesError):
         return [f"{field}: {mistake}" if field else mistake for mistake in found.mistakes]

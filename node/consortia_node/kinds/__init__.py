@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consortia_common.content import Content
+from consortia_common.documents.fitted import Model
 from consortia_common.documents.jobspec import JobSpec
 from consortia_common.documents.kinds import parameters_of
-from consortia_common.documents.model import LinearModel, Range
+from consortia_common.documents.model import Range
 from consortia_node.datasets import ColumnSettings
 from consortia_node.errors import StepError
 
@@ -72,7 +73,7 @@ class Work(Protocol):
     def ranges(self, dataset: str, columns: Sequence[str]) -> list[Range]:
         """The public lowest and highest value of each column. Raises SourceError where one is not configured."""
 
-    def model(self, name: str) -> LinearModel:
+    def model(self, name: str) -> Model:
         """A model of this institution's own."""
 
     def total(self, name: str, turn: int = 0) -> Integers:

@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 from consortia_common.content import Content
 from consortia_common.documents.kinds.score import Parameters
 from consortia_common.documents.model import Range, to_unit, unit_form
+from consortia_common.models.scorecard import scorecard_of
 from consortia_crypto.score import data_owner, model_owner
 from consortia_node.errors import StepError
-from consortia_node.kinds import Event, Outcome, Step, Work
-from consortia_node.logistic import Floats
+from consortia_node.kinds import Event, Floats, Outcome, Step, Work
 
 DECIMALS = 4
 """Scores are probabilities rounded to this many decimals."""
@@ -53,7 +53,7 @@ def encrypt(work: Work, request: Content) -> Outcome:
 def evaluate(work: Work, request: Content) -> Outcome:
     """At the model owner: the weighted sum of ciphertexts, re-randomised, for the data owner."""
     parameters = _parameters(work)
-    model = work.model(parameters.model)
+    model = scorecard_of(work.model(parameters.model), parameters.model)
     if model.features != parameters.features:
         raise StepError(
             f"model {parameters.model} takes other features than the job names, or in another order",

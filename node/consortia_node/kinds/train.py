@@ -1,163 +1,110 @@
-"""``train`` at the institution: standardise by federated moments, descend locally, seal the update, open the sum.
+"""``train`` at the institution: preparation from joint sums, rounds of a fit, a test, and the finished model.
 
-Every institution opens the same sums and takes the same server step, so all hold the same model after each round
-without telling anybody. An update is summed as its weighted difference from the model of the round; the last
-value is the weight itself, rows relative to the spec's public ``max_rows``.
+Every institution opens the same sums and draws the same conclusions from them, so all hold the same model after
+each round without telling anybody. What is summed in a round is the model's business (consortia_node.learning).
 """
 
-import math
 from collections.abc import Mapping
 from typing import cast
 
-import numpy as np
+import pyarrow as pa
 
 from consortia_common.content import Content
-from consortia_common.documents.kinds.train import SCORE_BINS, Parameters
-from consortia_common.documents.model import LinearModel
-from consortia_node.errors import StepError, TotalRefusedError
-from consortia_node.kinds import Floats, Integers, Outcome, Step, Work
-from consortia_node.logistic import (
-    LOSS_UNIT,
-    Training,
-    area_under_curve,
-    descend,
-    histogram,
-    loss_words,
-    probabilities,
-)
-from consortia_node.moments import fixed_point, moment_words, moments, rounded
-
-_MEANS, _SCALES, _MODEL, _ROWS = "train.means", "train.scales", "train.model", "train.rows"
+from consortia_common.documents.fitted import Model
+from consortia_common.documents.kinds.train import Parameters
+from consortia_node.errors import TotalRefusedError
+from consortia_node.kinds import Outcome, Step, Work
+from consortia_node.learning import assessing, describing, preparing
+from consortia_node.learning.fit_trees import BoostingRounds
+from consortia_node.learning.learning import Learning, learning_of
+from consortia_node.learning.preparing import Prepared
+from consortia_node.learning.rows import Rows, of_table
 
 
-def sum_moments(work: Work, request: Content) -> Outcome:
-    """The number of rows and the moments of every feature, to be summed."""
+def prepare(work: Work, request: Content) -> Outcome:
+    """Counts and moments of every column, to be summed."""
     del request
     parameters = _parameters(work)
-    features = work.matrix(parameters.dataset, parameters.features)
-    words = moment_words(fixed_point(features, parameters.decimals))
-    return Outcome(summand=np.concatenate([[len(features)], words]))
+    return Outcome(summand=preparing.words(_rows(work, parameters.dataset), parameters))
+
+
+def spread(work: Work, request: Content) -> Outcome:
+    """Counts in fine bins, to be summed, from which all choose the bins of trees."""
+    del request
+    return Outcome(summand=cast("BoostingRounds", _learning(work)).tally(_rows(work, _parameters(work).dataset)))
 
 
 def train(work: Work, request: Content) -> Outcome:
-    """Take in the last sum, descend on the institution's own rows; the update is to be summed."""
+    """Take in the total of the round before; this institution's share of this round is to be summed."""
     del request
-    parameters = _parameters(work)
-    if work.turn == 1:
-        _standardise(work)
-    else:
-        _take_in(work, work.turn - 1)
-    features, labels = _rows(work, parameters.dataset)
-    model = _vector(work, _MODEL)
-    training = Training(parameters.local_steps, float(parameters.learning_rate), float(parameters.l2))
-    update = descend(model, features, labels, training) - model
-    return Outcome(summand=_weighted(work, update, len(labels)))
+    _take_in(work, work.turn - 1)
+    rows = _rows(work, _parameters(work).dataset)
+    return Outcome(summand=_learning(work).contribute(work.values, rows, work.turn))
 
 
 def evaluate(work: Work, request: Content) -> Outcome:
-    """Take in the last update; histograms of the test part's scores are to be summed."""
+    """Take in the last round; how the model does on this institution's test part is to be summed."""
     del request
-    _take_in(work, _parameters(work).rounds)
-    features, labels = _rows(work, str(_parameters(work).test_dataset))
-    scores = probabilities(_vector(work, _MODEL), features)
-    words = np.append(histogram(scores, labels, SCORE_BINS), loss_words(scores, labels))
-    return Outcome(summand=words)
+    parameters = _parameters(work)
+    _take_in(work, parameters.model.rounds_in_all)
+    rows = _rows(work, str(parameters.test_dataset))
+    return Outcome(summand=assessing.words(_model(work), rows, parameters.model.task))
 
 
 def conclude(work: Work, request: Content) -> Outcome:
-    """The result: the model, and how it did on all test parts together."""
+    """The result: the model, how the fit went, and how the model did on all test parts together."""
     del request
-    evaluation: dict[str, object] = {}
-    if _parameters(work).test_dataset:
-        evaluation = _evaluation(work.total("evaluation"))
+    parameters, evaluation = _parameters(work), {}
+    if parameters.test_dataset:
+        evaluation = assessing.said(work.total("evaluation"), parameters.model.task, work.min_cell)
     else:
-        _take_in(work, _parameters(work).rounds)
+        _take_in(work, parameters.model.rounds_in_all)
+    _, training = _learning(work).finish(work.values)
     return Outcome(
         result={
             "kind": "train",
             "parties": list(work.spec.parties),
-            "rows": int(_vector(work, _ROWS)[0]),
-            "model": _document(work),
+            "rows": _prepared(work).rows,
+            "model": _model(work, evaluation).model_dump(mode="json"),
+            "training": training,
             "evaluation": evaluation,
         }
     )
 
 
-def _evaluation(total: Integers) -> dict[str, object]:
-    """How the model did; ``auc`` is null where all test rows have one label, since then there is none."""
-    rows, area = int(total[:-1].sum()), area_under_curve(total[:-1])
-    if rows <= 0 or (total[:-1] < 0).any():
-        raise TotalRefusedError("the histograms of the test scores hold counts that no rows can have")
-    return {
-        "rows": rows,
-        "auc": None if math.isnan(area) else rounded(area),
-        "log_loss": rounded(int(total[-1]) / LOSS_UNIT / rows),
-    }
-
-
-def _standardise(work: Work) -> None:
-    """Take in the moments; start from a model of zeros."""
-    parameters = _parameters(work)
-    words = work.total("moments")
-    found = moments(int(words[0]), words[1:], parameters.decimals)
-    _keep(work, _ROWS, np.array([float(words[0])]))
-    _keep(work, _MEANS, np.array([item.mean for item in found]))
-    _keep(work, _SCALES, np.array([item.deviation or 1.0 for item in found]))
-    _keep(work, _MODEL, np.zeros(len(parameters.features) + 1))
-
-
 def _take_in(work: Work, turn: int) -> None:
-    """Take the strategy's server step with the weighted mean of round ``turn``'s updates."""
-    total = work.real_total("update", turn)
-    weight = float(total[-1])
-    if weight <= 0:
-        raise TotalRefusedError("the sum of the updates' weights is not positive")
-    _keep(work, _MODEL, work.server_step(_vector(work, _MODEL), total[:-1] / weight))
+    """Draw the conclusions from the total of round ``turn``; before the first, agree on the bins of trees."""
+    parameters, learning = _parameters(work), _learning(work)
+    if turn == 0:
+        if "spread" in parameters.sums():
+            cast("BoostingRounds", learning).agree(work.values, work.total("spread"))
+        return
+    name = parameters.model.given(turn)
+    tensors = parameters.sums()[name].tensors
+    learning.absorb(work.values, work.real_total(name, turn) if tensors else work.total(name, turn), turn)
 
 
-def _weighted(work: Work, update: Floats, rows: int) -> Floats:
+def _learning(work: Work) -> Learning:
+    return learning_of(_parameters(work), _prepared(work), work.institution, work.min_cell, work.server_step)
+
+
+def _prepared(work: Work) -> Prepared:
+    prepared = preparing.fitted(work.total("prepared"), _parameters(work))
+    if prepared.rows < work.min_cell:
+        raise TotalRefusedError(f"there are fewer than {work.min_cell} rows in all")
+    return prepared
+
+
+def _model(work: Work, metrics: Mapping[str, object] | None = None) -> Model:
+    fit, _ = _learning(work).finish(work.values)
+    return describing.model_of(work.spec, _prepared(work), fit, metrics or {})
+
+
+def _rows(work: Work, dataset: str) -> Rows:
     parameters = _parameters(work)
-    if rows > parameters.max_rows:
-        raise StepError(
-            f"there are more rows with consent here than the spec's max_rows of {parameters.max_rows}",
-            blame="the job spec",
-            remedy="submit the job again with a larger max_rows",
-        )
-    clip, weight = float(parameters.clip), rows / parameters.max_rows
-    bounded = np.clip(update, -clip, clip) if np.isfinite(update).all() else update
-    return np.append(weight * bounded, weight)
-
-
-def _rows(work: Work, dataset: str) -> tuple[Floats, Floats]:
-    parameters = _parameters(work)
-    table = work.matrix(dataset, (*parameters.features, parameters.label))
-    labels = table[:, -1]
-    if not np.isin(labels, (0.0, 1.0)).all():
-        raise StepError(
-            f"the label column of {dataset} holds something other than 0 and 1",
-            blame="this institution's dataset",
-            remedy="prepare the column so that it is 1 where the event happened and 0 elsewhere",
-        )
-    return (table[:, :-1] - _vector(work, _MEANS)) / _vector(work, _SCALES), labels
-
-
-def _document(work: Work) -> dict[str, object]:
-    model = [rounded(value) for value in _vector(work, _MODEL)]
-    return LinearModel.from_numbers(
-        _parameters(work).features,
-        model[:-1],
-        model[-1],
-        [rounded(value) for value in _vector(work, _MEANS)],
-        [rounded(value) for value in _vector(work, _SCALES)],
-    ).model_dump(mode="json")
-
-
-def _keep(work: Work, name: str, vector: Floats) -> None:
-    work.values[name] = vector.astype("<f8").tobytes()
-
-
-def _vector(work: Work, name: str) -> Floats:
-    return np.frombuffer(work.values[name], "<f8").astype(np.float64)
+    columns = parameters.reads(work.institution)[0].columns
+    table: pa.Table = work.frame(dataset, columns).collect("pyarrow").to_native()
+    return of_table(table, parameters, dataset)
 
 
 def _parameters(work: Work) -> Parameters:
@@ -165,7 +112,8 @@ def _parameters(work: Work) -> Parameters:
 
 
 STEPS: Mapping[str, Step] = {
-    "query.moments": Step(sum_moments, reads=True),
+    "query.prepare": Step(prepare, reads=True),
+    "query.spread": Step(spread, reads=True),
     "train": Step(train, reads=True),
     "evaluate": Step(evaluate, reads=True),
     "query.conclude": Step(conclude),

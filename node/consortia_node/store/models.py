@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, insert, select
 
-from consortia_common.documents.model import LinearModel
+from consortia_common.documents.fitted import Model
 from consortia_node.errors import StoreError
 from consortia_node.store.tables import models
 
@@ -17,7 +17,7 @@ class StoredModel:
     """A model and where it came from: IMPORTED or a job id."""
 
     name: str
-    model: LinearModel
+    model: Model
     origin: str
 
 
@@ -27,7 +27,7 @@ class ModelStore:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def put(self, name: str, model: LinearModel, origin: str) -> None:
+    def put(self, name: str, model: Model, origin: str) -> None:
         """Keep ``model``; the same one again changes nothing. Raises StoreError if the name means another."""
         known = self.get(name)
         if known is None:
@@ -57,4 +57,4 @@ class ModelStore:
 
 
 def _stored(name: str, document: bytes, origin: str) -> StoredModel:
-    return StoredModel(name, LinearModel.from_canonical(document, f"model {name} in the database"), origin)
+    return StoredModel(name, Model.from_canonical(document, f"model {name} in the database"), origin)

@@ -4,36 +4,20 @@ What is added up is a function of the spec alone, so categories and ranges are d
 anybody's data.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from math import ceil
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, StrictInt, StrictStr
+from pydantic import Field
 
-from consortia_common.documents.base import ColumnName, Document, MistakesError, Name, Number
+from consortia_common.documents.base import ColumnName, Document, Name, Number
+from consortia_common.documents.categories import Categories, Category, use_of
 from consortia_common.documents.kinds import Division, KindParameters, Reads, SumShape, Turn, Use
 from consortia_common.statistics.layout import LARGEST, Axis, Layout, Tally, fields_of, related_of
 from consortia_common.statistics.privacy import MIN_STEPS, share_of_noise, sigma
 from consortia_crypto.sum.terms import MAX_INSTITUTIONS, MIN_INSTITUTIONS
 
 MAX_CELLS, MAX_WORDS = 4096, 1_000_000
-_WORD = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
-
-
-def _use(values: tuple[int | str, ...]) -> Use:
-    kinds = {type(value) for value in values}
-    return "category" if len(kinds) > 1 else "codes" if int in kinds else "words"
-
-
-def _category(value: int | str) -> int | str:
-    if not (_WORD.fullmatch(value) if isinstance(value, str) else abs(value) <= 10**9):
-        raise MistakesError(["a category is a whole number up to 10^9, or a line of up to 100 characters"])
-    return value
-
-
-Category = Annotated[StrictInt | StrictStr, AfterValidator(_category)]
-Categories = Annotated[tuple[Category, ...], Field(min_length=1, max_length=64)]
 Columns = Annotated[tuple[ColumnName, ...], Field(max_length=256)]
 Bound = Annotated[Number, Field(ge=-LARGEST, le=LARGEST)]
 Share = Annotated[Number, Field(gt=0, lt=1)]
@@ -145,7 +129,7 @@ class Parameters(KindParameters):
         """What is described, binned or correlated as numbers; the label; categories by how the spec writes them."""
         numbers: dict[str, Use] = dict.fromkeys((*self.columns, *self.ranges, *self.correlations), "number")
         label: dict[str, Use] = {self.label: "label"} if self.label else {}
-        categories: dict[str, Use] = {column: _use(values) for column, values in self.categories.items()}
+        categories: dict[str, Use] = {column: use_of(values) for column, values in self.categories.items()}
         return {self.dataset: numbers | label | categories}
 
     def reads(self, party: str) -> tuple[Reads, ...]:

@@ -1,129 +1,156 @@
-"""``train``: a model fitted by Flower over all parties, its updates combined as sealed sums."""
+"""``train``: a model fitted over all parties' rows where they are, from sealed sums, conducted by Flower."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from consortia_common.documents.base import ColumnName, Document, Name, Number
-from consortia_common.documents.kinds import KindParameters, Reads, SumShape, Tensor, Turn, Use, WordBits
-
-Positive = Annotated[Number, Field(gt=0, le=1_000_000)]
-Setting = Annotated[Number, Field(ge=0, le=1_000_000)]
-
+from consortia_common.documents.base import ColumnName, Name
+from consortia_common.documents.categories import Categories, use_of
+from consortia_common.documents.kinds import KindParameters, Reads, SumShape, Turn, Use
+from consortia_common.documents.learners import AnyLearner, BoostedTrees, Prepare, Strategy
 
 SCORE_BINS = 4096
 """Bins of the score histograms from which the area under the ROC curve is read."""
-
-
-_ADAPTIVE = frozenset({"eta", "eta_l", "beta_1", "beta_2", "tau"})
-STRATEGY_SETTINGS: Mapping[str, frozenset[str]] = {
-    "FedAvg": frozenset(),
-    "FedAvgM": frozenset({"server_learning_rate", "server_momentum"}),
-    "FedAdam": _ADAPTIVE,
-    "FedYogi": _ADAPTIVE,
-    "FedAdagrad": frozenset({"eta", "eta_l", "tau"}),
-}
-"""The server-side settings of each of Flower's strategies that work on a sealed mean."""
-_SHARES = frozenset({"beta_1", "beta_2", "server_momentum"})
-"""Settings from 0 to below 1; the others are above 0."""
-
-
-class Strategy(Document):
-    """One of Flower's strategies that need only the mean of the updates, with its server-side settings."""
-
-    name: Literal["FedAvg", "FedAvgM", "FedAdam", "FedYogi", "FedAdagrad"] = "FedAvg"
-    settings: dict[Name, Setting] = Field(default_factory=dict)
-    """See STRATEGY_SETTINGS."""
-
-    def problems(self) -> list[str]:
-        """Settings that the strategy does not have, or that it can't work with."""
-        strangers = sorted(set(self.settings) - STRATEGY_SETTINGS[self.name])
-        problems = [f"{self.name} has no {name}" for name in strangers]
-        for name, value in self.settings.items():
-            if name in _SHARES and value >= 1:
-                problems.append(f"{name} must be below 1")
-            elif name not in _SHARES and value == 0:
-                problems.append(f"{name} must be above 0")
-        return [f"parameters.strategy.settings: {problem}" for problem in problems]
+SPREAD_BINS = 2048
+"""Fine bins of every numeric column, from whose joint counts the edges of trees' bins are chosen."""
+MOMENT_WORDS = 4
+"""Words a numeric column: rows that have it, its sum, and its sum of squares in two halves."""
 
 
 class Parameters(KindParameters):
-    """Of a ``train`` job. The model is a logistic regression on standardised features."""
+    """Of a ``train`` job."""
 
     dataset: Name
     """To which the model is fitted, at every party."""
     test_dataset: Name | None = None
     """Where the finished model is scored, at every party."""
     features: Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=256)]
-    """Numeric columns."""
+    """What to predict from: columns of numbers, and of categories, which ``categories`` then lists."""
     label: ColumnName
-    """A 0/1 column: what is to be foretold."""
-    rounds: Annotated[int, Field(ge=1, le=500)] = 20
-    """Rounds of training, each with one sealed sum."""
-    local_steps: Annotated[int, Field(ge=1, le=1000)] = 10
-    """Full-batch gradient steps at each party in each round."""
-    learning_rate: Positive = Number("0.5")
-    """Of the local steps."""
-    l2: Annotated[Number, Field(ge=0, le=1000)] = Number("0.0001")
-    """Weight of the penalty on large coefficients."""
-    clip: Positive = Number("4")
-    """Largest absolute value of one element of an update; larger ones are clipped before they are sealed."""
+    """What to predict: 0 and 1, a number, or a count, as the model's type or objective wants it."""
+    weight: ColumnName | None = None
+    """A column of how much each row counts, above 0; all alike unless named."""
+    categories: dict[ColumnName, Categories] = Field(default_factory=dict)
+    """The agreed categories of the features that are no numbers; any other value counts as none of them."""
+    encoding: Literal["one_hot", "weight_of_evidence"] = "one_hot"
+    """How categories become numbers, where the model is no tree: a column each, or ln(share of ones / of zeros)."""
+    prepare: dict[ColumnName, Prepare] = Field(default_factory=dict)
+    """What is done to numeric features before they are standardised."""
     max_rows: Annotated[int, Field(ge=1, le=10**9)] = 1_000_000
-    """Public upper bound of any party's rows; weights are sealed relative to it."""
+    """Public upper bound of any party's rows (of their weights, if there is a column of them)."""
     decimals: Annotated[int, Field(ge=0, le=6)] = 3
-    """Features are rounded to this many decimals where their moments are summed."""
-    word_bits: WordBits = 32
-    """Bits of one element of a sealed update: 32 keep what float32 holds; fewer where bytes on the way matter."""
-    strategy: Strategy = Strategy()
-    """Which of Flower's strategies makes the next model of the mean update."""
+    """Numbers are rounded to this many decimals where their means and spreads are summed."""
+    model: AnyLearner = Field(examples=[{"type": "logistic_regression"}])
+    """What to fit: its type and settings."""
 
     def reads(self, party: str) -> tuple[Reads, ...]:
-        """Features and label of the training part and, if named, of the test part, at every party."""
+        """Features, label and weight of the training part and, if named, of the test part, at every party."""
         del party
-        columns = (*self.features, self.label)
+        columns = (*self.features, self.label, *([self.weight] if self.weight else []))
         datasets = [self.dataset, *([self.test_dataset] if self.test_dataset else [])]
         return tuple(Reads(dataset=dataset, columns=columns) for dataset in datasets)
 
     def takes(self) -> Mapping[str, Mapping[str, Use]]:
-        """Features as numbers, and the label, in both parts."""
-        uses: dict[str, Use] = {**dict.fromkeys(self.features, "number"), self.label: "label"}
+        """Numbers, categories by how the spec writes them, and the label as the model wants it, in both parts."""
+        label: Use = "label" if self.model.task == "binary" else "number"
+        uses: dict[str, Use] = {**dict.fromkeys(self.numeric, "number"), self.label: label}
+        uses |= {name: use_of(values) for name, values in self.categories.items()}
+        uses |= {self.weight: "number"} if self.weight else {}
         return {dataset: uses for dataset in (self.dataset, self.test_dataset) if dataset}
 
+    @property
+    def strategy(self) -> Strategy:
+        """Flower's strategy that conducts the rounds."""
+        return self.model.strategy
+
+    @property
+    def numeric(self) -> tuple[ColumnName, ...]:
+        """The features that are numbers."""
+        return tuple(name for name in self.features if name not in self.categories)
+
+    @property
+    def inputs(self) -> int:
+        """How many inputs the model has once categories are numbers."""
+        if self.encoding == "weight_of_evidence":
+            return len(self.features)
+        return len(self.numeric) + sum(len(values) for values in self.categories.values())
+
     def turns(self, party: str) -> tuple[Turn, ...]:
-        """Moments, the rounds, the test if there is one, the result."""
+        """What preparation needs to know, bins if there are trees, the rounds, the test, the result."""
         del party
-        rounds = (Turn("train", number, gives="update") for number in range(1, self.rounds + 1))
+        spread = (Turn("query.spread", gives="spread"),) if self._has_spread else ()
+        numbers = range(1, self.model.rounds_in_all + 1)
+        rounds = (Turn("train", number, gives=self.model.given(number)) for number in numbers)
         test = (Turn("evaluate", gives="evaluation"),) if self.test_dataset else ()
-        return (Turn("query.moments", gives="moments"), *rounds, *test, Turn("query.conclude"))
+        return (Turn("query.prepare", gives="prepared"), *spread, *rounds, *test, Turn("query.conclude"))
 
     def sums(self) -> Mapping[str, SumShape]:
-        """Moments of the features, one update a round, and the histograms of the test scores."""
-        features = len(self.features)
+        """What preparation needs to know, the model's own, and the histograms of the test scores."""
+        categories = sum(len(values) + 1 for values in self.categories.values())
+        prepared = 1 + MOMENT_WORDS * (1 + len(self.numeric)) + 2 * categories
         shapes = {
-            "moments": SumShape(word_bits=64, length=1 + 3 * features),
-            "update": SumShape(
-                word_bits=self.word_bits,
-                length=features + 2,
-                tensors=(Tensor(length=features + 1, clip=self.clip), Tensor(length=1, clip=Number(1))),
-            ),
+            "prepared": SumShape(word_bits=64, length=prepared),
+            **self.model.shapes(self.inputs, len(self.features)),
         }
+        if self._has_spread:
+            shapes["spread"] = SumShape(word_bits=64, length=len(self.numeric) * SPREAD_BINS)
         if self.test_dataset:
-            shapes["evaluation"] = SumShape(word_bits=64, length=2 * SCORE_BINS + 1)
+            shapes["evaluation"] = SumShape(word_bits=64, length=self.evaluation_words)
         return shapes
+
+    @property
+    def evaluation_words(self) -> int:
+        """Two histograms and two losses for classes; else rows and five sums in two halves each."""
+        return 2 * SCORE_BINS + 2 if self.model.task == "binary" else 11
+
+    @property
+    def _has_spread(self) -> bool:
+        return isinstance(self.model, BoostedTrees) and bool(self.numeric)
+
+    def result_bytes(self) -> int:
+        """The model, above all."""
+        return 1500 + self.model.document_bytes(self.inputs)
 
     def precision(self) -> int:
         """As the spec says."""
         return self.decimals
 
     def problems(self, parties: tuple[str, ...]) -> list[str]:
-        """A feature named twice, the label among the features, one dataset for both parts."""
+        """What no single field can say."""
         del parties
-        problems = self.strategy.problems()
+        problems = self.model.problems(self.features)
         if len(set(self.features)) != len(self.features):
             problems.append("parameters.features: a feature is named twice")
-        if self.label in self.features:
-            problems.append("parameters.label: the label is also a feature")
+        problems += [
+            f"parameters.{name}: the {name} is also a feature"
+            for name in ("label", "weight")
+            if getattr(self, name) in self.features
+        ]
         if self.test_dataset == self.dataset:
             problems.append("parameters.test_dataset: the model would be tested on what it was fitted to")
+        if self.encoding == "weight_of_evidence" and self.model.task != "binary":
+            problems.append("parameters.encoding: weight_of_evidence needs a label of zeros and ones")
+        return problems + self._misfits()
+
+    def _misfits(self) -> list[str]:
+        """Settings about columns that they don't suit."""
+        strange = sorted((set(self.categories) | set(self.prepare)) - set(self.features))
+        problems = [f"parameters: {name} has settings, but is not one of the features" for name in strange]
+        problems += [
+            f"parameters.categories.{name}: a category is named twice"
+            for name, values in self.categories.items()
+            if len(set(values)) != len(values)
+        ]
+        both = sorted(set(self.prepare) & set(self.categories))
+        problems += [f"parameters.prepare.{name}: it is a column of categories" for name in both]
+        for name, prepare in self.prepare.items():
+            problems += [f"parameters.prepare.{name}: {problem}" for problem in prepare.problems()]
+        if isinstance(self.model, BoostedTrees):
+            wide = [name for name, values in self.categories.items() if len(values) > self.model.bins]
+            problems += [f"parameters.categories.{name}: more categories than the model has bins" for name in wide]
+            unordered = sorted(set(self.model.monotone) & set(self.categories))
+            problems += [
+                f"parameters.model.monotone: {name} has categories, which have no order" for name in unordered
+            ]
         return problems

@@ -1,0 +1,316 @@
+"""What a ``train`` job may fit, and how its columns are prepared: the part of its parameters that describes models.
+
+Each learner says how many rounds it needs at most and what is summed in each of them; a node and the coordinator
+need not know more of it than that.
+"""
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from consortia_common.documents.base import ColumnName, Document, Name, Number
+from consortia_common.documents.kinds import SumShape, Tensor, WordBits
+
+Positive = Annotated[Number, Field(gt=0, le=1_000_000)]
+Setting = Annotated[Number, Field(ge=0, le=1_000_000)]
+Share = Annotated[Number, Field(gt=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=1 << 32)]
+MEAN_BOUND = Number(1000)
+"""Bound of a sum of Newton's method, relative to the spec's max_rows; standardised features keep far below it."""
+
+_ADAPTIVE = frozenset({"eta", "eta_l", "beta_1", "beta_2", "tau"})
+STRATEGY_SETTINGS: Mapping[str, frozenset[str]] = {
+    "FedAvg": frozenset(),
+    "FedAvgM": frozenset({"server_learning_rate", "server_momentum"}),
+    "FedAdam": _ADAPTIVE,
+    "FedYogi": _ADAPTIVE,
+    "FedAdagrad": frozenset({"eta", "eta_l", "tau"}),
+    "FedProx": frozenset({"proximal_mu"}),
+}
+"""The settings of each of Flower's strategies that work on a sealed mean."""
+_NEED_SINGLE_UPDATES = frozenset(
+    {"Krum", "MultiKrum", "Bulyan", "FedMedian", "FedTrimmedAvg", "QFedAvg", "FedXgbBagging", "FedXgbCyclic"}
+)
+"""Strategies of Flower's that look at each institution's own update, which nobody has here."""
+_SHARES = frozenset({"beta_1", "beta_2", "server_momentum"})
+"""Settings from 0 to below 1; the others are above 0."""
+
+
+class Strategy(Document):
+    """One of Flower's strategies that need only the mean of the updates, with its settings."""
+
+    name: str = "FedAvg"
+    settings: dict[Name, Setting] = Field(default_factory=dict)
+    """See STRATEGY_SETTINGS."""
+
+    def problems(self) -> list[str]:
+        """A strategy that can't be had, and settings that it does not have or can't work with."""
+        if self.name in _NEED_SINGLE_UPDATES:
+            return [
+                f"parameters.model.strategy: {self.name} compares single institutions' updates, and sealed "
+                "sums show nobody one; clip updates instead (docs/kinds/train.md says what that can't stop)"
+            ]
+        if self.name not in STRATEGY_SETTINGS:
+            return [
+                f"parameters.model.strategy: there is none named {self.name[:40]}; {', '.join(STRATEGY_SETTINGS)}"
+            ]
+        strangers = sorted(set(self.settings) - STRATEGY_SETTINGS[self.name])
+        problems = [f"{self.name} has no {name}" for name in strangers]
+        for name, value in self.settings.items():
+            if name in _SHARES and value >= 1:
+                problems.append(f"{name} must be below 1")
+            elif name not in _SHARES and value == 0:
+                problems.append(f"{name} must be above 0")
+        return [f"parameters.model.strategy.settings: {problem}" for problem in problems]
+
+
+class Prepare(Document):
+    """What is done to a numeric column before it is standardised, in this order."""
+
+    fill: Number | None = None
+    """In the place of a missing value; unless given, the mean is (trees keep a bin for missing values)."""
+    low: Number | None = None
+    """Smaller values become this."""
+    high: Number | None = None
+    """Larger values become this."""
+    log1p: bool = False
+    """Replaced by sign(x)·ln(1 + |x|)."""
+
+    def problems(self) -> list[str]:
+        """A range without room."""
+        return ["low must be below high"] if None not in (self.low, self.high) and self.low >= self.high else []  # type: ignore[operator]
+
+
+class Learner(Document):
+    """A model to fit."""
+
+    type: str
+
+    @property
+    def rounds_in_all(self) -> int:
+        """How many rounds of training there are."""
+        raise NotImplementedError
+
+    def given(self, turn: int) -> str:
+        """The sum that round ``turn`` adds to."""
+        del turn
+        return "update"
+
+    def shapes(self, inputs: int, columns: int) -> Mapping[str, SumShape]:
+        """The sums of the rounds, for so many prepared inputs made of so many columns."""
+        raise NotImplementedError
+
+    @property
+    def strategy(self) -> Strategy:
+        """Flower's strategy that conducts the rounds."""
+        return Strategy()
+
+    @property
+    def task(self) -> Literal["binary", "number", "count"]:
+        """What the label is: 0 or 1, any number, or a count."""
+        raise NotImplementedError
+
+    def document_bytes(self, inputs: int) -> int:
+        """About how long the fitted model is as a document, for so many prepared inputs."""
+        raise NotImplementedError
+
+    def problems(self, features: tuple[ColumnName, ...]) -> list[str]:
+        """What is wrong with the settings, for these features."""
+        del features
+        return []
+
+
+class Regression(Learner):
+    """A generalised linear model, by Newton's method: the pooled fit, with standard errors where l2 is 0."""
+
+    type: Literal["logistic_regression", "linear_regression", "poisson_regression"]
+    rounds: Annotated[int, Field(ge=1, le=100)] = 10
+    """Newton steps at most; those after the fit has converged change nothing."""
+    l2: Annotated[Number, Field(ge=0, le=1000)] = Number("0.0001")
+    """Penalty l2/2·‖w‖² on the mean loss; of the standardised inputs' weights, not of the intercept."""
+    class_weight: Literal["none", "balanced"] = "none"
+    """``balanced`` weighs rows so that zeros and ones count alike (logistic_regression)."""
+
+    @property
+    def rounds_in_all(self) -> int:
+        """As the spec says."""
+        return self.rounds
+
+    @property
+    def task(self) -> Literal["binary", "number", "count"]:
+        """By type."""
+        tasks = {"logistic_regression": "binary", "linear_regression": "number", "poisson_regression": "count"}
+        return tasks[self.type]  # type: ignore[return-value]
+
+    def shapes(self, inputs: int, columns: int) -> Mapping[str, SumShape]:
+        """Information, score, deviance and weight, in words that keep double precision."""
+        del columns
+        coefficients = inputs + 1
+        length = coefficients * (coefficients + 1) // 2 + coefficients + 2
+        return {"update": SumShape(word_bits=64, length=length, tensors=(Tensor(length=length, clip=MEAN_BOUND),))}
+
+    def document_bytes(self, inputs: int) -> int:
+        """Each input with its preparation and weight, and what an unpenalised fit says of it."""
+        return inputs * (150 if self.l2 else 330)
+
+    def problems(self, features: tuple[ColumnName, ...]) -> list[str]:
+        """Class weights where there are no classes."""
+        del features
+        wrong = self.class_weight == "balanced" and self.type != "logistic_regression"
+        return ["parameters.model.class_weight: only logistic_regression has classes"] if wrong else []
+
+
+_OBJECTIVES = {"logistic": "binary", "squared": "number", "poisson": "count"}
+
+
+class BoostedTrees(Learner):
+    """Gradient-boosted trees from sealed histograms: with the same bins the pooled model, split for split."""
+
+    type: Literal["boosted_trees"]
+    objective: Literal["logistic", "squared", "poisson"] = "logistic"
+    trees: Annotated[int, Field(ge=1, le=2000)] = 64
+    depth: Annotated[int, Field(ge=1, le=10)] = 6
+    growth: Literal["level", "leaf"] = "level"
+    """``level``: all nodes of a level in one round. ``leaf``: the best leaf of all, one a round."""
+    leaves: Annotated[int, Field(ge=2, le=1024)] = 64
+    """Leaves of a tree at most."""
+    bins: Annotated[int, Field(ge=2, le=254)] = 64
+    """Bins of a numeric column, by joint quantiles."""
+    learning_rate: Share = Number("0.1")
+    l2: Annotated[Number, Field(ge=0, le=1_000_000)] = Number(1)
+    min_gain: Setting = Number(0)
+    min_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 20
+    """Rows of all parties together on each side of a split; never less than the agreement's min_cell."""
+    min_hessian: Setting = Number("0.001")
+    subsample: Share = Number(1)
+    """Share of its rows that each institution uses for a tree."""
+    feature_share: Share = Number(1)
+    """Share of the columns that a tree may split on."""
+    monotone: dict[ColumnName, Literal["rising", "falling"]] = Field(default_factory=dict)
+    """Numeric columns along which the prediction may only rise, or only fall."""
+    seed: Seed = 0
+
+    @property
+    def rounds_in_all(self) -> int:
+        """A round a level, or a round a leaf but one."""
+        return self.trees * self._rounds_a_tree
+
+    @property
+    def _rounds_a_tree(self) -> int:
+        return self.depth if self.growth == "level" else self.leaves - 1
+
+    def tree_of(self, turn: int) -> tuple[int, int]:
+        """Tree and round of it, from 0, of round ``turn``."""
+        return divmod(turn - 1, self._rounds_a_tree)
+
+    def given(self, turn: int) -> str:
+        """Histograms of at most ``slots`` nodes."""
+        return f"histograms{self.slots(turn)}"
+
+    def slots(self, turn: int) -> int:
+        """Nodes whose histograms round ``turn`` sums: of two siblings only one."""
+        _, level = self.tree_of(turn)
+        return 1 << max(level - 1, 0) if self.growth == "level" else 1
+
+    def shapes(self, inputs: int, columns: int) -> Mapping[str, SumShape]:
+        """For each number of nodes: three numbers a bin, a bin more for missing values."""
+        del inputs
+        turns = range(1, self._rounds_a_tree + 1)
+        return {
+            self.given(turn): SumShape(word_bits=64, length=self.slots(turn) * columns * (self.bins + 1) * 3)
+            for turn in turns
+        }
+
+    def document_bytes(self, inputs: int) -> int:
+        """Every node of every tree, if all grow as far as they may."""
+        del inputs
+        return self.trees * 2 * min(self.leaves, 1 << self.depth) * 110
+
+    @property
+    def task(self) -> Literal["binary", "number", "count"]:
+        """By objective."""
+        return _OBJECTIVES[self.objective]  # type: ignore[return-value]
+
+    def problems(self, features: tuple[ColumnName, ...]) -> list[str]:
+        """Monotone columns that are not features, and more rounds than anybody waits for."""
+        strangers = sorted(set(self.monotone) - set(features))
+        problems = [f"parameters.model.monotone: {name} is not one of the features" for name in strangers]
+        if self.rounds_in_all > 20_000:
+            problems.append("parameters.model: more than 20000 rounds; ask for fewer or smaller trees")
+        return problems
+
+
+class Network(Learner):
+    """A multilayer perceptron by one of Flower's strategies; without hidden layers, a linear model."""
+
+    type: Literal["neural_network"]
+    objective: Literal["logistic", "squared", "poisson"] = "logistic"
+    hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(max_length=8)] = (16,)
+    """Units of each hidden layer."""
+    activation: Literal["relu", "tanh"] = "relu"
+    rounds: Annotated[int, Field(ge=1, le=2000)] = 20
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Passes over its own rows that each institution makes in a round."""
+    batch: Annotated[int, Field(ge=1, le=1_000_000)] | None = 64
+    """Rows of a step; all of them if null."""
+    learning_rate: Positive = Number("0.1")
+    schedule: Literal["constant", "cosine"] = "constant"
+    """``cosine``: the rate falls to a hundredth over the rounds."""
+    momentum: Annotated[Number, Field(ge=0, lt=1)] = Number(0)
+    l2: Annotated[Number, Field(ge=0, le=1000)] = Number("0.0001")
+    max_norm: Positive | None = None
+    """Longest gradient of a batch."""
+    clip: Positive = Number(4)
+    """Largest absolute value of one element of an update; larger ones are clipped before they are sealed."""
+    word_bits: WordBits = 32
+    """Bits of one element of a sealed update: 32 keep what float32 holds; fewer where bytes on the way matter."""
+    flower: Strategy = Field(default=Strategy(), alias="strategy")
+    """Flower's strategy for the server's step, and its settings."""
+    seed: Seed = 0
+
+    model_config = ConfigDict(**{**Learner.model_config, "populate_by_name": True, "serialize_by_alias": True})
+
+    @property
+    def strategy(self) -> Strategy:
+        """As the spec says."""
+        return self.flower
+
+    @property
+    def rounds_in_all(self) -> int:
+        """As the spec says."""
+        return self.rounds
+
+    def sizes(self, inputs: int) -> tuple[int, ...]:
+        """Units of every layer."""
+        return (inputs, *self.hidden, 1)
+
+    def weights(self, inputs: int) -> int:
+        """Weights and biases in all."""
+        sizes = self.sizes(inputs)
+        return sum((before + 1) * after for before, after in pairwise(sizes))
+
+    def shapes(self, inputs: int, columns: int) -> Mapping[str, SumShape]:
+        """An update, and its weight."""
+        del columns
+        weights = self.weights(inputs)
+        tensors = (Tensor(length=weights, clip=self.clip), Tensor(length=1, clip=Number(1)))
+        return {"update": SumShape(word_bits=self.word_bits, length=weights + 1, tensors=tensors)}
+
+    @property
+    def task(self) -> Literal["binary", "number", "count"]:
+        """By objective."""
+        return _OBJECTIVES[self.objective]  # type: ignore[return-value]
+
+    def document_bytes(self, inputs: int) -> int:
+        """Each input's preparation, and every weight."""
+        return inputs * 130 + self.weights(inputs) * 18
+
+    def problems(self, features: tuple[ColumnName, ...]) -> list[str]:
+        """The strategy's."""
+        del features
+        return self.strategy.problems()
+
+
+AnyLearner = Annotated[Regression | BoostedTrees | Network, Field(discriminator="type")]

@@ -1,0 +1,93 @@
+"""PURE: what a model answers for rows of raw columns; the same code at every institution and at the analyst's."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consortia_common.documents.fitted import (
+    ColumnShape,
+    EvidenceInput,
+    IndicatorInput,
+    LinearFit,
+    Model,
+    NetworkFit,
+    NumericInput,
+    TreeNode,
+    TreesFit,
+)
+from consortia_common.models.network import Network
+from consortia_common.models.preparation import Columns, Evidence, Feature, Indicator, Numeric, Preparation, Shape
+
+Floats = NDArray[np.float64]
+_LARGEST = 60.0
+_AS_IT_IS = Shape()
+INVERSE_LINKS: Mapping[str, Callable[[Floats], Floats]] = {
+    "identity": lambda margin: margin,
+    "logit": lambda margin: np.asarray(1.0 / (1.0 + np.exp(-np.clip(margin, -_LARGEST, _LARGEST)))),
+    "log": lambda margin: np.asarray(np.exp(np.clip(margin, -_LARGEST, _LARGEST))),
+}
+
+
+def predict(model: Model, columns: Columns) -> Floats:
+    """Probability, number or expected count of each row; (rows,). Categories are places in the model's lists."""
+    return INVERSE_LINKS[model.link](margins(model, columns))
+
+
+def margins(model: Model, columns: Columns) -> Floats:
+    """The answer before the inverse link; (rows,)."""
+    match model.fit:
+        case LinearFit() as fit:
+            weights = np.array([float(weight) for weight in fit.weights])
+            return np.asarray(preparation_of(model).matrix(columns) @ weights + float(fit.intercept))
+        case NetworkFit() as fit:
+            weights = np.array([float(weight) for weight in fit.weights])
+            network = Network(fit.sizes, fit.activation)
+            output = network.margin(weights, preparation_of(model).matrix(columns))
+            return np.asarray(output * float(fit.spread) + float(fit.centre))
+        case TreesFit() as fit:
+            shapes = {each.column: _shape(each) for each in model.shapes}
+            raw = np.column_stack([shapes.get(name, _AS_IT_IS).apply(columns[name]) for name in fit.columns])
+            total = np.zeros(len(raw))
+            for tree in fit.trees:
+                total += _tree(tree, raw)
+            return total * float(fit.learning_rate) + float(fit.start)
+
+
+def preparation_of(model: Model) -> Preparation:
+    """The model's inputs, ready to be computed."""
+    return Preparation(tuple(_feature(each, model.categories) for each in model.inputs))
+
+
+def _feature(
+    asked: NumericInput | IndicatorInput | EvidenceInput, categories: Mapping[str, Sequence[int | str]]
+) -> Feature:
+    match asked:
+        case NumericInput():
+            return Numeric(asked.column, _shape(asked), float(asked.mean), float(asked.scale))
+        case IndicatorInput():
+            place = list(categories[asked.column]).index(asked.category)
+            return Indicator(asked.column, place, str(asked.category))
+        case EvidenceInput():
+            return Evidence(asked.column, tuple(float(each) for each in (*asked.weights, asked.other)))
+
+
+def _shape(asked: ColumnShape) -> Shape:
+    fill, low, high = (None if number is None else float(number) for number in (asked.fill, asked.low, asked.high))
+    return Shape(fill, low, high, asked.log1p)
+
+
+def _tree(tree: Sequence[TreeNode], raw: Floats) -> Floats:
+    """The value of the leaf that each row falls into; (rows,)."""
+    place = np.zeros(len(raw), np.int64)
+    for number, node in enumerate(tree):
+        if node.column is not None:
+            here = np.flatnonzero(place == number)
+            values = raw[here, node.column]
+            if node.among is not None:
+                left = np.isin(values, node.among)
+            else:
+                left = values <= float(node.upto if node.upto is not None else np.inf)
+            left = np.where(np.isnan(values), node.missing_left, left)
+            place[here] = np.where(left, node.child, node.child + 1)
+    return np.array([float(node.value) for node in tree])[place]

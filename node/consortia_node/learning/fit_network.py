@@ -1,0 +1,120 @@
+"""PURE: rounds of federated averaging for a ``train`` job: local training, a weighted update, the server's step."""
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consortia_common.documents.fitted import NetworkFit
+from consortia_common.documents.kinds.train import Parameters
+from consortia_common.documents.learners import Network as Asked
+from consortia_common.models.network import Network
+from consortia_common.models.predict import INVERSE_LINKS
+from consortia_node.errors import TotalRefusedError
+from consortia_node.learning import state
+from consortia_node.learning.descent import Descent, train
+from consortia_node.learning.preparing import Prepared
+from consortia_node.learning.rows import Rows
+from consortia_node.moments import rounded
+
+Floats = NDArray[np.float64]
+ServerStep = Callable[[Floats, Floats], Floats]
+"""(current, mean update) → the next model, by the spec's Flower strategy."""
+_MODEL = "network"
+_LAST_SHARE = 0.01
+"""What is left of the learning rate at the end of a cosine schedule."""
+_LINKS = {"logistic": "logit", "squared": "identity", "poisson": "log"}
+
+
+class AveragingRounds:
+    """The rounds of one fit; see Learning. All it remembers is in ``values``."""
+
+    def __init__(
+        self, parameters: Parameters, asked: Asked, prepared: Prepared, institution: str, server_step: ServerStep
+    ) -> None:
+        self._parameters = parameters
+        self._asked = asked
+        self._prepared = prepared
+        self._institution = institution
+        self._server_step = server_step
+        self._network = Network(asked.sizes(parameters.inputs), asked.activation)
+
+    def contribute(self, values: Mapping[str, bytes], rows: Rows, turn: int) -> Floats:
+        """The weighted update of this institution, and its weight."""
+        model = self._recall(values)
+        features = self._prepared.preparation.matrix(rows.columns)
+        fitted = train(self._network, model, features, self._slope(rows), self._descent(turn), self._chance(turn))
+        clip, weight = float(self._asked.clip), float(rows.weight.sum()) / self._parameters.max_rows
+        update = fitted - model
+        bounded = np.clip(update, -clip, clip) if np.isfinite(update).all() else update
+        return np.append(weight * bounded, weight)
+
+    def absorb(self, values: state.Values, total: Floats, turn: int) -> None:
+        """Take the strategy's server step with the weighted mean of the updates."""
+        del turn
+        weight = float(total[-1])
+        if weight <= 0:
+            raise TotalRefusedError("the sum of the updates' weights is not positive")
+        state.keep_vector(values, _MODEL, self._server_step(self._recall(values), total[:-1] / weight))
+
+    def finish(self, values: Mapping[str, bytes]) -> tuple[NetworkFit, dict[str, object]]:
+        """The model."""
+        made = NetworkFit.from_value(
+            {
+                "type": "network",
+                "sizes": self._network.sizes,
+                "activation": self._asked.activation,
+                "weights": [repr(rounded(float(weight))) for weight in self._recall(values)],
+                "centre": repr(rounded(self._centre)),
+                "spread": repr(rounded(self._spread)),
+            },
+            "the fitted model",
+        )
+        return made, {"rounds": self._asked.rounds}
+
+    def _recall(self, values: Mapping[str, bytes]) -> Floats:
+        return state.vector(values, _MODEL) if _MODEL in values else self._start()
+
+    def _start(self) -> Floats:
+        """Zeros without hidden layers, which is the best guess there; else small random weights from the seed."""
+        hidden = len(self._network.sizes) > 2
+        return self._network.start(self._asked.seed) if hidden else np.zeros(self._network.length)
+
+    def _slope(self, rows: Rows) -> Callable[[Floats, NDArray[np.int64]], Floats]:
+        """Of each row's loss by the network's output: answer less label, for all three objectives."""
+        answer = INVERSE_LINKS[_LINKS[self._asked.objective]]
+        label, weight = (rows.label - self._centre) / self._spread, rows.weight
+        return lambda margins, chosen: weight[chosen] * (answer(margins) - label[chosen])
+
+    def _descent(self, turn: int) -> Descent:
+        asked = self._asked
+        return Descent(
+            epochs=asked.epochs,
+            batch=asked.batch or self._parameters.max_rows,
+            learning_rate=float(asked.learning_rate) * self._share(turn),
+            momentum=float(asked.momentum),
+            l2=float(asked.l2),
+            proximal=float(asked.strategy.settings.get("proximal_mu", 0)),
+            max_norm=None if asked.max_norm is None else float(asked.max_norm),
+        )
+
+    def _share(self, turn: int) -> float:
+        """Of the learning rate in round ``turn``."""
+        if self._asked.schedule == "constant" or self._asked.rounds == 1:
+            return 1.0
+        along = (turn - 1) / (self._asked.rounds - 1)
+        return _LAST_SHARE + (1 - _LAST_SHARE) * (1 + math.cos(math.pi * along)) / 2
+
+    def _chance(self, turn: int) -> np.random.Generator:
+        """The order of rows, of this institution in this round: the same if the step is taken again."""
+        name = int.from_bytes(self._institution.encode(), "big")
+        return np.random.Generator(np.random.PCG64([self._asked.seed, turn, name]))
+
+    @property
+    def _centre(self) -> float:
+        return self._prepared.label.mean if self._asked.objective == "squared" else 0.0
+
+    @property
+    def _spread(self) -> float:
+        return (self._prepared.label.deviation or 1.0) if self._asked.objective == "squared" else 1.0

@@ -1,0 +1,41 @@
+"""PURE: which rounds fit which model: one interface, whatever is learned."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from consortia_common.documents.fitted import Fit
+from consortia_common.documents.kinds.train import Parameters
+from consortia_common.documents.learners import BoostedTrees, Network, Regression
+from consortia_node.kinds import Floats, Integers
+from consortia_node.learning import state
+from consortia_node.learning.fit_network import AveragingRounds, ServerStep
+from consortia_node.learning.fit_regression import NewtonRounds
+from consortia_node.learning.fit_trees import BoostingRounds
+from consortia_node.learning.preparing import Prepared
+from consortia_node.learning.rows import Rows
+
+
+class Learning(Protocol):
+    """The rounds of a fit. What it remembers is in ``values``, so that a round can be taken again."""
+
+    def contribute(self, values: Mapping[str, bytes], rows: Rows, turn: int) -> Floats | Integers:
+        """What this institution adds to the sum of round ``turn``."""
+
+    def absorb(self, values: state.Values, total: Any, turn: int) -> None:
+        """Change what is remembered by the opened total of round ``turn``."""
+
+    def finish(self, values: Mapping[str, bytes]) -> tuple[Fit, dict[str, object]]:
+        """The fit, and what is to be said of how it went."""
+
+
+def learning_of(
+    parameters: Parameters, prepared: Prepared, institution: str, min_cell: int, server_step: ServerStep
+) -> Learning:
+    """The rounds for the model that the spec asks for."""
+    match parameters.model:
+        case Regression() as asked:
+            return NewtonRounds(parameters, asked, prepared)
+        case BoostedTrees() as asked:
+            return BoostingRounds(parameters, asked, prepared, institution, min_cell)
+        case Network() as asked:
+            return AveragingRounds(parameters, asked, prepared, institution, server_step)
