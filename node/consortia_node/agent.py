@@ -63,9 +63,10 @@ class Agent:
         with self._deciding if task.step == "offer" else nullcontext():
             answer = self._answer(task)
             reply = answer.reply(task)
+            content = self._tools.tasks.sized(reply)
             with self._tools.engine.begin() as connection:
                 answer.store(connection)
-                self._tools.tasks.answer(connection, task.task_id, reply.SerializeToString())
+                self._tools.tasks.answer(connection, task.task_id, content)
         if task.step == "close" or reply.HasField("failure"):
             scrub(self._tools.engine)  # the job may have ended, and its keys go with it
         metrics.TASKS.labels(_outcome(reply)).inc()

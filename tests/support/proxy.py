@@ -14,6 +14,8 @@ class Proxy:
         self._writers: list[asyncio.StreamWriter] = []
         self._relays: set[asyncio.Task[None]] = set()
         self.connections = 0
+        self.carried = 0
+        """Bytes that have come, either way."""
         self.cut_after: int | None = None
         """Cut once this many bytes have gone either way."""
         self.silent = False
@@ -52,6 +54,7 @@ class Proxy:
     async def _relay(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while data := await source.read(65_536):
+                self.carried += len(data)
                 if self.cut_after is not None:
                     self.cut_after -= len(data)
                     if self.cut_after < 0:
