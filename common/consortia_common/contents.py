@@ -58,6 +58,7 @@ def content_tables(metadata: MetaData) -> ContentTables:
         Column("side", String(8), primary_key=True),  # task, reply
         Column("total", BigInteger, nullable=False),
         Column("sha256", LargeBinary, nullable=False),
+        Column("body", BigInteger, nullable=False),  # how many last bytes are the message's body
         Column("file", String(40), unique=True),
         Column("data", LargeBinary),  # null where there is a file
     )
@@ -85,23 +86,50 @@ class Held:
     sha256: bytes
     data: bytes | None = field(default=None, repr=False)
     path: Path | None = None
+    body: int = 0
+    """How many last bytes follow the message itself."""
 
     def piece(self, offset: int) -> bytes:
         """At most CHUNK_BYTES from ``offset`` on."""
         if self.data is not None:
             return self.data[offset : offset + CHUNK_BYTES]
+        return self._read(offset, CHUNK_BYTES)
+
+    def head(self) -> bytes:
+        """The message itself."""
+        return self._read(0, self.total - self.body)
+
+    def tail(self) -> "Tail":
+        """Its body."""
+        return Tail(self)
+
+    def _read(self, offset: int, length: int) -> bytes:
+        if self.data is not None:
+            return self.data[offset : offset + length]
         with self._path.open("rb", buffering=0) as file:
             file.seek(offset)
-            return file.read(CHUNK_BYTES)
-
-    def read(self) -> bytes:
-        """All of it."""
-        return self.data if self.data is not None else self._path.read_bytes()
+            return file.read(length)
 
     @property
     def _path(self) -> Path:
         assert self.path is not None  # noqa: S101  # one of the two is there
         return self.path
+
+
+@dataclass(frozen=True)
+class Tail:
+    """The body of a content, as consortia_common.content reads it."""
+
+    held: Held
+
+    @property
+    def size(self) -> int:
+        """See Body."""
+        return self.held.body
+
+    def read(self, offset: int, length: int) -> bytes:
+        """See Body."""
+        return self.held._read(self.held.total - self.held.body + offset, length)
 
 
 @dataclass(frozen=True)
@@ -126,16 +154,20 @@ class Contents:
         self._lock = Lock()
         self._writers: dict[str, Callable[[], None]] = {}
 
-    def make(self, data: bytes) -> Held:
+    def make(self, head: bytes, body: Sequence[bytes] = ()) -> Held:
         """A content that ``keep`` may keep; a long one is on disk when this returns."""
-        if len(data) <= INLINE_BYTES:
-            return in_memory(data)
+        size = sum(map(len, body))
+        if not body and len(head) <= INLINE_BYTES:
+            return in_memory(head)
         path = self.new_path()
-        with path.open("xb", buffering=0) as file:
-            for offset in range(0, len(data), CHUNK_BYTES):
-                file.write(data[offset : offset + CHUNK_BYTES])
+        digest = hashlib.sha256()
+        with path.open("xb") as file:
+            for part in (head, *body):
+                file.write(part)
+                digest.update(part)
+            file.flush()
             os.fdatasync(file.fileno())
-        return Held(len(data), hashlib.sha256(data).digest(), path=path)
+        return Held(len(head) + size, digest.digest(), path=path, body=size)
 
     def new_path(self) -> Path:
         """Where a new file may be."""
@@ -148,6 +180,7 @@ class Contents:
             "side": side,
             "total": content.total,
             "sha256": content.sha256,
+            "body": content.body,
             "file": content.path.name if content.path else None,
             "data": content.data,
         }
@@ -159,13 +192,13 @@ class Contents:
     def get(self, connection: Connection, message_id: str, side: str) -> Held | None:
         """The stored content."""
         table = self.tables.contents
-        columns = table.c.total, table.c.sha256, table.c.data, table.c.file
+        columns = table.c.total, table.c.sha256, table.c.data, table.c.file, table.c.body
         row = connection.execute(
             select(*columns).where(table.c.message_id == message_id, table.c.side == side)
         ).one_or_none()
         if row is None:
             return None
-        return Held(row.total, row.sha256, row.data, self.folder / row.file if row.file else None)
+        return Held(row.total, row.sha256, row.data, self.folder / row.file if row.file else None, row.body)
 
     def drop(self, connection: Connection, which: ColumnElement[bool]) -> list[Path]:
         """Erase these rows of ``contents``; their files are for ``remove`` once the transaction has committed."""

@@ -76,7 +76,7 @@ class Inbox:
         if piece.total == len(piece.data) and piece.total <= INLINE_BYTES:
             if hashlib.sha256(piece.data).digest() != piece.sha256:
                 raise refusal("a message does not match its hash", self._peer)
-            return Message(piece.message_id, Held(piece.total, piece.sha256, piece.data))
+            return Message(piece.message_id, Held(piece.total, piece.sha256, piece.data, body=piece.body))
         coming = self._coming.get(piece.message_id) or self._open(piece)
         coming.file.write(piece.data)
         coming.digest.update(piece.data)
@@ -133,7 +133,7 @@ class Inbox:
             if coming.digest.digest() == piece.sha256:
                 os.fdatasync(coming.file.fileno())
                 whole = coming.path.rename(coming.path.with_suffix(WHOLE))
-                return Message(piece.message_id, Held(piece.total, piece.sha256, path=whole))
+                return Message(piece.message_id, Held(piece.total, piece.sha256, path=whole, body=piece.body))
         self._begun[piece.message_id] = coming.path
         self._drop(piece.message_id)
         if not coming.resumed:

@@ -219,6 +219,7 @@ class Link:
                 offset=offset,
                 data=await asyncio.to_thread(content.piece, offset),
                 sha256=content.sha256 if offset == first else b"",
+                body=content.body if offset == first else 0,
             )
             await self._write(pb.Frame(chunk=chunk))
 

@@ -47,6 +47,8 @@ class Piece:
     sha256: bytes
     offset: int
     data: bytes = field(repr=False)
+    body: int = 0
+    """How many last bytes of the message are its body."""
     displaced: tuple[str, ...] = ()
     """Unfinished messages of earlier streams that make room for this one."""
 
@@ -67,11 +69,11 @@ def resume_at(part: Part | None, total: int, sha256: bytes) -> int:
     return part.have
 
 
-def check_size(data: bytes, limit: int, blame: str) -> None:
-    """Return if a message of this size may be sent. Raises ExchangeError, so that no peer has to."""
-    if len(data) > limit:
+def check_size(size: int, limit: int, blame: str) -> None:
+    """Return if a message of ``size`` bytes may be sent. Raises ExchangeError, so that no peer has to."""
+    if size > limit:
         raise ExchangeError(
-            f"a message of {len(data)} bytes was not sent: the exchange carries at most {limit}",
+            f"a message of {size} bytes was not sent: the exchange carries at most {limit}",
             blame=blame,
             remedy="make the job smaller: fewer rows, columns or parameters at a time",
         )
@@ -86,6 +88,7 @@ def legible(text: str) -> str:
 class _Open:
     total: int
     sha256: bytes
+    body: int
     have: int
 
 
@@ -119,7 +122,9 @@ class Assembler:
             self._refuse("a message is longer than was announced")
         if message.have == message.total:
             del self._open[chunk.message_id]
-        return Piece(chunk.message_id, message.total, message.sha256, chunk.offset, chunk.data, displaced)
+        return Piece(
+            chunk.message_id, message.total, message.sha256, chunk.offset, chunk.data, message.body, displaced
+        )
 
     def _begin(self, chunk: pb.Chunk) -> tuple[_Open, tuple[str, ...]]:
         """The message that begins, or is gone on with, and the parts that make room for it."""
@@ -129,11 +134,13 @@ class Assembler:
         goes_on = left is not None and chunk.offset == resume_at(left, chunk.total, chunk.sha256)
         if (chunk.offset and not goes_on) or len(chunk.sha256) != hashlib.sha256().digest_size:
             self._refuse("a message does not begin with its first chunk and its hash")
+        if chunk.body and chunk.body >= chunk.total:
+            self._refuse("a message is nothing but a body")
         if len(self._open) >= OPEN_MESSAGES:
             self._refuse(f"more than {OPEN_MESSAGES} messages are unfinished at a time")
         if chunk.total + sum(message.total for message in self._open.values()) > self._limit:
             self._refuse(f"its unfinished messages are longer than {self._limit} bytes")
-        message = _Open(chunk.total, chunk.sha256, chunk.offset)
+        message = _Open(chunk.total, chunk.sha256, chunk.body, chunk.offset)
         self._open[chunk.message_id] = message
         anew = (chunk.message_id,) if left is not None and not chunk.offset else ()
         return message, anew + (self._make_room() if len(chunk.data) < chunk.total else ())

@@ -8,13 +8,14 @@ instead of waiting for ever.
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
 from google.protobuf.message import DecodeError
 from sqlalchemy import Engine
 
+from consortia_common.content import Body, Bytes
 from consortia_common.contents import Held, Message, in_memory
 from consortia_common.errors import ExchangeError
 from consortia_common.inbox import Inbox
@@ -51,18 +52,16 @@ class Mailbox:
         self._journal.sweep()
         self._journal.requeue()
 
-    def post(self, task: pb.Task, institution: str) -> None:
-        """Queue ``task`` for ``institution``, unless a task with its id is there already.
+    def post(self, posts: Iterable[tuple[pb.Task, str] | tuple[pb.Task, str, Sequence[bytes]]]) -> None:
+        """Queue tasks for institutions, in one transaction; of one whose id is there already, the first stands.
 
-        Raises ExchangeError for one that is too large to travel.
+        A task may come with the body to which spans in it point.
+
+        Raises ExchangeError, queueing none, if one is too large to travel.
         """
-        self.post_all([(task, institution)])
-
-    def post_all(self, posts: Iterable[tuple[pb.Task, str]]) -> None:
-        """As ``post``, all of them in one transaction: what a step asks of many parties."""
         made = [
-            Posted(task.task_id, task.job_id, institution, self._sized(task.SerializeToString(deterministic=True)))
-            for task, institution in posts
+            Posted(task.task_id, task.job_id, institution, self._sized(task, *body))
+            for task, institution, *body in posts
         ]
         added = self._journal.add(made) if made else []
         for institution in dict.fromkeys(post.institution for post in added):
@@ -92,6 +91,11 @@ class Mailbox:
         there = self._await(wanted, None if timeout is None else self._clock() + timeout, stop, every)
         found = {task_id: self._journal.reply(task_id) for task_id in there}
         return {task_id: _parsed(reply) for task_id, reply in found.items()}
+
+    def body(self, task_id: str) -> Body:
+        """What follows the reply to a task; nothing if it was erased."""
+        reply = self._journal.reply(task_id)
+        return reply.tail() if reply else Bytes()
 
     def first_failure(self, job_id: str, institution: str) -> pb.Reply | None:
         """With what ``institution`` gave up the job; None if it has not."""
@@ -164,7 +168,7 @@ class Mailbox:
             self._journal.contents.discard(content)
             raise refusal("it answers a task that it was not given", institution)
         try:
-            outcome = _check_reply(content.read(), entry)
+            outcome = _check_reply(content.head(), entry)
         except ExchangeError as error:
             self._journal.contents.discard(content)
             failure = pb.Failure(code="failed", what=error.what, blame=error.blame, remedy=error.remedy)
@@ -177,9 +181,10 @@ class Mailbox:
         if self._journal.answer(task_id, reply, size, outcome):
             self.wake()
 
-    def _sized(self, request: bytes) -> Held:
-        check_size(request, self._limit, "this coordinator's job")
-        return self._journal.contents.make(request)
+    def _sized(self, task: pb.Task, body: Sequence[bytes] = ()) -> Held:
+        head = task.SerializeToString(deterministic=True)
+        check_size(len(head) + sum(map(len, body)), self._limit, "this coordinator's job")
+        return self._journal.contents.make(head, body)
 
     def _await(
         self, wanted: tuple[str, ...], deadline: float | None, stop: Callable[[], bool], every: bool
@@ -206,7 +211,7 @@ class Mailbox:
 
 def _parsed(reply: Held | None) -> pb.Reply:
     """A stored reply; an empty one if it was erased."""
-    return pb.Reply.FromString(reply.read()) if reply else pb.Reply()
+    return pb.Reply.FromString(reply.head()) if reply else pb.Reply()
 
 
 def _check_reply(data: bytes, entry: Entry) -> str:

@@ -93,7 +93,7 @@ class _CoordinatorEnd:
 
     def received(self, message: Message) -> None:
         try:
-            task = pb.Task.FromString(message.content.read())
+            task = pb.Task.FromString(message.content.head())
         except DecodeError as error:
             raise self._refused(message, "a task can't be decoded") from error
         if task.task_id != message.message_id:

@@ -19,7 +19,7 @@ from sqlalchemy import Engine, event, select
 
 from consortia_common.audit_log import AuditLog
 from consortia_common.content import Content
-from consortia_common.contents import TASK, Contents, Message, in_memory
+from consortia_common.contents import TASK, Contents, Held, Message, in_memory
 from consortia_common.documents.jobspec import JobSpec, Submission
 from consortia_coordinator.conductor import Conductor
 from consortia_coordinator.jobrun import JobRun, Tools
@@ -160,7 +160,7 @@ class Lab:
             with self.engine.connect() as connection:
                 request = kept.get(connection, task_id, TASK)
             assert request is not None
-            self._say(pb.Task.FromString(request.read()), party, self.usual)
+            self._say(_whole(request), party, self.usual)
 
     def _answer(self, party: str) -> None:
         while waiting := self._taken(party):
@@ -171,7 +171,7 @@ class Lab:
             waiting = self.mailbox.outgoing(party)
             if waiting is None:
                 return None
-            task = pb.Task.FromString(waiting.content.read())
+            task = _whole(waiting.content)
             self.mailbox.delivered(party, task.task_id, waiting.content.total)
             self.asked.append(task.task_id)
             return task
@@ -201,6 +201,14 @@ class Lab:
 
     def _spec(self, job_id: str) -> JobSpec:
         return Submission.from_canonical(self.store.get(job_id).submission, "the test's").spec
+
+
+def _whole(request: Held) -> pb.Task:
+    """A task with what is in its body put back, so that parties need not know of bodies."""
+    task = pb.Task.FromString(request.head())
+    content = Content.from_proto(task.content, "the coordinator", request.tail())
+    task.content.CopyFrom(content.to_proto())
+    return task
 
 
 @cache

@@ -77,9 +77,21 @@ def test_what_is_kept_is_read_back_whole_and_in_pieces(size: int, engine: Engine
         held = contents.get(connection, "m", TASK)
         assert contents.get(connection, "m", REPLY) is None
     assert held == made
-    assert held.read() == data
+    assert held.head() == data
     assert held.piece(0) + held.piece(CHUNK_BYTES) == data
     assert files(contents) == (size > INLINE_BYTES)
+
+
+def test_a_body_is_read_from_where_it_is_kept(engine: Engine, contents: Contents) -> None:
+    made = contents.make(b"head", [b"first", LONG])
+    keep(engine, contents, Message("m", made))
+    with engine.connect() as connection:
+        held = contents.get(connection, "m", TASK)
+    assert held == made
+    assert (held.head(), held.tail().size) == (b"head", 5 + len(LONG))
+    assert held.tail().read(0, 5) == b"first"
+    assert held.tail().read(5, len(LONG)) == LONG
+    assert held.sha256 == hashlib.sha256(b"headfirst" + LONG).digest()
 
 
 def test_what_is_dropped_is_gone_from_the_disk_after_the_commit(engine: Engine, contents: Contents) -> None:
@@ -96,7 +108,7 @@ def test_a_message_comes_piece_by_piece_into_a_file(inbox_of: Open, engine: Engi
     message = feed(inbox, *(piece(offset) for offset in range(0, len(LONG), CHUNK_BYTES)))
     assert message is not None
     assert message.content.path is not None
-    assert message.content.read() == LONG
+    assert message.content.head() == LONG
     keep(engine, contents, message)
     assert inbox_of("bank-a").parts == ()
     contents.sweep(engine)
@@ -113,7 +125,7 @@ def test_what_had_come_is_gone_on_with_by_the_next_inbox(
     assert (part.message_id, part.have, part.total) == ("m", CHUNK_BYTES, len(LONG))
     message = feed(after, piece(CHUNK_BYTES), piece(2 * CHUNK_BYTES))
     assert message is not None
-    assert message.content.read() == LONG
+    assert message.content.head() == LONG
 
 
 def test_an_inbox_brings_nothing_more_once_another_has_come(
@@ -140,7 +152,7 @@ def test_whole_pieces_count_as_there_and_never_all_of_it(
     if have:
         message = feed(inbox, *(piece(offset) for offset in range(have, len(LONG), CHUNK_BYTES)))
         assert message is not None
-        assert message.content.read() == LONG
+        assert message.content.head() == LONG
 
 
 def test_a_damaged_beginning_is_asked_for_anew_and_a_wrong_message_is_the_peers_fault(

@@ -96,7 +96,7 @@ async def test_a_statement_goes_to_every_other_node_once(coordinator: Lab, relay
     (task_id,) = coordinator.journalled()
     waiting = coordinator.mailbox.outgoing("bank-b")
     assert waiting is not None
-    task = exchange_pb2.Task.FromString(waiting.content.read())
+    task = exchange_pb2.Task.FromString(waiting.content.head())
     assert (task.task_id, task.step) == (task_id, "notice.statement")
     said = Content.from_proto(task.content, "the coordinator").config
     assert said["document"] == AGREEMENT.canonical()

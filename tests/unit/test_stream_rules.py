@@ -39,6 +39,7 @@ def left(message_id: str, total: int = 4, have: int = 2) -> Part:
         ([first(message_id="x" * 161)], "too long"),
         ([later(2, b"cd")], "does not begin"),
         ([pb.Chunk(message_id="m", total=4, data=b"ab", sha256=b"short")], "does not begin"),
+        ([pb.Chunk(message_id="m", total=4, data=b"ab", sha256=bytes(32), body=4)], "nothing but a body"),
         ([first(total=0)], "longer than was announced"),
         ([first(), later(1, b"bcd")], "does not continue"),
         ([first(), later(3, b"d")], "does not continue"),
@@ -102,9 +103,9 @@ def test_frames_in_order_mean_what_they_say() -> None:
 
 
 def test_a_message_too_large_is_stopped_where_it_is_made() -> None:
-    check_size(b"1234", 4, "this job")
+    check_size(4, 4, "this job")
     with pytest.raises(ExchangeError, match="at most 4"):
-        check_size(b"12345", 4, "this job")
+        check_size(5, 4, "this job")
 
 
 def test_a_peers_words_are_made_legible() -> None:

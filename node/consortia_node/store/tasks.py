@@ -5,7 +5,7 @@ one task, and its first answer stands. States: received → answered → deliver
 transaction of the handler's own, so that what a step changes and what it says are stored together or not at all.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
+from consortia_common.content import Body
 from consortia_common.contents import REPLY, TASK, Contents, Held, Message
 from consortia_common.database import reading, recoverable
 from consortia_common.stream import MESSAGE_LIMIT, check_size
@@ -67,17 +68,17 @@ class TaskStore:
 
     def task(self, task_id: str) -> pb.Task:
         """A stored task. Raises StoreError if there is none."""
-        with reading(self.engine) as connection:
-            request = self.contents.get(connection, task_id, TASK)
-        if request is None:
-            raise _unknown()
-        return pb.Task.FromString(request.read())
+        return pb.Task.FromString(self._request(task_id).head())
 
-    def sized(self, reply: pb.Reply) -> Held:
+    def body(self, task_id: str) -> Body:
+        """What follows a stored task. Raises StoreError if there is none."""
+        return self._request(task_id).tail()
+
+    def sized(self, reply: pb.Reply, body: Sequence[bytes] = ()) -> Held:
         """What ``answer`` takes. Raises ExchangeError for one that is too large to travel."""
-        data = reply.SerializeToString()
-        check_size(data, self._limit, "this node's job handler")
-        return self.contents.make(data)
+        head = reply.SerializeToString()
+        check_size(len(head) + sum(map(len, body)), self._limit, "this node's job handler")
+        return self.contents.make(head, body)
 
     def answer(self, connection: Connection | None, task_id: str, reply: Held) -> None:
         """Store the answer, in the caller's transaction if there is one; the first stands.
@@ -136,6 +137,13 @@ class TaskStore:
             "state": RECEIVED,
             "received_ms": max(int(self._clock().timestamp() * 1000), last + 1),
         }
+
+    def _request(self, task_id: str) -> Held:
+        with reading(self.engine) as connection:
+            request = self.contents.get(connection, task_id, TASK)
+        if request is None:
+            raise _unknown()
+        return request
 
     @staticmethod
     def _state(connection: Connection, task_id: str) -> str | None:

@@ -144,6 +144,7 @@ class Chunk(_message.Message):
     OFFSET_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
+    BODY_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     total: _builtins.int
     """length of the whole message in bytes"""
@@ -152,6 +153,8 @@ class Chunk(_message.Message):
     """at most 1 MiB"""
     sha256: _builtins.bytes
     """of the whole message; in its first chunk on this stream"""
+    body: _builtins.int
+    """beside it: so many last bytes are the body, to which spans in what comes before point"""
     def __init__(
         self,
         *,
@@ -160,10 +163,11 @@ class Chunk(_message.Message):
         offset: _builtins.int = ...,
         data: _builtins.bytes = ...,
         sha256: _builtins.bytes = ...,
+        body: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "message_id", b"message_id", "offset", b"offset", "sha256", b"sha256", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "data", b"data", "message_id", b"message_id", "offset", b"offset", "sha256", b"sha256", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
