@@ -6,8 +6,9 @@ A step that scans reads the institution's file itself, through a frame of consen
 
 import json
 import os
-from collections.abc import MutableMapping, Sequence
-from typing import cast
+from collections import OrderedDict
+from collections.abc import Callable, MutableMapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 
@@ -24,13 +25,18 @@ from consortia_crypto.sum.terms import SumPolicy
 from consortia_node import federated
 from consortia_node.datasets import ColumnSettings
 from consortia_node.errors import SourceError, StepError
-from consortia_node.kinds import Floats, Frame, Integers, Outcome, step_of
+from consortia_node.kinds import Floats, Frame, Integers, Made, Outcome, step_of
 from consortia_node.sources.scans import Scans
 from consortia_node.step import StepRequest, StepResult
 from consortia_node.sumfiles import SumFiles, read_integers, write_integers
 
 FULL_WIDTH = 32
 """Bits from which rounding to the nearest is good enough; below, chance rounds, so that errors don't add up."""
+
+
+_REMEMBERED = 16
+_MEMORY: OrderedDict[tuple[str, str, str], tuple[str, Any]] = OrderedDict()
+"""See ``Work.remember``; what is lost with a worker is made again by the next."""
 
 
 def run(request: StepRequest) -> StepResult:
@@ -91,6 +97,16 @@ class _Work:
 
     def column(self, dataset: str, name: str) -> ColumnSettings:
         return self._scans.column(dataset, name)
+
+    def remember(self, name: str, make: Callable[[], Made]) -> Made:
+        key, version = (self.institution, self._request.job_id, name), self._scans.version()
+        if key not in _MEMORY or _MEMORY[key][0] != version:
+            _MEMORY[key] = (version, make())
+        _MEMORY.move_to_end(key)
+        while len(_MEMORY) > _REMEMBERED:
+            _MEMORY.popitem(last=False)
+        made: Made = _MEMORY[key][1]
+        return made
 
     def matrix(self, dataset: str, columns: Sequence[str]) -> Floats:
         return self._scans.matrix(dataset, columns)

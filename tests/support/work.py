@@ -4,7 +4,7 @@
 is their sum. So the arithmetic of a kind can be held against numpy's without ciphertexts or processes.
 """
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,7 @@ from consortia_common.documents.model import Range
 from consortia_common.sealed import policy_of
 from consortia_crypto.sum.quantise import dequantise, quantise
 from consortia_node import federated
-from consortia_node.kinds import Floats, Frame, Integers, Outcome, steps_of
+from consortia_node.kinds import Floats, Frame, Integers, Made, Outcome, steps_of
 from consortia_node.sources.places import SUBJECT
 
 Tables = Mapping[str, Mapping[str, Sequence[Any]]]
@@ -41,6 +41,7 @@ class PlainWork:
     turn: int = 0
     values: MutableMapping[str, bytes] = field(default_factory=dict)
     totals: MutableMapping[tuple[str, int], Integers] = field(default_factory=dict)
+    memory: MutableMapping[str, Any] = field(default_factory=dict)
     kept: Sequence[str] | None = None
     """The customers whose consent still stands; everybody's unless set."""
 
@@ -51,6 +52,10 @@ class PlainWork:
         held = self.tables[dataset]
         table = pa.table({SUBJECT: self.subjects(dataset), **{column: held[column] for column in columns}})
         return nw.from_native(duckdb.connect().from_arrow(table))
+
+    def remember(self, name: str, make: Callable[[], Made]) -> Made:
+        made: Made = self.memory.setdefault(name, make()) if name not in self.memory else self.memory[name]
+        return made
 
     def subjects(self, dataset: str) -> list[str]:
         rows = len(next(iter(self.tables[dataset].values())))

@@ -79,15 +79,19 @@ def _shape(asked: ColumnShape) -> Shape:
 
 def _tree(tree: Sequence[TreeNode], raw: Floats) -> Floats:
     """The value of the leaf that each row falls into; (rows,)."""
+    column = np.array([-1 if node.column is None else node.column for node in tree])
+    upto = np.array([np.inf if node.upto is None else float(node.upto) for node in tree])
+    missing_left = np.array([node.missing_left for node in tree])
+    child = np.array([node.child for node in tree])
     place = np.zeros(len(raw), np.int64)
-    for number, node in enumerate(tree):
-        if node.column is not None:
-            here = np.flatnonzero(place == number)
-            values = raw[here, node.column]
-            if node.among is not None:
-                left = np.isin(values, node.among)
-            else:
-                left = values <= float(node.upto if node.upto is not None else np.inf)
-            left = np.where(np.isnan(values), node.missing_left, left)
-            place[here] = np.where(left, node.child, node.child + 1)
+    while len(inner := np.flatnonzero(column[place] >= 0)):
+        at = place[inner]
+        values = raw[inner, column[at]]
+        left = np.where(np.isnan(values), missing_left[at], values <= upto[at])
+        for number in np.unique(at):
+            among = tree[number].among
+            if among is not None:
+                here = (at == number) & ~np.isnan(values)
+                left[here] = np.isin(values[here], among)
+        place[inner] = child[at] + ~left
     return np.array([float(node.value) for node in tree])[place]

@@ -9,7 +9,7 @@ stored together with the outcome, so a step that was interrupted can simply run 
 import importlib
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import narwhals as nw
 import numpy as np
@@ -27,6 +27,9 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Frame = nw.LazyFrame[Any]
 """See ``Work.frame``."""
+
+
+Made = TypeVar("Made")
 
 
 class Work(Protocol):
@@ -63,6 +66,9 @@ class Work(Protocol):
 
     def column(self, dataset: str, name: str) -> ColumnSettings:
         """What the institution declares of a column in datasets.toml."""
+
+    def remember(self, name: str, make: Callable[[], Made]) -> Made:
+        """What ``make`` makes of the rows: from this worker's memory if the same rows were asked before."""
 
     def matrix(self, dataset: str, columns: Sequence[str]) -> Floats:
         """The rows with consent, shape (rows, columns), by customer. Raises SourceError where one has no number."""

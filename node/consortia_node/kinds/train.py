@@ -85,7 +85,8 @@ def _take_in(work: Work, turn: int) -> None:
 
 
 def _learning(work: Work) -> Learning:
-    return learning_of(_parameters(work), _prepared(work), work.institution, work.min_cell, work.server_step)
+    parameters, prepared = _parameters(work), _prepared(work)
+    return learning_of(parameters, prepared, work.institution, work.min_cell, work.server_step, work.remember)
 
 
 def _prepared(work: Work) -> Prepared:
@@ -103,8 +104,12 @@ def _model(work: Work, metrics: Mapping[str, object] | None = None) -> Model:
 def _rows(work: Work, dataset: str) -> Rows:
     parameters = _parameters(work)
     columns = parameters.reads(work.institution)[0].columns
-    table: pa.Table = work.frame(dataset, columns).collect("pyarrow").to_native()
-    return of_table(table, parameters, dataset)
+
+    def read() -> Rows:
+        table: pa.Table = work.frame(dataset, columns).collect("pyarrow").to_native()
+        return of_table(table, parameters, dataset)
+
+    return work.remember(f"rows of {dataset}", read)
 
 
 def _parameters(work: Work) -> Parameters:

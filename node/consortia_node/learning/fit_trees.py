@@ -4,8 +4,9 @@ The edges of the bins, the histograms and the splits are the same at every insti
 opened totals of integers. What a row's margin is only its own institution knows.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,8 @@ from consortia_node.moments import rounded
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Remember = Callable[[str, Callable[[], Any]], Any]
+"""See Work.remember."""
 _GROWING, _EDGES = "trees.growing", "trees.edges"
 _DIRECTIONS = {"rising": 1, "falling": -1}
 
@@ -32,8 +35,15 @@ class BoostingRounds:
     """The rounds of one fit; see Learning. All it remembers is in ``values``."""
 
     def __init__(
-        self, parameters: Parameters, asked: BoostedTrees, prepared: Prepared, institution: str, min_cell: int
+        self,
+        parameters: Parameters,
+        asked: BoostedTrees,
+        prepared: Prepared,
+        institution: str,
+        min_cell: int,
+        remember: Remember,
     ) -> None:
+        self._remember = remember
         self._parameters = parameters
         self._asked = asked
         self._prepared = prepared
@@ -74,7 +84,7 @@ class BoostingRounds:
         growing = self._growing(values, turn)
         if growing.done:
             return np.zeros(shape.length, np.int64)
-        codes = self._codes(values, rows)
+        codes = self._remember("codes", lambda: self._codes(values, rows))
         slots = np.where(self._sampled(turn, len(rows)), trees.wanted(growing, codes), -1)
         return histograms.build(codes, slots, self._gradient(values, rows, codes, turn), shape).ravel()
 
@@ -91,7 +101,7 @@ class BoostingRounds:
 
     def finish(self, values: Mapping[str, bytes]) -> tuple[TreesFit, dict[str, object]]:
         """The model."""
-        grown = list(self._grown(values, self._asked.trees))
+        grown = [self._grown(values, tree) for tree in range(self._asked.trees)]
         made = TreesFit.from_value(
             {
                 "type": "trees",
@@ -121,17 +131,20 @@ class BoostingRounds:
         _, first = self._asked.tree_of(turn)
         return _recall(values) if first else trees.Growing()
 
-    def _grown(self, values: Mapping[str, bytes], count: int) -> Iterator[tuple[trees.Node, ...]]:
-        for tree in range(count):
-            data, _ = state.recall(values, _name(tree))
-            yield tuple(_read(node) for node in data["nodes"])
+    def _grown(self, values: Mapping[str, bytes], tree: int) -> tuple[trees.Node, ...]:
+        data, _ = state.recall(values, _name(tree))
+        return tuple(_read(node) for node in data["nodes"])
 
     def _gradient(self, values: Mapping[str, bytes], rows: Rows, codes: Codes, turn: int) -> Gradient:
-        margin = np.full(len(rows), self._start)
-        tree, _ = self._asked.tree_of(turn)
-        for nodes in self._grown(values, tree):
-            margin += float(self._asked.learning_rate) * trees.values(nodes, codes)
-        return self._objective.gradient(margin, rows.label, rows.weight)
+        """By the margins behind the finished trees, which are remembered from tree to tree."""
+        tree, level = self._asked.tree_of(turn)
+        held: _Margin = self._remember("margin", lambda: _Margin(np.full(len(rows), self._start)))
+        for number in range(held.trees, tree):
+            held.margin += float(self._asked.learning_rate) * trees.values(self._grown(values, number), codes)
+            held.trees = number + 1
+        if level == 0 or held.gradient is None:
+            held.gradient = self._objective.gradient(held.margin, rows.label, rows.weight)
+        return held.gradient
 
     def _codes(self, values: Mapping[str, bytes], rows: Rows) -> Codes:
         edges = self._edges(values)
@@ -165,6 +178,15 @@ class BoostingRounds:
         allowed = np.zeros(features, bool)
         allowed[chance.permutation(features)[:wanted]] = True
         return allowed
+
+
+@dataclass
+class _Margin:
+    """Each row's margin behind so many trees, and the gradient there."""
+
+    margin: Floats
+    trees: int = 0
+    gradient: Gradient | None = None
 
 
 def _name(tree: int) -> str:

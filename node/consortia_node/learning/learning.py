@@ -10,7 +10,7 @@ from consortia_node.kinds import Floats, Integers
 from consortia_node.learning import state
 from consortia_node.learning.fit_network import AveragingRounds, ServerStep
 from consortia_node.learning.fit_regression import NewtonRounds
-from consortia_node.learning.fit_trees import BoostingRounds
+from consortia_node.learning.fit_trees import BoostingRounds, Remember
 from consortia_node.learning.preparing import Prepared
 from consortia_node.learning.rows import Rows
 
@@ -29,13 +29,18 @@ class Learning(Protocol):
 
 
 def learning_of(
-    parameters: Parameters, prepared: Prepared, institution: str, min_cell: int, server_step: ServerStep
+    parameters: Parameters,
+    prepared: Prepared,
+    institution: str,
+    min_cell: int,
+    server_step: ServerStep,
+    remember: Remember,
 ) -> Learning:
     """The rounds for the model that the spec asks for."""
     match parameters.model:
         case Regression() as asked:
             return NewtonRounds(parameters, asked, prepared)
         case BoostedTrees() as asked:
-            return BoostingRounds(parameters, asked, prepared, institution, min_cell)
+            return BoostingRounds(parameters, asked, prepared, institution, min_cell, remember)
         case Network() as asked:
             return AveragingRounds(parameters, asked, prepared, institution, server_step)

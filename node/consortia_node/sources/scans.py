@@ -42,6 +42,12 @@ class Scans:
             for cohort in self._scanned:
                 require_state(cohort)
 
+    def version(self) -> str:
+        """Changes whenever a cohort does, though it lie in the same place."""
+        files = [file.stat() for cohort in self._cohorts.values() for file in cohort.files if file.exists()]
+        states = [cohort.state for cohort in self._cohorts.values()]
+        return repr((states, [(one.st_ino, one.st_mtime_ns, one.st_size) for one in files]))
+
     def frame(self, dataset: str, columns: Sequence[str]) -> Frame:
         """The rows with the types that datasets.toml declares. Raises SourceError, also when it is collected."""
         cohort = self._cohorts[dataset]
