@@ -4,6 +4,7 @@ The HTML needs nothing from anywhere: no script, no font, no picture. Whatever c
 escaped; the page forbids all loading besides.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -26,6 +27,8 @@ table { border-collapse: collapse; width: 100%; margin: .6em 0; font-size: .92em
 th { text-align: left; background: #eef3f8; } th, td { padding: .35em .6em; border: 1px solid #c9d3dd;
   vertical-align: top; overflow-wrap: anywhere; }
 tr { break-inside: avoid; } thead { display: table-header-group; }
+.figures { display: flex; flex-wrap: wrap; gap: 1.5em; margin: .8em 0; } figure { margin: 0; }
+figcaption { font-size: .85em; color: #555; text-align: center; }
 footer { margin-top: 2.5em; font-size: .85em; color: #555; border-top: 1px solid #c9d3dd; padding-top: .6em; }
 @media print { body { margin: 0; max-width: none; padding: 0; } }
 """
@@ -41,6 +44,18 @@ class Section:
     columns: Sequence[str] = ()
     rows: Sequence[Sequence[str]] = ()
     empty: str = ""
+    figures: Sequence["Figure"] = ()
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A curve in the unit square, beside the diagonal where there is one to compare with."""
+
+    caption: str
+    across: str
+    up: str
+    points: Sequence[tuple[float, float]]
+    diagonal: bool = True
 
 
 @dataclass(frozen=True)
@@ -81,7 +96,7 @@ def as_html(page: Page) -> str:
             *_paragraphs(section.sentences),
             _list(section.facts),
         ]
-        body += [_table(section), "</section>"]
+        body += [_table(section), _figures(section.figures), "</section>"]
     return "\n".join(
         [
             f'<!doctype html>\n<html lang="{_safe(page.language)}">\n<head>\n<meta charset="utf-8">',
@@ -92,6 +107,30 @@ def as_html(page: Page) -> str:
             f"<footer>{_safe(page.footer)}</footer>\n</body>\n</html>\n",
         ]
     )
+
+
+def as_markdown(page: Page) -> str:
+    """For a repository or a wiki; figures are left out."""
+    lines = [f"# {_plain(page.title)}", "", *(_plain(sentence) for sentence in page.introduction), ""]
+    lines += [f"- **{_plain(name)}**: {_plain(value)}" for name, value in page.facts]
+    for section in page.sections:
+        lines += ["", f"## {_plain(section.heading)}", "", *(_plain(sentence) for sentence in section.sentences)]
+        lines += [f"- **{_plain(name)}**: {_plain(value)}" for name, value in section.facts]
+        if section.rows:
+            lines += ["", _cells(section.columns), _cells(["---"] * len(section.columns))]
+            lines += [_cells(row) for row in section.rows]
+        elif section.empty:
+            lines += [_plain(section.empty)]
+    return "\n".join([*lines, "", _plain(page.footer)]).rstrip() + "\n"
+
+
+def _cells(row: Sequence[str]) -> str:
+    return "| " + " | ".join(_plain(cell) for cell in row) + " |"
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown takes as it is."""
+    return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", printable(text)) if text != "---" else text
 
 
 def cells(text: str) -> int:
@@ -153,3 +192,30 @@ def _table(section: Section) -> str:
     head = "".join(f"<th>{_safe(name)}</th>" for name in section.columns)
     rows = "".join("<tr>" + "".join(f"<td>{_safe(cell)}</td>" for cell in row) + "</tr>" for row in section.rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+_SIDE = 220
+
+
+def _figures(figures: Sequence[Figure]) -> str:
+    drawn = "".join(
+        f"<figure>{_drawn(one)}<figcaption>{_safe(one.caption)}</figcaption></figure>" for one in figures
+    )
+    return f'<div class="figures">{drawn}</div>' if drawn else ""
+
+
+def _drawn(figure: Figure) -> str:
+    """A square of _SIDE with room for the names of its axes."""
+    line = " ".join(f"{_SIDE * x:.1f},{_SIDE * (1 - y):.1f}" for x, y in figure.points)
+    diagonal = f'<path d="M0 {_SIDE} L{_SIDE} 0" stroke="#b5bec8" stroke-dasharray="4 4" fill="none"/>'
+    return (
+        f'<svg width="{_SIDE + 40}" height="{_SIDE + 36}" viewBox="-30 -8 {_SIDE + 40} {_SIDE + 36}" '
+        f'role="img" aria-label="{_safe(figure.caption)}" font-size="11" fill="#555">'
+        f'<rect width="{_SIDE}" height="{_SIDE}" fill="#fafbfc" stroke="#c9d3dd"/>'
+        f"{diagonal if figure.diagonal else ''}"
+        f'<polyline points="{line}" fill="none" stroke="#1f4e79" stroke-width="2"/>'
+        f'<text x="0" y="{_SIDE + 13}">0</text><text x="{_SIDE}" y="{_SIDE + 13}" text-anchor="end">1</text>'
+        f'<text x="{_SIDE / 2}" y="{_SIDE + 24}" text-anchor="middle">{_safe(figure.across)}</text>'
+        f'<text x="-8" y="{_SIDE / 2}" text-anchor="middle" transform="rotate(-90 -8 {_SIDE / 2})">'
+        f"{_safe(figure.up)}</text></svg>"
+    )

@@ -20,6 +20,7 @@ from consortia_node.approval import until_ms
 from consortia_node.approvals import ApprovalDesk
 from consortia_node.consent_desk import ConsentDesk, moment
 from consortia_node.erasure import Erased, Erasures, reach_of
+from consortia_node.errors import StoreError
 from consortia_node.notices import Notices
 from consortia_node.store.agreements import StoredAgreement
 from consortia_node.store.jobs import JobStore, StoredJob
@@ -144,6 +145,11 @@ class ControlService(control_pb2_grpc.ControlServicer):
         del context
         return await asyncio.to_thread(self._add_model, request)
 
+    async def ExportModel(self, request: pb.ExportModelRequest, context: Any) -> pb.ModelDocument:
+        """A model that this node keeps, for the institution's own people."""
+        del context
+        return await asyncio.to_thread(self._export_model, request)
+
     async def ListModels(self, request: pb.ListModelsRequest, context: Any) -> pb.ModelList:
         """Every model that this node keeps."""
         del request, context
@@ -195,6 +201,18 @@ class ControlService(control_pb2_grpc.ControlServicer):
     def _agreement(self, reference: str) -> pb.AgreementView:
         found = next(stored for stored in self._notices.all() if stored.agreement.reference.startswith(reference))
         return _agreement_view(found)
+
+    def _export_model(self, request: pb.ExportModelRequest) -> pb.ModelDocument:
+        with reading(self._tools.engine) as connection:
+            stored = ModelStore(connection).get(request.name)
+        if stored is None:
+            raise StoreError(
+                f"this node keeps no model named {request.name[:60]}",
+                blame="whoever asked",
+                remedy="`consortia model list` shows those there are",
+            )
+        self._tools.log.append("model.exported", model=request.name, digest=stored.model.hash())
+        return pb.ModelDocument(document=stored.model.canonical())
 
     def _add_model(self, request: pb.AddModelRequest) -> pb.ModelView:
         model = Model.from_canonical(request.document, "the model")

@@ -1,18 +1,24 @@
 """``consortia model``: the models that an institution's node keeps and can score with."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from consortia_client.cli import options
 from consortia_common import terminal
 
+if TYPE_CHECKING:
+    from consortia_common.documents.fitted import Model
+
+_FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+
 
 @click.group()
 def model() -> None:
-    """Keep the models that a node owns.
+    """Keep the models that a node owns, and read, judge and use a model in a file.
 
-    A model never leaves its node: others have their encrypted customers scored by it.
+    A node hands its models to its own people only: others have their encrypted customers scored by them.
     """
 
 
@@ -59,3 +65,71 @@ def list_(config_file: Path, as_json: bool) -> None:
         ("model", "origin", "features", "digest"),
         [(item.name, item.origin, len(item.features), item.digest[:16]) for item in found],
     )
+
+
+@model.command()
+@click.argument("name")
+@click.argument("file", type=click.Path(dir_okay=False, writable=True, path_type=Path))
+@options.config
+def export(name: str, file: Path, config_file: Path) -> None:
+    """Write the model that this node keeps under NAME to FILE."""
+    from consortia_client import control
+    from consortia_proto.v1 import control_pb2
+
+    with control.node(config_file) as node:
+        found = node.ExportModel(control_pb2.ExportModelRequest(name=name), timeout=60)
+    file.write_bytes(found.document)
+    terminal.done(f"model {name} written to {file}")
+
+
+@model.command()
+@_FILE
+@click.option("--json", "as_json", is_flag=True, help="Print the whole document.")
+def show(file: Path, *, as_json: bool) -> None:
+    """Show what the model in FILE is, whose data it learned from and how good it is.
+
+    FILE is a model, a train job's result (`consortia job result JOB --json`), or a scorecard.
+    """
+    from consortia_client.model_card import card
+    from consortia_client.pages import as_text
+
+    found = _read(file)
+    if as_json:
+        terminal.as_json(found.model_dump(mode="json"))
+    else:
+        click.echo(as_text(card(found)), nl=False)
+
+
+@model.command(name="card")
+@_FILE
+@click.argument("out", type=click.Path(dir_okay=False, writable=True, path_type=Path))
+def card_(file: Path, out: Path) -> None:
+    """Write the card of the model in FILE to OUT, by its ending: .html (with curves, prints on A4) or .md."""
+    from consortia_client.model_card import card
+    from consortia_client.pages import as_html, as_markdown
+
+    page = card(_read(file))
+    out.write_text(as_markdown(page) if out.suffix == ".md" else as_html(page), encoding="utf-8")
+    terminal.done(f"card written to {out}")
+
+
+@model.command()
+@_FILE
+@click.argument("data", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("out", type=click.Path(dir_okay=False, writable=True, path_type=Path))
+def predict(file: Path, data: Path, out: Path) -> None:
+    """Answer with the model in FILE for every row of DATA; write the answers to OUT.
+
+    DATA and OUT are Parquet or CSV, by their endings; OUT has DATA's columns and one more, named prediction. Runs
+    here, and sends nothing anywhere.
+    """
+    from consortia_client.predicting import predict_file
+
+    rows = predict_file(_read(file), data, out)
+    terminal.done(f"{rows:,} rows answered in {out}")
+
+
+def _read(file: Path) -> "Model":
+    from consortia_common.models.scorecard import read
+
+    return read(options.text_of(file), str(file))

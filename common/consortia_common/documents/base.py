@@ -87,17 +87,6 @@ class Document(BaseModel):
         return cls._read(marked, source)
 
     @classmethod
-    def from_json(cls, text: str, source: str) -> Self:
-        """The document that ``source`` holds as JSON. Raises DocumentError naming each mistake."""
-        if len(text) > cls.MAX_BYTES:
-            raise refuse(source, [f"it is longer than {cls.MAX_BYTES} characters"])
-        try:
-            value = json.loads(text, parse_float=str)
-        except (ValueError, RecursionError) as error:
-            raise refuse(source, ["it is not JSON"]) from error
-        return cls.from_value(value, source)
-
-    @classmethod
     def from_canonical(cls, data: bytes, source: str) -> Self:
         """The document whose canonical bytes are ``data``. Raises DocumentError."""
         if len(data) > cls.MAX_BYTES:
@@ -130,6 +119,16 @@ class Document(BaseModel):
             raise _refused(source, [text for _, text in found], places) from error
         except (RecursionError, ValueError) as error:
             raise refuse(source, ["a value in it can't be read"]) from error
+
+
+def read_json(text: str, source: str, limit: int) -> Any:
+    """The value that ``source`` holds as JSON, its fractions as text. Raises DocumentError."""
+    if len(text) > limit:
+        raise refuse(source, [f"it is longer than {limit} characters"])
+    try:
+        return json.loads(text, parse_float=str)
+    except (ValueError, RecursionError) as error:
+        raise refuse(source, ["it is not JSON"]) from error
 
 
 def refuse(source: str, mistakes: list[str]) -> DocumentError:

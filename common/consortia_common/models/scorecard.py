@@ -1,6 +1,6 @@
 """PURE: scorecards, the linear models that a bank brings and that encrypted scoring needs, as models and back."""
 
-from consortia_common.documents.base import refuse
+from consortia_common.documents.base import read_json, refuse
 from consortia_common.documents.fitted import LinearFit, Model, NumericInput
 from consortia_common.documents.model import LinearModel
 
@@ -9,10 +9,11 @@ _MARK = "consortia_model"
 
 
 def read(text: str, source: str) -> Model:
-    """The model in a file: an artefact, or a scorecard as YAML or JSON. Raises DocumentError."""
-    if f'"{_MARK}"' in text:
-        return Model.from_json(text, source)
-    return as_model(LinearModel.from_yaml(text, source))
+    """The model in a file: an artefact, a result that holds one, or a scorecard. Raises DocumentError."""
+    if f'"{_MARK}"' not in text:
+        return as_model(LinearModel.from_yaml(text, source))
+    value = read_json(text, source, Model.MAX_BYTES)
+    return Model.from_value(value.get("model", value) if isinstance(value, dict) else value, source)
 
 
 def as_model(card: LinearModel) -> Model:

@@ -239,6 +239,7 @@ EVENTS: Mapping[str, EventType] = dict(
                step=str, institution=str),
         _event("model.added", "A model was stored at its owner.", "handling", "model digest",
                model=str, digest=str, origin=str),
+        _event("model.exported", "A model was handed to the institution's own people.", "handling", "model digest"),
         _event("ciphertext.refused", "A ciphertext, key or context was refused.", "handling", "reason",
                peer=str, step=str),
         _event("message.refused", "A message or request was refused.", "network", "reason", peer=str, step=str),

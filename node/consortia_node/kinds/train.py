@@ -10,6 +10,7 @@ from typing import cast
 import pyarrow as pa
 
 from consortia_common.content import Content
+from consortia_common.documents.base import Number
 from consortia_common.documents.fitted import Model
 from consortia_common.documents.kinds.train import Parameters
 from consortia_node.errors import TotalRefusedError
@@ -56,7 +57,8 @@ def conclude(work: Work, request: Content) -> Outcome:
     del request
     parameters, evaluation = _parameters(work), {}
     if parameters.test_dataset:
-        evaluation = assessing.said(work.total("evaluation"), parameters.model.task, work.min_cell)
+        total, task = work.total("evaluation"), parameters.model.task
+        evaluation = assessing.reported(total, task, (Number("0.5"),), work.min_cell)
     else:
         _take_in(work, parameters.model.rounds_in_all)
     _, training = _learning(work).finish(work.values)

@@ -119,6 +119,11 @@ class ControlStub:
                 request_serializer=consortia__proto_dot_v1_dot_control__pb2.AddModelRequest.SerializeToString,
                 response_deserializer=consortia__proto_dot_v1_dot_control__pb2.ModelView.FromString,
                 _registered_method=True)
+        self.ExportModel = channel.unary_unary(
+                '/consortia.v1.Control/ExportModel',
+                request_serializer=consortia__proto_dot_v1_dot_control__pb2.ExportModelRequest.SerializeToString,
+                response_deserializer=consortia__proto_dot_v1_dot_control__pb2.ModelDocument.FromString,
+                _registered_method=True)
         self.ListModels = channel.unary_unary(
                 '/consortia.v1.Control/ListModels',
                 request_serializer=consortia__proto_dot_v1_dot_control__pb2.ListModelsRequest.SerializeToString,
@@ -241,6 +246,12 @@ class ControlServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportModel(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListModels(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -346,6 +357,11 @@ def add_ControlServicer_to_server(servicer, server):
                     servicer.AddModel,
                     request_deserializer=consortia__proto_dot_v1_dot_control__pb2.AddModelRequest.FromString,
                     response_serializer=consortia__proto_dot_v1_dot_control__pb2.ModelView.SerializeToString,
+            ),
+            'ExportModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportModel,
+                    request_deserializer=consortia__proto_dot_v1_dot_control__pb2.ExportModelRequest.FromString,
+                    response_serializer=consortia__proto_dot_v1_dot_control__pb2.ModelDocument.SerializeToString,
             ),
             'ListModels': grpc.unary_unary_rpc_method_handler(
                     servicer.ListModels,
@@ -822,6 +838,33 @@ class Control:
             '/consortia.v1.Control/AddModel',
             consortia__proto_dot_v1_dot_control__pb2.AddModelRequest.SerializeToString,
             consortia__proto_dot_v1_dot_control__pb2.ModelView.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/consortia.v1.Control/ExportModel',
+            consortia__proto_dot_v1_dot_control__pb2.ExportModelRequest.SerializeToString,
+            consortia__proto_dot_v1_dot_control__pb2.ModelDocument.FromString,
             options,
             channel_credentials,
             insecure,

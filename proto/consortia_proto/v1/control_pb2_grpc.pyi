@@ -50,6 +50,7 @@ class ControlStub:
     ChangeAgreement: _grpc.UnaryUnaryMultiCallable[_control_pb2.ChangeAgreementRequest, _control_pb2.AgreementView]
     ListWaitingJobs: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListWaitingJobsRequest, _control_pb2.WaitingJobs]
     AddModel: _grpc.UnaryUnaryMultiCallable[_control_pb2.AddModelRequest, _control_pb2.ModelView]
+    ExportModel: _grpc.UnaryUnaryMultiCallable[_control_pb2.ExportModelRequest, _control_pb2.ModelDocument]
     ListModels: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListModelsRequest, _control_pb2.ModelList]
     WriteWitnessPolicy: _grpc.UnaryUnaryMultiCallable[_control_pb2.WriteWitnessPolicyRequest, _control_pb2.WitnessPolicy]
     ConfirmMember: _grpc.UnaryUnaryMultiCallable[_control_pb2.ConfirmMemberRequest, _control_pb2.ConfirmedMember]
@@ -74,6 +75,7 @@ class ControlAsyncStub(ControlStub):
     ChangeAgreement: _aio.UnaryUnaryMultiCallable[_control_pb2.ChangeAgreementRequest, _control_pb2.AgreementView]  # type: ignore[assignment]
     ListWaitingJobs: _aio.UnaryUnaryMultiCallable[_control_pb2.ListWaitingJobsRequest, _control_pb2.WaitingJobs]  # type: ignore[assignment]
     AddModel: _aio.UnaryUnaryMultiCallable[_control_pb2.AddModelRequest, _control_pb2.ModelView]  # type: ignore[assignment]
+    ExportModel: _aio.UnaryUnaryMultiCallable[_control_pb2.ExportModelRequest, _control_pb2.ModelDocument]  # type: ignore[assignment]
     ListModels: _aio.UnaryUnaryMultiCallable[_control_pb2.ListModelsRequest, _control_pb2.ModelList]  # type: ignore[assignment]
     WriteWitnessPolicy: _aio.UnaryUnaryMultiCallable[_control_pb2.WriteWitnessPolicyRequest, _control_pb2.WitnessPolicy]  # type: ignore[assignment]
     ConfirmMember: _aio.UnaryUnaryMultiCallable[_control_pb2.ConfirmMemberRequest, _control_pb2.ConfirmedMember]  # type: ignore[assignment]
@@ -197,6 +199,13 @@ class ControlServicer(metaclass=_abc_1.ABCMeta):
         request: _control_pb2.AddModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_control_pb2.ModelView, _abc.Awaitable[_control_pb2.ModelView]]: ...
+
+    @_abc_1.abstractmethod
+    def ExportModel(
+        self,
+        request: _control_pb2.ExportModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.ModelDocument, _abc.Awaitable[_control_pb2.ModelDocument]]: ...
 
     @_abc_1.abstractmethod
     def ListModels(

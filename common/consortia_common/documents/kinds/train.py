@@ -110,7 +110,8 @@ class Parameters(KindParameters):
 
     def result_bytes(self) -> int:
         """The model, above all."""
-        return 1500 + self.model.document_bytes(self.inputs)
+        test = 2 * 8000 if self.test_dataset and self.model.task == "binary" else 0
+        return 1500 + test + self.model.document_bytes(self.inputs)
 
     def precision(self) -> int:
         """As the spec says."""
