@@ -23,7 +23,7 @@ import pytest
 
 from consortia_client import control, profile
 from consortia_client.session import Session
-from consortia_common import keyfiles, witness_keys
+from consortia_common import keyfiles, witness_keys, workers
 from consortia_common.documents.agreement import Agreement
 from consortia_common.documents.base import utc
 from consortia_common.documents.jobspec import JobSpec
@@ -35,7 +35,7 @@ from consortia_coordinator.store.members import MembersStore
 from consortia_crypto.audit.witnesskeys import policy_of
 from consortia_crypto.keys import PublicIdentity
 from consortia_node import config as node_config
-from consortia_node import enrolment, workers
+from consortia_node import enrolment
 from consortia_node import service as node_service
 from consortia_proto.v1 import control_pb2, network_pb2
 from examples.credit_risk.processes import free_port
