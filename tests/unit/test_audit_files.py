@@ -7,6 +7,8 @@ from functools import partial
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
 from consortia_client.cli.audit import audit
 from consortia_common import audit_fetch, audit_fsck, audit_selftest
@@ -17,7 +19,7 @@ from consortia_common.audit_segments import LogFolder
 from consortia_common.errors import LogStorageError
 from consortia_crypto.audit import logkeys
 from consortia_crypto.audit.policy import NO_QUORUM, Log, Policy
-from consortia_crypto.errors import CryptoError
+from consortia_crypto.errors import ConsortiaError, CryptoError
 from consortia_crypto.keys import PrivateIdentity
 from consortia_proto.v1 import network_pb2
 
@@ -184,6 +186,23 @@ def test_a_monitor_follows_a_log_that_is_sent(folder):
     for chunks in (cut, [], [network_pb2.LogChunk(head=b"x", checkpoint=b"\xff", keys=b"{")]):
         with pytest.raises(CryptoError):
             visit_sender(OWNER.public, lambda _, chunks=chunks: chunks, state, NOW)
+
+
+GARBAGE = st.builds(
+    network_pb2.LogChunk,
+    entries=st.lists(st.binary(max_size=50), max_size=2),
+    head=st.binary(max_size=3),
+    year=st.integers(0, 9999),
+    checkpoint=st.binary(max_size=200)
+    | st.just(b"consortia.demo/bank-a/audit/2026\n1\nAAAA\n\n\xe2\x80\x94 x y\n"),
+    keys=st.binary(max_size=50) | st.just(b"[]"),
+)
+
+
+@given(st.lists(GARBAGE, max_size=4))
+def test_garbage_that_is_sent_to_a_monitor_raises_our_errors_only(chunks):
+    with pytest.raises(ConsortiaError):
+        visit_sender(OWNER.public, lambda _: chunks, None, NOW)
 
 
 def turned(folder, word="bank", at=NEXT_YEAR):
