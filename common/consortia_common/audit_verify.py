@@ -23,10 +23,11 @@ from consortia_crypto.audit.verify import ChainReader, Finding, TamperedLogError
 from consortia_crypto.errors import CryptoError
 from consortia_crypto.keys import PublicIdentity
 
-__all__ = ["EXIT_CODES", "Report", "Visitor", "attached", "find_log", "verify_folder"]
+__all__ = ["CONTINUED", "EXIT_CODES", "Report", "Visitor", "attached", "find_log", "verify_folder"]
 
 Visitor = Callable[[PublicIdentity, Entry], None]
-_CONTINUED = "log.continued"
+CONTINUED = "log.continued"
+"""What each year's log but the first begins with."""
 
 
 def verify_folder(
@@ -134,7 +135,7 @@ class _Year:
 
     def follows(self, before: Checkpoint | None) -> Finding | None:
         """What is wrong with its being the year after the one that ended with ``before``, if anything."""
-        says = self.first.body.get("detail", {}) if self.first and self.first.type == _CONTINUED else None
+        says = self.first.body.get("detail", {}) if self.first and self.first.type == CONTINUED else None
         if before is None and says is None:
             return None
         if says is None or before is None:

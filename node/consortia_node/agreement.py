@@ -9,6 +9,7 @@ Whatever the order in which statements come, every node that has the same ones c
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from consortia_common.documents import agreement as documents
 from consortia_common.documents.agreement import Agreement, Party
@@ -19,17 +20,18 @@ from consortia_node.errors import AgreementError
 from consortia_node.states import StateTable
 
 PROPOSED, ACTIVE = documents.PROPOSED, documents.ACTIVE
-SUSPENDED, SUPERSEDED, EXPIRED, TERMINATED = "suspended", "superseded", "expired", "terminated"
-STATES = (PROPOSED, ACTIVE, SUSPENDED, SUPERSEDED, EXPIRED, TERMINATED)
+SUSPENDED, SUPERSEDED, TERMINATED = "suspended", "superseded", "terminated"
+STATES = (PROPOSED, ACTIVE, SUSPENDED, SUPERSEDED, TERMINATED)
+EXPIRED = "expired"
+"""Shown in the place of a state, see ``state_at``."""
 
 LIFE = StateTable(
     "an agreement",
     {
         PROPOSED: frozenset({ACTIVE}),
-        ACTIVE: frozenset({SUSPENDED, SUPERSEDED, EXPIRED, TERMINATED}),
-        SUSPENDED: frozenset({ACTIVE, SUPERSEDED, EXPIRED, TERMINATED}),
+        ACTIVE: frozenset({SUSPENDED, SUPERSEDED, TERMINATED}),
+        SUSPENDED: frozenset({ACTIVE, SUPERSEDED, TERMINATED}),
         SUPERSEDED: frozenset(),
-        EXPIRED: frozenset(),
         TERMINATED: frozenset(),
     },
 )
@@ -57,6 +59,15 @@ class Wish:
     signer: str
     action: str
     at_ms: int
+
+
+def state_at(agreement: Agreement, state: str, now: datetime) -> str:
+    """The state to show: what is in force or suspended has expired once its time is over, at every node alike.
+
+    That is not stored, since statements that come afterwards must find the same state everywhere; no job may cite
+    an agreement whose time is over, whatever its state.
+    """
+    return EXPIRED if state in REPLACEABLE and now >= agreement.valid_until else state
 
 
 def verify_signature(agreement: Agreement, signature: bytes, identity: PublicIdentity) -> None:

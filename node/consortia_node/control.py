@@ -16,6 +16,7 @@ from consortia_common.documents.fitted import Model
 from consortia_crypto import canonical
 from consortia_crypto.subject import open_payload
 from consortia_node import confirmations, subject_report
+from consortia_node.agreement import state_at
 from consortia_node.approval import until_ms
 from consortia_node.approvals import ApprovalDesk
 from consortia_node.consent_desk import ConsentDesk, moment
@@ -138,7 +139,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
     async def ListAgreements(self, request: pb.ListAgreementsRequest, context: Any) -> pb.AgreementList:
         """Every agreement that this node knows."""
         del request, context
-        return pb.AgreementList(agreements=[_agreement_view(stored) for stored in self._notices.all()])
+        return pb.AgreementList(agreements=[self._agreement_view(stored) for stored in self._notices.all()])
 
     async def AddModel(self, request: pb.AddModelRequest, context: Any) -> pb.ModelView:
         """Keep a model of the institution's own under a name."""
@@ -199,8 +200,17 @@ class ControlService(control_pb2_grpc.ControlServicer):
         )
 
     def _agreement(self, reference: str) -> pb.AgreementView:
-        found = next(stored for stored in self._notices.all() if stored.agreement.reference.startswith(reference))
-        return _agreement_view(found)
+        return self._agreement_view(self._notices.find(reference))
+
+    def _agreement_view(self, stored: StoredAgreement) -> pb.AgreementView:
+        return pb.AgreementView(
+            reference=stored.agreement.reference,
+            state=state_at(stored.agreement, stored.state, self._tools.clock()),
+            signed_by=stored.signed_by,
+            missing=stored.missing,
+            signers=stored.signers,
+            document=stored.agreement.canonical(),
+        )
 
     def _export_model(self, request: pb.ExportModelRequest) -> pb.ModelDocument:
         with reading(self._tools.engine) as connection:
@@ -230,17 +240,6 @@ def _erased(one: Erased) -> pb.ErasedSubject:
         jobs=reach.jobs,
         running=reach.running,
         models=reach.models,
-    )
-
-
-def _agreement_view(stored: StoredAgreement) -> pb.AgreementView:
-    return pb.AgreementView(
-        reference=stored.agreement.reference,
-        state=stored.state,
-        signed_by=stored.signed_by,
-        missing=stored.missing,
-        signers=stored.signers,
-        document=stored.agreement.canonical(),
     )
 
 

@@ -72,7 +72,10 @@ class Keyring:
 
     def find(self, key_id: str) -> WrappingKey | None:
         """The key of that id; None if it was destroyed."""
-        return next((key for key in self._keys if key.id == key_id), None)
+        for key in self._keys:
+            if key.id == key_id:
+                return key
+        return None
 
     def begin_roll(self) -> None:
         """Have a new key; what is wrapped with the old one opens as before. Raises SettingsError."""

@@ -112,6 +112,10 @@ class Notices:
             return Answer(failed_by(error))
         return Answer(Content())
 
+    def find(self, reference: str) -> StoredAgreement:
+        """The agreement that is meant. Raises StoreError."""
+        return self._store.find(reference)
+
     def all(self) -> list[StoredAgreement]:
         """Every agreement that this node knows."""
         return self._store.all()

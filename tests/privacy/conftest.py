@@ -20,7 +20,7 @@ from consortia_crypto.sum.vector import Vector
 from consortia_node import workers
 from consortia_node.kinds import train
 from consortia_node.step import StepRequest
-from consortia_node.store.subjects import SubjectStore, opened
+from consortia_node.store.subjects import SubjectRow, SubjectStore, opened
 from tests.support import consortium as support
 from tests.support.consortium import BANKS, Consortium, spec
 from tests.support.recorder import Needles, Recorder, windows
@@ -140,7 +140,7 @@ def _look_for_pseudonyms(seen: Observed) -> None:
         tools = seen.consortium.running[1 + BANKS.index(bank)].tools
         with reading(tools.engine) as connection:
             rows = [row for part in SubjectStore(connection, tools.keys).all_rows() for row in part]
-        subjects = [opened(tools.keys, row) for row in rows]
+        subjects = [opened(tools.keys, SubjectRow(*row)) for row in rows]
         keys = [subject.key for subject in subjects]
         hashes = [
             held.commitment for subject in subjects for versions in subject.consents.values() for held in versions

@@ -119,12 +119,23 @@ def test_a_reference_means_the_version_in_force_before_any_proposal(engine: Engi
     assert store.citing("fraud@1") is None
 
 
+def test_no_version_is_taken_for_another_that_begins_alike(engine: Engine) -> None:
+    store = AgreementStore(engine)
+    tenth = agreement(version=10, parent="a" * 64)
+    store.propose(tenth, no_log)
+    for reference in ("risk@1", "ris", "risk@10#x", tenth.hash()[:7], tenth.reference + "0", ""):
+        with pytest.raises(StoreError, match="0 agreements"):
+            store.find(reference)
+    for reference in ("risk", "risk@10", tenth.reference[:15], tenth.hash()[:8], tenth.hash(), tenth.reference):
+        assert store.find(reference).agreement == tenth
+
+
 def test_references_that_are_unknown_or_ambiguous_are_refused(engine: Engine) -> None:
     store = AgreementStore(engine)
     store.propose(agreement(), no_log)
     store.propose(agreement(title="Other"), no_log)
     for reference in ("risk@1", "fraud", ""):
-        with pytest.raises(StoreError, match="agreements here have a reference"):
+        with pytest.raises(StoreError, match="agreements here have the reference"):
             store.find(reference)
     with pytest.raises(StoreError, match="no agreement with hash"):
         store.wish("f" * 64, wish("suspend"), no_log, no_log)

@@ -3,23 +3,29 @@
 import json
 import shutil
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
 from consortia_client.cli.audit import audit
-from consortia_common import audit_fsck, audit_selftest
+from consortia_common import audit_fetch, audit_fsck, audit_selftest
 from consortia_common.audit_log import AuditLog
-from consortia_common.audit_monitor import Seen, State, visit_folder, visit_head
+from consortia_common.audit_monitor import Seen, State, visit_folder, visit_sender
 from consortia_common.audit_prove import prove
 from consortia_common.audit_segments import LogFolder
 from consortia_common.errors import LogStorageError
 from consortia_crypto.audit import logkeys
 from consortia_crypto.audit.policy import NO_QUORUM, Log, Policy
+from consortia_crypto.errors import ConsortiaError, CryptoError
 from consortia_crypto.keys import PrivateIdentity
+from consortia_proto.v1 import network_pb2
 
 OWNER = PrivateIdentity.generate("demo", "bank-a", "node", "n1")
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+NEXT_YEAR = datetime(2027, 1, 1, 0, 1, tzinfo=UTC)
 SIZE = 300
 
 
@@ -162,14 +168,83 @@ def test_a_monitor_finds_a_log_that_was_taken_back_or_changed(folder, original, 
     assert (changed.seen, "does not follow" in changed.cause) == (Seen.CONTRADICTION, True)
 
 
-def test_a_monitor_follows_a_log_of_which_only_the_head_is_sent(folder):
+def sent(folder):
+    """How a coordinator sends the log that lies in a folder."""
+    return partial(audit_fetch.chunks, folder)
+
+
+def test_a_monitor_follows_a_log_that_is_sent(folder):
+    state = visit_sender(OWNER.public, sent(folder), None, NOW).state
     with opened(folder.path) as log:
-        state = visit_head(OWNER.public, log.head.raw, log.read(), None, NOW).state
         grow(log, 5)
-        assert visit_head(OWNER.public, log.head.raw, log.read(state.size), state, NOW).added == 5
-        lost = visit_head(OWNER.public, log.head.raw, log.read(state.size + 1), state, NOW)
-        short = visit_head(OWNER.public, log.head.raw, log.read(state.size, log.size - 1), state, NOW)
-    assert lost.seen is short.seen is Seen.CONTRADICTION
+    assert visit_sender(OWNER.public, sent(folder), state, NOW).added == 6
+    assert visit_sender(OWNER.public, sent(folder), None, NOW + timedelta(minutes=3)).seen is Seen.SILENT
+    lost = visit_sender(OWNER.public, lambda start: audit_fetch.chunks(folder, start + 1), state, NOW)
+    assert lost.seen is Seen.CONTRADICTION
+    cut = list(audit_fetch.chunks(folder))
+    cut[-1].head = b""
+    for chunks in (cut, [], [network_pb2.LogChunk(head=b"x", checkpoint=b"\xff", keys=b"{")]):
+        with pytest.raises(CryptoError):
+            visit_sender(OWNER.public, lambda _, chunks=chunks: chunks, state, NOW)
+
+
+GARBAGE = st.builds(
+    network_pb2.LogChunk,
+    entries=st.lists(st.binary(max_size=50), max_size=2),
+    head=st.binary(max_size=3),
+    year=st.integers(0, 9999),
+    checkpoint=st.binary(max_size=200)
+    | st.just(b"consortia.demo/bank-a/audit/2026\n1\nAAAA\n\n\xe2\x80\x94 x y\n"),
+    keys=st.binary(max_size=50) | st.just(b"[]"),
+)
+
+
+@given(st.lists(GARBAGE, max_size=4))
+def test_garbage_that_is_sent_to_a_monitor_raises_our_errors_only(chunks):
+    with pytest.raises(ConsortiaError):
+        visit_sender(OWNER.public, lambda _: chunks, None, NOW)
+
+
+def turned(folder, word="bank", at=NEXT_YEAR):
+    """Some entries more, and the first ones of the next year."""
+    with opened(folder.path) as log:
+        grow(log, 3, word)
+    with opened(folder.path, at) as log:
+        grow(log, 2)
+
+
+@pytest.mark.parametrize("by", ["folder", "sender"])
+def test_a_monitor_follows_a_log_over_the_turn_of_years(folder, by):
+    def visit(state, now):
+        if by == "folder":
+            return visit_folder(folder, state, now)
+        return visit_sender(OWNER.public, sent(folder), state, now)
+
+    state = visit(None, NOW).state
+    turned(folder)
+    grown = visit(state, NEXT_YEAR)
+    assert (grown.seen, grown.size, grown.added) == (Seen.GROWN, 4, 1 + 3 + 4)
+    assert grown.state.origin == "consortia.demo/bank-a/audit/2027"
+    turned(folder, at=NEXT_YEAR + timedelta(days=800))
+    assert visit(state, NEXT_YEAR).state == visit(grown.state, NEXT_YEAR).state
+
+
+def test_a_monitor_sees_what_is_changed_at_the_turn_of_the_year(folder, original, tmp_path):
+    with opened(folder.path) as log:
+        grow(log, 10, "seen")
+    state = visit_folder(folder, None, NOW).state
+    other = LogFolder(shutil.copytree(original, tmp_path / "other"))
+    turned(other, "another")
+    assert "entries, and now has" in visit_folder(other, state, NEXT_YEAR).cause
+    turned(folder)
+    another = other.shards()[0]
+    swapped = LogFolder(shutil.copytree(folder.path, tmp_path / "swapped"))
+    shutil.rmtree(swapped.years)
+    assert "is gone" in visit_folder(swapped, state, NEXT_YEAR).cause
+    before = visit_folder(LogFolder(original), None, NOW).state
+    shutil.copytree(another.path, swapped.years / "2026")
+    assert "does not continue" in visit_folder(swapped, before, NEXT_YEAR).cause
+    assert visit_folder(folder, before, NEXT_YEAR).seen is Seen.GROWN
 
 
 def test_the_monitor_command_remembers_and_keeps_evidence(folder, original, tmp_path):

@@ -1,6 +1,7 @@
 """An agreement binds once every party's node and enough officers have signed; any party suspends it alone."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from functools import cache
 
 import pytest
@@ -13,12 +14,14 @@ from consortia_crypto.keys import PrivateIdentity
 from consortia_node.agreement import (
     ACTIVE,
     LIFE,
+    REPLACEABLE,
     STATES,
     SUSPENDED,
     TERMINATED,
     Version,
     Wish,
     after,
+    state_at,
     superseded_by,
     unsigned,
     verify_signature,
@@ -135,7 +138,7 @@ def test_a_newer_version_replaces_the_one_it_names_as_its_parent() -> None:
         superseded_by(agreement(version=2, parent="f" * 64), [in_force])
 
 
-@pytest.mark.parametrize("state", ["active", "suspended", "superseded", "expired", "terminated"])
+@pytest.mark.parametrize("state", ["active", "suspended", "superseded", "terminated"])
 def test_no_version_steps_back_behind_one_that_was_in_force(state: str) -> None:
     with pytest.raises(AgreementError, match="version 2 has been in force already"):
         superseded_by(agreement(BANKS[:2]), [Version(2, "f" * 64, state)])
@@ -143,10 +146,18 @@ def test_no_version_steps_back_behind_one_that_was_in_force(state: str) -> None:
 
 def test_the_life_of_an_agreement() -> None:
     assert set(LIFE.transitions) == set(STATES)
-    assert LIFE.final == {"superseded", "expired", "terminated"}
+    assert LIFE.final == {"superseded", "terminated"}
     assert LIFE.advance("suspended", "active") == "active"
     with pytest.raises(StateError, match="an agreement that is proposed can't become suspended"):
         LIFE.advance("proposed", "suspended")
+
+
+def test_one_whose_time_is_over_is_shown_as_expired() -> None:
+    made = agreement()
+    for state in STATES:
+        assert state_at(made, state, made.valid_until - timedelta(seconds=1)) == state
+        shown = state_at(made, state, made.valid_until)
+        assert shown == ("expired" if state in REPLACEABLE else state)
 
 
 def wish(signer: PrivateIdentity, action: str, at_ms: int) -> Wish:

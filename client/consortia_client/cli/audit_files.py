@@ -134,15 +134,14 @@ def _visit_coordinator(profile_folder: Path, state: Any, now: datetime) -> Any:
     from consortia_proto.v1 import network_pb2, network_pb2_grpc
 
     profile = Profile.load(profile_folder)
-    start = state.size if state is not None else 0
-    head = b""
-    entries: list[bytes] = []
     with rpc.calling("the coordinator"), profile.channel() as channel:
-        for chunk in network_pb2_grpc.AuditStub(channel).Read(network_pb2.ReadLogRequest(from_entry=start)):
-            if not chunk.year:
-                entries += chunk.entries
-                head = chunk.head or head
-    return audit_monitor.visit_head(profile.coordinator, head, entries, state, now)
+        stub = network_pb2_grpc.AuditStub(channel)
+        return audit_monitor.visit_sender(
+            profile.coordinator,
+            lambda start: stub.Read(network_pb2.ReadLogRequest(from_entry=start)),
+            state,
+            now,
+        )
 
 
 def _show_faults(faults: list[Any], rebuilt: int) -> None:

@@ -25,6 +25,9 @@ Log = Callable[[], object]
 Effect = Callable[[str], object]
 """Appends the audit entry of the state that an agreement comes to."""
 
+_HASH_DIGITS = 8
+"""So much of a hash names an agreement; less may be a slip."""
+
 
 @dataclass(frozen=True)
 class StoredAgreement:
@@ -122,15 +125,15 @@ class AgreementStore:
                 _settle(connection, digest, effect)
 
     def find(self, reference: str) -> StoredAgreement:
-        """The one agreement whose id@version#hash, or hash, begins so. Raises StoreError for none or several."""
-        found = [
-            stored
-            for stored in self.all()
-            if stored.agreement.reference.startswith(reference) or stored.agreement.hash().startswith(reference)
-        ]
-        if len(found) != 1 or not reference:
+        """The one agreement that is meant. Raises StoreError for none or several.
+
+        It is named by its id, its id@version, or these with the beginning of its hash, or by that of its hash
+        alone; never by the beginning of a version, since risk@1 is not risk@10.
+        """
+        found = [stored for stored in self.all() if _is_named(stored.agreement, reference)]
+        if len(found) != 1:
             raise StoreError(
-                f"{len(found)} agreements here have a reference that begins with {reference[:80]!r}",
+                f"{len(found)} agreements here have the reference {reference[:80]!r}",
                 blame="whoever asked for it",
                 remedy="list the agreements with `consortia agreement list` and give more of the reference",
             )
@@ -156,6 +159,12 @@ class AgreementStore:
         order = (agreements.c.id, agreements.c.version, agreements.c.hash)
         with reading(self._engine) as connection:
             return list(map(partial(_stored, connection), connection.execute(select(agreements).order_by(*order))))
+
+
+def _is_named(agreement: Agreement, reference: str) -> bool:
+    by_hash = len(reference) >= _HASH_DIGITS and agreement.hash().startswith(reference)
+    in_full = reference.startswith(f"{agreement.short}#") and agreement.reference.startswith(reference)
+    return reference in (agreement.id, agreement.short) or in_full or by_hash
 
 
 def _row(connection: Connection, digest: str) -> Row[Any] | None:

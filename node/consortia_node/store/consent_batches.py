@@ -28,7 +28,8 @@ class Batch:
     """Steps, the rows of those of their customers who are known, and the key-encryption keys that open them."""
 
     steps: Sequence[Step]
-    known: Sequence[SubjectRow]
+    known: Sequence[tuple[int, bytes, str, bytes, bytes]]
+    """As a SubjectRow; plain tuples take a third of the time on their way to another process."""
     keys: tuple[bytes, ...]
     now_ms: int
 
@@ -43,7 +44,7 @@ class Done(NamedTuple):
 def take(batch: Batch) -> Done:
     """Take the steps."""
     ring = _ring(batch.keys)
-    subjects = {subject.number: subject for subject in (opened(ring, row) for row in batch.known)}
+    subjects = {subject.number: subject for subject in (opened(ring, SubjectRow(*row)) for row in batch.known)}
     fresh = []
     for step in batch.steps:
         number = step.row.subject
@@ -54,14 +55,14 @@ def take(batch: Batch) -> Done:
     return Done([closed(ring, subject) for subject in subjects.values()], fresh)
 
 
-def read(batch: Batch) -> list[RegisterRow]:
-    """What the register has of the known customers' rows."""
+def read(batch: Batch) -> Register:
+    """What the register has of the known customers' rows; as columns, which are quickly handed on."""
     ring = _ring(batch.keys)
-    return [
+    return Register.of(
         row_of(subject.number, subject.id, versions[-1])
-        for subject in (opened(ring, row) for row in batch.known)
+        for subject in (opened(ring, SubjectRow(*row)) for row in batch.known)
         for versions in subject.consents.values()
-    ]
+    )
 
 
 def ending(register: Register, position: int) -> Step:

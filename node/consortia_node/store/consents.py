@@ -297,8 +297,7 @@ class ConsentStore:
             if self._opened is None or self._opened[0] != version:
                 parts = SubjectStore(connection, self._ring).all_rows()
                 batches = (Batch((), part, self._keys, 0) for part in parts)
-                rows = spread(read, batches, count(connection))
-                self._opened = version, Register.of(row for part in rows for row in part)
+                self._opened = version, Register.joined(list(spread(read, batches, count(connection))))
             return self._opened[1]
 
     def _renew(self, version: int, register: Register) -> None:

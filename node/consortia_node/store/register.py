@@ -8,7 +8,7 @@ not the one that they were made at. Trusted for: it never outlives a change; wha
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -74,7 +74,7 @@ class Register:
     @classmethod
     def of(cls, rows: Iterable[RegisterRow]) -> Self:
         """The register of these rows."""
-        columns: Sequence[Sequence[object]] = list(zip(*rows, strict=True)) or [()] * len(RegisterRow._fields)
+        columns: Sequence[Any] = list(zip(*rows, strict=True)) or [()] * len(RegisterRow._fields)
         number, subject_id, purpose, notice, *times, pair = columns
         return cls(
             pa.array(number, pa.string()),
@@ -82,7 +82,21 @@ class Register:
             pa.array(purpose, pa.string()).dictionary_encode(),
             pa.array(notice, pa.string()).dictionary_encode(),
             np.array(times, np.int64).reshape(5, -1).T,
-            np.frombuffer(b"".join(pair), _PAIR),  # type: ignore[arg-type]
+            np.frombuffer(b"".join(pair), _PAIR),
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """The register of all parts' rows."""
+        if not parts:
+            return cls.of(())
+        return cls(
+            pa.concat_arrays([part.number for part in parts]),
+            np.concatenate([part.subject_id for part in parts]),
+            _joined(*(part.purpose for part in parts)),
+            _joined(*(part.notice for part in parts)),
+            np.concatenate([part.times for part in parts]),
+            np.concatenate([part.pair for part in parts]),
         )
 
     def replaced(self, positions: Iterable[int], fresh: "Register") -> "Register":
@@ -90,14 +104,15 @@ class Register:
         kept = np.ones(len(self.subject_id), bool)
         kept[list(positions)] = False
         mask = pa.array(kept)
-        return Register(
-            pa.concat_arrays([self.number.filter(mask), fresh.number]),
-            np.concatenate([self.subject_id[kept], fresh.subject_id]),
-            _joined(self.purpose.filter(mask), fresh.purpose),
-            _joined(self.notice.filter(mask), fresh.notice),
-            np.concatenate([self.times[kept], fresh.times]),
-            np.concatenate([self.pair[kept], fresh.pair]),
+        left = Register(
+            self.number.filter(mask),
+            self.subject_id[kept],
+            self.purpose.filter(mask),
+            self.notice.filter(mask),
+            self.times[kept],
+            self.pair[kept],
         )
+        return Register.joined([left, fresh])
 
     @cached_property
     def is_single(self) -> bool:
@@ -170,6 +185,6 @@ def _is_in(column: pa.DictionaryArray, names: Iterable[str]) -> NDArray[np.bool_
     return known[codes] if len(known) else np.zeros(len(codes), bool)
 
 
-def _joined(left: pa.DictionaryArray, right: pa.DictionaryArray) -> pa.DictionaryArray:
-    joined = pa.chunked_array([left, right]).unify_dictionaries().combine_chunks()
+def _joined(*parts: pa.DictionaryArray) -> pa.DictionaryArray:
+    joined = pa.chunked_array(parts).unify_dictionaries().combine_chunks()
     return joined.chunk(0) if isinstance(joined, pa.ChunkedArray) else joined
