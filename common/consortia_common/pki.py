@@ -75,11 +75,6 @@ class Authority:
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
     @classmethod
-    def from_pem(cls, certificate_pem: bytes, private_pem: bytes) -> Self:
-        """The authority stored in these two files. Raises CertificateError."""
-        return cls.of(certificate_pem, read_key(private_pem))
-
-    @classmethod
     def of(cls, certificate_pem: bytes, key: ec.EllipticCurvePrivateKey) -> Self:
         """The authority whose certificate, one of those in the file, is for ``key``. Raises CertificateError."""
         for certificate in read_chain(certificate_pem):
