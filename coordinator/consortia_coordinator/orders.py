@@ -89,7 +89,7 @@ class Orders:
         stopped = sorted({job_id for identity in revoked for job_id in self._stop_jobs(identity, order.said)})
         for institution in self._nodes():
             self.catch_up(institution)
-        return f"{len(revoked)} members revoked, {len(stopped)} jobs stopped"
+        return f"members revoked: {len(revoked)}, jobs stopped: {len(stopped)}"
 
     def _revoke_one(self, identity: PublicIdentity, order: Order) -> PublicIdentity:
         """Log it, then let the registry and the nodes know. A second order for the same keys changes nothing."""
