@@ -105,6 +105,11 @@ class Coordinator:
         with self._calling() as stub:
             return list(stub.Witnesses(pb.WitnessesRequest(), timeout=ASK_SECONDS).statements)
 
+    def redial(self) -> None:
+        """Make the next calls over a new connection; those under way end over the present one."""
+        with self._lock:
+            self._channel = None
+
     def close(self) -> None:
         """Hang up."""
         with self._lock:
@@ -168,6 +173,10 @@ class Witnessing:
         self._policy.read()
         self.rounds.ask_soon()
         return [keys.institution for keys in known]
+
+    def redial(self) -> None:
+        """Use the certificate that there is now."""
+        self._coordinator.redial()
 
     def close(self) -> None:
         """End the rounds, and hang up."""
