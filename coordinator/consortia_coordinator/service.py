@@ -9,7 +9,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib.metadata import version
 from typing import Any
@@ -47,6 +47,8 @@ from consortia_proto.v1 import exchange_pb2_grpc, network_pb2_grpc, witness_pb2_
 STOP_SECONDS = 5.0
 RENEW_SECONDS = 60.0
 """How often the coordinator looks whether its own certificate is due."""
+ISSUER_WARNING = timedelta(days=90)
+"""So long before the issuing certificate ends, each start says so."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ async def serving(
     clock = partial(datetime.now, UTC)
     identity = keyfiles.load_identity(settings.identity_file)
     network.renew_server_certificate(settings, clock())
+    _warn_of_issuer(settings, clock())
     log = AuditLog.open(settings.audit_folder, identity, INSTITUTION, clock)
     try:
         engine = open_database(settings.database_file)
@@ -205,6 +208,12 @@ async def _server(
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
         await server.stop(STOP_SECONDS)
+
+
+def _warn_of_issuer(settings: CoordinatorSettings, now: datetime) -> None:
+    ends = network.load_authority(settings).certificate.not_valid_after_utc
+    if ends - now < ISSUER_WARNING:
+        logs.event("issuer.expiring", network=settings.network, reason=f"at {ends:%Y-%m-%d}: docs/identity.md")
 
 
 async def _renew(settings: CoordinatorSettings, members: Members) -> None:

@@ -58,6 +58,11 @@ def test_a_leaf_never_outlives_its_issuer():
     assert leaf.not_valid_after_utc == ISSUING.certificate.not_valid_after_utc
 
 
+def test_an_expired_authority_issues_nothing():
+    with pytest.raises(CertificateError, match="expired at"):
+        pki.issue(ISSUING, KEY.public_key(), BANK, NOW + pki.ISSUING_LIFETIME)
+
+
 def test_another_root_does_not_vouch():
     other = pki.make_root("demo", NOW)
     with pytest.raises(CertificateError, match="no root of this network vouches"):
