@@ -109,9 +109,9 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def create(folder: Path, institution: str, role: str, name: str) -> None:
-    """Make a profile with fresh keys in the new folder ``folder``."""
-    joining.make_keys(folder, institution, role, name)
+def create(folder: Path, institution: str, role: str, name: str, signing_key: str = keyfiles.FILE) -> None:
+    """Make a profile with fresh keys in the new folder ``folder``. For ``signing_key`` see joining."""
+    joining.make_keys(folder, institution, role, name, signing_key)
     _save(folder, institution=institution, role=role, name=name, network="", coordinator="")
 
 

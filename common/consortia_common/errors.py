@@ -59,6 +59,10 @@ class CertificateError(CommonError):
     """A certificate, request or key of the network's authority that does not hold."""
 
 
+class KeyModuleError(CommonError):
+    """A key in a hardware module that can't be used."""
+
+
 class UnauthenticatedError(CommonError):
     """A caller who does not show, with a valid certificate of this network, who it is."""
 

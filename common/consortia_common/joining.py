@@ -8,7 +8,7 @@ alter the file could alter those too.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -80,8 +80,11 @@ class Admission:
         keyfiles.save_public_identity(folder / COORDINATOR_FILE, self.coordinator)
 
 
-def make_keys(folder: Path, institution: str, role: str, name: str) -> None:
-    """Make a newcomer's keys in ``folder``; the network is filled in when an invitation names it."""
+def make_keys(folder: Path, institution: str, role: str, name: str, signing_key: str = keyfiles.FILE) -> None:
+    """Make a newcomer's keys in ``folder``; the network is filled in when an invitation names it.
+
+    ``signing_key``: where the identity's Ed25519 key is made, ``file:`` or ``pkcs11:…``.
+    """
     identity_file = keyfiles.make_folder(folder) / IDENTITY_FILE
     if identity_file.exists():
         raise SettingsError(
@@ -89,14 +92,15 @@ def make_keys(folder: Path, institution: str, role: str, name: str) -> None:
             blame="whoever ran init twice",
             remedy="use another folder, or go on with this one",
         )
-    keyfiles.save_identity(identity_file, PrivateIdentity.generate("", institution, role, name))
+    module_key = keyfiles.new_ed25519(signing_key)
+    keyfiles.save_identity(identity_file, PrivateIdentity.generate("", institution, role, name, module_key))
     keyfiles.write_file(folder / tls.KEY_FILE, pki.key_pem(pki.new_key()))
 
 
 def bind_identity(folder: Path, invitation: Invitation) -> PrivateIdentity:
     """The identity in ``folder``, bound from now on to the network that invites it. Raises SettingsError."""
     found = keyfiles.load_identity(folder / IDENTITY_FILE)
-    bound = PrivateIdentity(invitation.network, found.institution, found.role, found.name, found.seeds)
+    bound = replace(found, network=invitation.network)
     invited = (invitation.institution, invitation.role, invitation.name)
     if (found.institution, found.role, found.name) != invited or found.network not in ("", bound.network):
         raise SettingsError(

@@ -1,14 +1,19 @@
 """Files that hold keys: written whole or not at all, and readable by one operating-system user only.
 
 Key files are 0600 in folders of 0700. A key file that others may read is refused, because nobody can know any
-more who has its content. Trusted for: never leaving a key half written, and never loading an exposed one.
+more who has its content. In the place of a signing key a file may hold its URI, ``pkcs11:…``, see hardware. Trusted
+for: never leaving a key half written, and never loading an exposed one.
 """
 
 import os
 import stat
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from consortia_common import hardware, pki
 from consortia_common.errors import SettingsError
 from consortia_crypto import canonical
 from consortia_crypto.errors import CryptoError
@@ -17,6 +22,8 @@ from consortia_crypto.keys import PrivateIdentity, PublicIdentity
 PRIVATE = 0o600
 PUBLIC = 0o644
 MAX_FILE_BYTES = 1 << 20
+FILE = "file:"
+"""Where a key is that is not in a module."""
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -70,6 +77,29 @@ def read_secret(path: Path) -> bytes:
     return data
 
 
+def new_p256(where: str) -> ec.EllipticCurvePrivateKey:
+    """A new P-256 key: ``file:`` in memory, or in the module that the URI names. Raises ConsortiaError."""
+    return pki.new_key() if where == FILE else hardware.open_p256(where, read_secret, make=True)
+
+
+def new_ed25519(where: str) -> hardware.ModuleEd25519 | None:
+    """A new Ed25519 key in the module that the URI names; None for ``file:``. Raises ConsortiaError."""
+    return None if where == FILE else hardware.open_ed25519(where, read_secret, make=True)
+
+
+def save_p256(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
+    """Write the key, or where it is, to ``path``, for this user alone."""
+    write_file(path, f"{key.uri}\n".encode() if isinstance(key, hardware.ModuleP256) else pki.key_pem(key))
+
+
+def load_p256(path: Path) -> ec.EllipticCurvePrivateKey:
+    """The P-256 key in ``path``, or in the module that it names. Raises ConsortiaError."""
+    data = read_secret(path)
+    if not data.startswith(hardware.SCHEME.encode()):
+        return pki.read_key(data)
+    return hardware.open_p256(data.decode("utf-8", "replace").strip(), read_secret)
+
+
 def save_identity(path: Path, identity: PrivateIdentity) -> None:
     """Write the private identity to ``path``, for this user alone."""
     write_file(path, canonical.encode(identity.document()), PRIVATE)
@@ -79,7 +109,9 @@ def load_identity(path: Path) -> PrivateIdentity:
     """The private identity in ``path``. Raises SettingsError."""
     data = read_secret(path)
     try:
-        return PrivateIdentity.from_document(canonical.decode(data))
+        return PrivateIdentity.from_document(
+            canonical.decode(data), partial(hardware.open_ed25519, read_pin=read_secret)
+        )
     except CryptoError as error:
         raise _refuse(path, "it does not hold an identity", "restore it from your backup") from error
 

@@ -80,11 +80,6 @@ class Authority:
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
     @classmethod
-    def from_pem(cls, certificate_pem: bytes, private_pem: bytes) -> Self:
-        """The authority stored in these two files. Raises CertificateError."""
-        return cls.of(certificate_pem, read_key(private_pem))
-
-    @classmethod
     def of(cls, certificate_pem: bytes, key: ec.EllipticCurvePrivateKey) -> Self:
         """The authority whose certificate, one of those in the file, is for ``key``. Raises CertificateError."""
         for certificate in read_chain(certificate_pem):
@@ -118,7 +113,11 @@ def issue(
     now: datetime,
     lifetime: timedelta = LEAF_LIFETIME,
 ) -> bytes:
-    """A leaf for ``subject`` and the issuing certificate, PEM. Only a coordinator's leaf serves as a server."""
+    """A leaf for ``subject`` and the issuing certificate, PEM. Only a coordinator's leaf serves as a server.
+
+    Raises CertificateError if the issuing certificate has expired.
+    """
+    require_time(authority.certificate, now)
     end = min(now + lifetime, authority.certificate.not_valid_after_utc)
     name = x509_shapes.common_name(f"{subject.institution} {subject.name}")
     names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(subject.uri)]
@@ -262,7 +261,7 @@ _REQUESTER = "the process that asked for a certificate"
 _ENROL = "ask the network's operator for a new invitation and enrol again"
 _RESTORE = "restore the folder from a backup, or set it up anew"
 _CLOCKS = "have both machines set their clocks by a time server, then try again"
-_EXPIRED = "set the clock if it is wrong; else ask the network's operator for a new invitation and enrol again"
+_EXPIRED = "set the clock if it is wrong; else have the operator issue anew: an invitation, or `network rotate`"
 _NAMES = "use a lower-case letter, then letters, digits and hyphens, 63 characters at most"
 
 

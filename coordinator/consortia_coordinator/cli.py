@@ -30,6 +30,7 @@ _NAME = click.option(
 )
 
 
+_WHERE = "in a file, or in a hardware module: pkcs11:… (docs/identity.md)."
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _ROOT = click.option(
     "--root", "root_folder", required=True, type=_FOLDER, help="The folder with the root, brought for this command."
@@ -49,14 +50,16 @@ def network() -> None:
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--name", required=True, help="The network's name, as demo; it stands in every certificate.")
 @click.option("--listen", required=True, help="HOST:PORT where the coordinator is to listen.")
-def init(folder: Path, name: str, listen: str) -> None:
+@click.option("--root-key", default="file:", show_default=True, help=f"Where the root's key is made: {_WHERE}")
+@click.option("--issuing-key", default="file:", show_default=True, help=f"Where the issuing key is made: {_WHERE}")
+def init(folder: Path, name: str, listen: str, root_key: str, issuing_key: str) -> None:
     """Make a network in the new FOLDER.
 
     It gets an authority that issues certificates, the coordinator's keys, and commented settings.
     """
     from consortia_coordinator import network as networks
 
-    identity = networks.create(folder, name, listen, datetime.now(UTC))
+    identity = networks.create(folder, name, listen, datetime.now(UTC), networks.Keys(root_key, issuing_key))
     terminal.done(f"network {name} made in {folder}")
     terminal.facts({"the coordinator": identity.fingerprint, "in words": words(identity.fingerprint)})
     terminal.note(
@@ -170,8 +173,11 @@ def revoke(config_file: Path, institution: str, role: str, name: str, reason: st
 @click.argument("part", metavar="PART", type=click.Choice(["issuing", "root"]))
 @_ROOT
 @click.option("--new", "new_folder", type=_FOLDER, help="Where the new root is to be made, for PART root.")
+@click.option("--key", default="file:", show_default=True, help=f"Where the new key is made: {_WHERE}")
 @_LEAVE
-def rotate(config_file: Path, part: str, root_folder: Path, new_folder: Path | None, leave_behind: bool) -> None:
+def rotate(
+    config_file: Path, part: str, root_folder: Path, new_folder: Path | None, key: str, leave_behind: bool
+) -> None:
     """Make a new issuing key, or begin to change the root.
 
     PART issuing: a new key under the root in --root. PART root: a new root in --new, which members trust beside the
@@ -184,13 +190,13 @@ def rotate(config_file: Path, part: str, root_folder: Path, new_folder: Path | N
     with registry.opened(settings) as known:
         rotation = Rotation(settings, known)
         if part == "issuing":
-            digest = rotation.reissue(root_folder, now, leave_behind=leave_behind)
+            digest = rotation.reissue(root_folder, now, key=key, leave_behind=leave_behind)
             terminal.done("certificates are issued by a new key; members renew theirs within minutes")
             terminal.facts({"issuing certificate": digest})
             return
         if new_folder is None:
             raise click.UsageError("Name the new root's folder with --new.")
-        roots = rotation.begin(root_folder, new_folder, now)
+        roots = rotation.begin(root_folder, new_folder, now, key=key)
     terminal.done(f"members trust {len(roots.roots)} roots from now on")
     terminal.note(
         "When everybody has fetched that (nodes do so within a minute), issue under the new root:\n"

@@ -66,5 +66,5 @@ def _no_member(peer: Peer, why: str) -> NotPermittedError:
     return NotPermittedError(
         f"{peer} is not an active member of the network: {why}",
         blame=peer.institution,
-        remedy="ask the network's operator for a new invitation and enrol again",
+        remedy="ask the network's operator for a new invitation and enrol again; after a revocation, with new keys",
     )

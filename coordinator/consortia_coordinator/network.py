@@ -5,6 +5,7 @@ other key here stays in the coordinator's folder. Nothing here opens anybody's d
 """
 
 import secrets
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -22,7 +23,15 @@ ROOT_KEY, ROOT_CERTIFICATE = "root.key", "root.pem"
 INVITATION_LIFETIME = timedelta(days=7)
 
 
-def create(folder: Path, network: str, listen: str, now: datetime) -> PublicIdentity:
+@dataclass(frozen=True)
+class Keys:
+    """Where a new network's authority has its keys: ``file:``, or ``pkcs11:…``."""
+
+    root: str = keyfiles.FILE
+    issuing: str = keyfiles.FILE
+
+
+def create(folder: Path, network: str, listen: str, now: datetime, keys: Keys | None = None) -> PublicIdentity:
     """Make a network in the new folder ``folder``; returns the coordinator's identity."""
     if folder.exists() and any(folder.iterdir()):
         raise NetworkFolderError(
@@ -33,7 +42,7 @@ def create(folder: Path, network: str, listen: str, now: datetime) -> PublicIden
     pki.Subject(network, INSTITUTION, "coordinator", INSTITUTION)  # refuses a name before any file is made
     keyfiles.make_folder(folder)
     keyfiles.make_folder(folder / "log")
-    authority = _make_authority(folder, network, now)
+    authority = _make_authority(folder, network, now, keys or Keys())
     identity = PrivateIdentity.generate(network, INSTITUTION, "coordinator", INSTITUTION)
     keyfiles.save_identity(folder / "identity.key", identity)
     keyfiles.save_public_identity(folder / "identity.json", identity.public)
@@ -45,9 +54,8 @@ def create(folder: Path, network: str, listen: str, now: datetime) -> PublicIden
 
 def load_authority(settings: CoordinatorSettings) -> pki.Authority:
     """The authority that issues members' certificates. Raises SettingsError or CertificateError."""
-    return pki.Authority.from_pem(
-        keyfiles.read_file(settings.issuing_certificate_file), keyfiles.read_secret(settings.issuing_key_file)
-    )
+    certificates = keyfiles.read_file(settings.issuing_certificate_file)
+    return pki.Authority.of(certificates, keyfiles.load_p256(settings.issuing_key_file))
 
 
 def signed_roots(settings: CoordinatorSettings) -> SignedRoots:
@@ -122,16 +130,16 @@ def _check_invitee(network: str, institution: str, role: str, name: str) -> None
 def save_root(folder: Path, root: pki.Authority) -> None:
     """Put a new root where it will be taken offline from."""
     keyfiles.make_folder(folder)
-    keyfiles.write_file(folder / ROOT_KEY, pki.key_pem(root.key))
+    keyfiles.save_p256(folder / ROOT_KEY, root.key)
     keyfiles.write_file(folder / ROOT_CERTIFICATE, root.certificate_pem, keyfiles.PUBLIC)
 
 
-def _make_authority(folder: Path, network: str, now: datetime) -> pki.Authority:
-    root = pki.make_root(network, now)
-    issuing = pki.make_issuing(root, network, now)
+def _make_authority(folder: Path, network: str, now: datetime, keys: Keys) -> pki.Authority:
+    root = pki.make_root(network, now, keyfiles.new_p256(keys.root))
+    issuing = pki.make_issuing(root, network, now, keyfiles.new_p256(keys.issuing))
     save_root(folder / ROOT_FOLDER, root)
     keyfiles.write_file(folder / tls.CA_FILE, root.certificate_pem, keyfiles.PUBLIC)
-    keyfiles.write_file(folder / "issuing.key", pki.key_pem(issuing.key))
+    keyfiles.save_p256(folder / "issuing.key", issuing.key)
     keyfiles.write_file(folder / "issuing.pem", issuing.certificate_pem, keyfiles.PUBLIC)
     return issuing
 

@@ -25,7 +25,6 @@ from consortia_coordinator.store.members import ACTIVE, MembersStore
 from consortia_coordinator.store.orders import AUTHORITY, CONFIRM, REVOKE, Order, OrderStore, Revoked
 from consortia_coordinator.store.tasks import NOTICE
 from consortia_crypto import canonical
-from consortia_crypto.errors import ConsortiaError
 from consortia_crypto.keys import PrivateIdentity, PublicIdentity
 from consortia_proto.v1 import exchange_pb2
 
@@ -61,7 +60,7 @@ class Orders:
         while True:
             try:
                 await asyncio.to_thread(self.carry_out)
-            except ConsortiaError as error:
+            except Exception as error:  # the database or the disk, say; the next look may find them in order
                 logs.failure("order.failed", error)
             await asyncio.sleep(POLL_SECONDS)
 
@@ -89,7 +88,7 @@ class Orders:
         stopped = sorted({job_id for identity in revoked for job_id in self._stop_jobs(identity, order.said)})
         for institution in self._nodes():
             self.catch_up(institution)
-        return f"{len(revoked)} members revoked, {len(stopped)} jobs stopped"
+        return f"members revoked: {len(revoked)}, jobs stopped: {len(stopped)}"
 
     def _revoke_one(self, identity: PublicIdentity, order: Order) -> PublicIdentity:
         """Log it, then let the registry and the nodes know. A second order for the same keys changes nothing."""

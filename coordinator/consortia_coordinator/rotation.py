@@ -27,8 +27,10 @@ class Rotation:
     settings: CoordinatorSettings
     registry: Registry
 
-    def reissue(self, root_folder: Path, now: datetime, *, leave_behind: bool = False) -> str:
-        """Make a new issuing key under the root in ``root_folder``; the digest of its certificate.
+    def reissue(
+        self, root_folder: Path, now: datetime, *, key: str = keyfiles.FILE, leave_behind: bool = False
+    ) -> str:
+        """Make a new issuing key, at ``key``, under the root in ``root_folder``; the digest of its certificate.
 
         The running coordinator uses it at once, and members renew within minutes. Certificates under the old one
         stay good until they expire. Raises NetworkFolderError as long as a member may not know of the root, unless
@@ -37,22 +39,24 @@ class Rotation:
         root = load_root(root_folder)
         self._require_trusted(root)
         _require_nobody(self.unaware(), "have not fetched the list of roots yet", leave_behind)
-        issuing = pki.make_issuing(root, self.settings.network, now)
+        issuing = pki.make_issuing(root, self.settings.network, now, keyfiles.new_p256(key))
+        if issuing.key.public_key() == network.load_authority(self.settings).key.public_key():
+            raise _refuse("that key is the one in use", "name another object of the module with --key")
         older = keyfiles.read_file(self.settings.issuing_certificate_file)
         both = issuing.certificate_pem + older
         keyfiles.write_file(self.settings.issuing_certificate_file, both, keyfiles.PUBLIC)
-        keyfiles.write_file(self.settings.issuing_key_file, pki.key_pem(issuing.key))
+        keyfiles.save_p256(self.settings.issuing_key_file, issuing.key)
         keyfiles.write_file(self.settings.issuing_certificate_file, issuing.certificate_pem, keyfiles.PUBLIC)
         digest = pki.digest(issuing.certificate)
         self.registry.note("issuer.changed", digest=digest)
         return digest
 
-    def begin(self, root_folder: Path, new_folder: Path, now: datetime) -> Roots:
-        """Make the next root in ``new_folder``, unless it is there, and have members trust both."""
+    def begin(self, root_folder: Path, new_folder: Path, now: datetime, *, key: str = keyfiles.FILE) -> Roots:
+        """Make the next root in ``new_folder``, its key at ``key``, unless it is there; have members trust both."""
         root = load_root(root_folder)
         self._require_trusted(root)
         if not (new_folder / network.ROOT_CERTIFICATE).exists():  # which is written last
-            network.save_root(new_folder, pki.make_root(self.settings.network, now))
+            network.save_root(new_folder, pki.make_root(self.settings.network, now, keyfiles.new_p256(key)))
         new = load_root(new_folder)
         if new.certificate == root.certificate:
             raise _refuse("the new root is the old one", "name another folder for the new root")
@@ -125,7 +129,7 @@ def load_root(folder: Path) -> pki.Authority:
     """The root in ``folder``, as ``consortia network init`` made it. Raises ConsortiaError."""
     try:
         certificate = keyfiles.read_file(folder / network.ROOT_CERTIFICATE)
-        return pki.Authority.from_pem(certificate, keyfiles.read_secret(folder / network.ROOT_KEY))
+        return pki.Authority.of(certificate, keyfiles.load_p256(folder / network.ROOT_KEY))
     except SettingsError as error:
         raise _refuse(
             f"there is no root in {folder}: {error.what}", "bring the medium that the root is kept on"

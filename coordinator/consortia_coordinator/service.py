@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib.metadata import version
 from typing import Any
@@ -71,6 +71,8 @@ SERVICES = tuple(
 """Everything that is served here, besides gRPC's own health protocol."""
 QUESTION_SECONDS = 30.0
 """How long a party may take to say what its gate would decide, or what it offers."""
+ISSUER_WARNING = timedelta(days=90)
+"""So long before the issuing certificate ends, each start says so."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,7 @@ async def serving(
     clock = partial(datetime.now, UTC)
     identity = keyfiles.load_identity(settings.identity_file)
     network.renew_server_certificate(settings, clock())
+    _warn_of_issuer(settings, clock())
     log = AuditLog.open(settings.audit_folder, identity, INSTITUTION, clock)
     try:
         engine = open_database(settings.database_file)
@@ -247,6 +250,12 @@ def _exchange(parts: _Parts, catch_up: Callable[[str], None]) -> ExchangeService
         audit=partial(_audit, parts.log, catch_up),
         clock=parts.members.clock,
     )
+
+
+def _warn_of_issuer(settings: CoordinatorSettings, now: datetime) -> None:
+    ends = network.load_authority(settings).certificate.not_valid_after_utc
+    if ends - now < ISSUER_WARNING:
+        logs.event("issuer.expiring", network=settings.network, reason=f"at {ends:%Y-%m-%d}: docs/identity.md")
 
 
 async def _renew(settings: CoordinatorSettings, members: Members) -> None:

@@ -2,7 +2,8 @@
 
 Every identity holds an Ed25519 and an ML-DSA-65 signing key, used together, so that a statement stands unless
 both are broken, and an X-Wing key (ML-KEM-768 with X25519) to which envelopes are sealed. Private keys are made
-where they are used and never travel; ``Signer`` is the seam at which a hardware module takes the file's place.
+where they are used and never travel. The Ed25519 key may lie in a hardware module, a ``ModuleKey``; no module holds
+the others yet, so they stay in the file.
 
 Everything signed is bound to a domain (``consortia/v1/<domain>``), so that a signature made for one purpose
 can't serve another. Follows FIPS 204, RFC 8032, and draft-connolly-cfrg-xwing-kem as cryptography offers it.
@@ -11,6 +12,7 @@ can't serve another. Follows FIPS 204, RFC 8032, and draft-connolly-cfrg-xwing-k
 import base64
 import binascii
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any, Protocol, Self
 
@@ -126,40 +128,68 @@ class Signer(Protocol):
         """Ed25519 alone, 64 bytes, for the log's many entries."""
 
 
+class ModuleKey(Protocol):
+    """An Ed25519 key that lies elsewhere and signs there."""
+
+    @property
+    def uri(self) -> str:
+        """Where it is; begins with the scheme."""
+
+    @property
+    def public_bytes(self) -> bytes:
+        """The public key, 32 bytes."""
+
+    def sign(self, message: bytes) -> bytes:
+        """64 bytes. Raises ConsortiaError."""
+
+
 @dataclass(frozen=True)
 class PrivateIdentity:
-    """An identity with its seeds in memory: the ``file:`` implementation of Signer."""
+    """An identity with its seeds in memory: Signer for keys in a file, or with ``module_key`` in a module."""
 
     network: str
     institution: str
     role: str
     name: str
     seeds: dict[str, bytes] = field(repr=False)
+    module_key: ModuleKey | None = None
+    """In the place of the seed of Ed25519."""
 
     @classmethod
-    def generate(cls, network: str, institution: str, role: str, name: str) -> Self:
-        """Fresh keys from the operating system's randomness."""
+    def generate(
+        cls, network: str, institution: str, role: str, name: str, module_key: ModuleKey | None = None
+    ) -> Self:
+        """Fresh keys from the operating system's randomness, beside the one that is in a module."""
         seeds = {
             "ed25519": Ed25519PrivateKey.generate().private_bytes_raw(),
             "mldsa65": MLDSA65PrivateKey.generate().private_bytes_raw(),
             "mlkem768": MLKEM768PrivateKey.generate().private_bytes_raw(),
             "x25519": X25519PrivateKey.generate().private_bytes_raw(),
         }
-        return cls(network, institution, role, name, seeds)
+        if module_key is not None:
+            del seeds["ed25519"]
+        return cls(network, institution, role, name, seeds, module_key)
 
     @classmethod
-    def from_document(cls, document: Any) -> Self:
-        """The inverse of ``document``. Raises EncodingError."""
+    def from_document(cls, document: Any, open_key: Callable[[str], ModuleKey] | None = None) -> Self:
+        """The inverse of ``document``; ``open_key`` finds a key in a module. Raises EncodingError."""
         try:
             network, institution, role, name = (document[key] for key in ("network", "institution", "role", "name"))
-            seeds = {key: _bytes(document["seeds"][key]) for key in _SEED_LENGTHS}
-        except (KeyError, TypeError) as error:
+            uri = document.get("ed25519_at")
+            seeds = {
+                key: _bytes(document["seeds"][key]) for key in _SEED_LENGTHS if uri is None or key != "ed25519"
+            }
+        except (KeyError, TypeError, AttributeError) as error:
             raise _bad_identity("the key file lacks a field") from error
         if not all(isinstance(part, str) for part in (network, institution, role, name)):
             raise _bad_identity("a field is not text")
-        if any(len(seeds[key]) != length for key, length in _SEED_LENGTHS.items()):
+        if any(len(seed) != _SEED_LENGTHS[key] for key, seed in seeds.items()):
             raise _bad_identity("a seed has the wrong length")
-        return cls(network, institution, role, name, seeds)
+        if uri is None:
+            return cls(network, institution, role, name, seeds)
+        if not isinstance(uri, str) or open_key is None:
+            raise _bad_identity("its key is in a module, which can't be asked here")
+        return cls(network, institution, role, name, seeds, open_key(uri))
 
     def document(self) -> dict[str, Any]:
         """The secret document that a key file holds. Never log it, never send it."""
@@ -170,7 +200,7 @@ class PrivateIdentity:
             "role": self.role,
             "name": self.name,
             "seeds": {key: _text(seed) for key, seed in self.seeds.items()},
-        }
+        } | ({"ed25519_at": self.module_key.uri} if self.module_key else {})
 
     @property
     def public(self) -> PublicIdentity:
@@ -180,7 +210,7 @@ class PrivateIdentity:
             self.institution,
             self.role,
             self.name,
-            self._ed25519().public_key().public_bytes_raw(),
+            self.module_key.public_bytes if self.module_key else self._ed25519().public_key().public_bytes_raw(),
             self._mldsa65().public_key().public_bytes_raw(),
             MLKEM768PrivateKey.from_seed_bytes(self.seeds["mlkem768"]).public_key().public_bytes_raw(),
             X25519PrivateKey.from_private_bytes(self.seeds["x25519"]).public_key().public_bytes_raw(),
@@ -189,11 +219,11 @@ class PrivateIdentity:
     def sign(self, domain: str, message: bytes) -> bytes:
         """See Signer.sign."""
         signed = _bound(domain, message)
-        return self._ed25519().sign(signed) + self._mldsa65().sign(signed)
+        return self._sign(signed) + self._mldsa65().sign(signed)
 
     def sign_ed25519(self, domain: str, message: bytes) -> bytes:
         """See Signer.sign_ed25519."""
-        return self._ed25519().sign(_bound(domain, message))
+        return self._sign(_bound(domain, message))
 
     def envelope_private_key(self) -> MLKEM768X25519PrivateKey:
         """The X-Wing key that opens envelopes sealed to this identity."""
@@ -201,6 +231,9 @@ class PrivateIdentity:
             MLKEM768PrivateKey.from_seed_bytes(self.seeds["mlkem768"]),
             X25519PrivateKey.from_private_bytes(self.seeds["x25519"]),
         )
+
+    def _sign(self, signed: bytes) -> bytes:
+        return self.module_key.sign(signed) if self.module_key else self._ed25519().sign(signed)
 
     def _ed25519(self) -> Ed25519PrivateKey:
         return Ed25519PrivateKey.from_private_bytes(self.seeds["ed25519"])

@@ -25,14 +25,20 @@ def node() -> None:
 @node.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--institution", required=True, help="The institution's name in the network, as bank-a.")
-def init(folder: Path, institution: str) -> None:
+@click.option(
+    "--signing-key",
+    default="file:",
+    show_default=True,
+    help="Where the signing key is made: in the folder, or in a hardware module: pkcs11:… (docs/identity.md).",
+)
+def init(folder: Path, institution: str, signing_key: str) -> None:
     """Make a node in the new FOLDER.
 
     It gets fresh keys, commented settings, and places for data and log. Nothing leaves the folder.
     """
     from consortia_node import enrolment
 
-    settings_file = enrolment.create(folder, institution)
+    settings_file = enrolment.create(folder, institution, signing_key)
     terminal.done(f"node of {institution} made in {folder}")
     terminal.note(
         "Next: describe your tables with `consortia dataset add`; ask the network's operator for an invitation;\n"

@@ -27,8 +27,8 @@ class Joined:
     coordinator: str
 
 
-def create(folder: Path, institution: str) -> Path:
-    """Make a node's folder with fresh keys; returns the path of its settings."""
+def create(folder: Path, institution: str, signing_key: str = keyfiles.FILE) -> Path:
+    """Make a node's folder with fresh keys; returns the path of its settings. For ``signing_key`` see joining."""
     settings_file = folder / SETTINGS_FILE
     if settings_file.exists():
         raise NodeError(
@@ -36,7 +36,7 @@ def create(folder: Path, institution: str) -> Path:
             blame="whoever chose the folder",
             remedy="name a folder that does not exist yet",
         )
-    joining.make_keys(folder, institution, "node", NODE_NAME)
+    joining.make_keys(folder, institution, "node", NODE_NAME, signing_key)
     keyfiles.make_folder(folder / "data")
     keyfiles.make_folder(folder / "log")
     keyfiles.write_file(folder / DATASETS_FILE, DATASETS_TOML.encode())

@@ -6,7 +6,7 @@ may finish, everything else goes on at the next start from the database.
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -116,7 +116,11 @@ async def serving(settings: NodeSettings) -> AsyncIterator[Running]:
                 running = asyncio.create_task(exchange.run())
                 beside = [
                     asyncio.create_task(work)
-                    for work in (outbox.run(), _run_out(desk), stay_current(renewal_of(tools), exchange))
+                    for work in (
+                        outbox.run(),
+                        _run_out(desk),
+                        stay_current(renewal_of(tools), partial(_redial, exchange, tools)),
+                    )
                 ]
                 try:
                     yield Running(tools, exchange, failstop)
@@ -217,8 +221,10 @@ def renewal_of(tools: Tools) -> Renewal:
     return Renewal(settings.folder, tools.identity, connect, tools.clock, partial(_announce, tools.log))
 
 
-async def stay_current(renewal: Renewal, exchange: NodeExchange, seconds: float = CHECK_SECONDS) -> None:
-    """Renew in time, and hand the stream over to a connection with the new certificate; until cancelled."""
+async def stay_current(
+    renewal: Renewal, redial: Callable[[], None], sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+) -> None:
+    """Renew in time, and have everything handed over to connections with the new certificate; until cancelled."""
     trouble = ""
     while True:
         try:
@@ -230,8 +236,14 @@ async def stay_current(renewal: Renewal, exchange: NodeExchange, seconds: float 
         else:
             trouble = ""
             if changed:
-                exchange.redial("the node has a new certificate")
-        await asyncio.sleep(seconds)
+                redial()
+        await sleep(CHECK_SECONDS)
+
+
+def _redial(exchange: NodeExchange, tools: Tools) -> None:
+    """The stream as a witness goes on until the certificate that it began with expires, and is then made anew."""
+    exchange.redial("the node has a new certificate")
+    tools.witnessing.redial()
 
 
 def _announce(log: AuditLog, changed: Renewed) -> None:

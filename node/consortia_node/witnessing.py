@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 
 from consortia_common import keyfiles, logs, rpc, tls, witness_keys
 from consortia_common.audit_log import AuditLog
-from consortia_common.errors import WitnessError
+from consortia_common.errors import NotPermittedError, UnauthenticatedError, WitnessError
 from consortia_common.witness_alarms import Alarms
 from consortia_common.witness_desk import Desk
 from consortia_common.witness_owners import Owners, read_members
@@ -42,6 +42,8 @@ from consortia_proto.v1 import witness_pb2_grpc as stubs
 COORDINATOR = "coordinator"
 ASK_SECONDS = 8.0
 AGAIN_SECONDS = 2.0
+REFUSED_SECONDS = 60.0
+"""Whoever is refused asks less often: each refusal is on the coordinator's log."""
 AT_ONCE = 8
 """Questions that are answered at the same time."""
 
@@ -102,6 +104,11 @@ class Coordinator:
         """What each member says its witness keys are. Raises ConsortiaError."""
         with self._calling() as stub:
             return list(stub.Witnesses(pb.WitnessesRequest(), timeout=ASK_SECONDS).statements)
+
+    def redial(self) -> None:
+        """Make the next calls over a new connection; those under way end over the present one."""
+        with self._lock:
+            self._channel = None
 
     def close(self) -> None:
         """Hang up."""
@@ -167,6 +174,10 @@ class Witnessing:
         self.rounds.ask_soon()
         return [keys.institution for keys in known]
 
+    def redial(self) -> None:
+        """Use the certificate that there is now."""
+        self._coordinator.redial()
+
     def close(self) -> None:
         """End the rounds, and hang up."""
         self._coordinator.close()
@@ -207,11 +218,14 @@ class Attendance:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
+            pause = AGAIN_SECONDS
             try:
                 await self._attend()
             except ConsortiaError as error:
                 logs.event("witness.away", reason=error.what)
-            await self._sleep(AGAIN_SECONDS)
+                if isinstance(error, NotPermittedError | UnauthenticatedError):
+                    pause = REFUSED_SECONDS
+            await self._sleep(pause)
 
     async def _attend(self) -> None:
         channel = self._connect()

@@ -154,7 +154,7 @@ async def test_a_revocation_reaches_a_live_stream_at_once(consortium: Consortium
         began = time.monotonic()
         done = await asyncio.to_thread(consortia, *command, "--reason", "it left", "--by", "olga")
         assert done.exit_code == 0, done.output
-        assert "1 members revoked" in done.output
+        assert "members revoked: 1" in done.output
         while not (frame := await call.read()).HasField("bye"):
             pass
         assert frame.bye.reason == "its membership was revoked"

@@ -13,11 +13,12 @@ import grpc.aio
 import pytest
 
 from consortia_client import profile
-from consortia_common import joining, keyfiles, pki, rpc, tls
+from consortia_common import joining, keyfiles, logs, pki, rpc, tls
 from consortia_common.audit_log import AuditLog
 from consortia_common.errors import ExchangeError, NotPermittedError, SettingsError
 from consortia_common.joining import Invitation
 from consortia_coordinator import config, network
+from consortia_coordinator import service as coordinator_service
 from consortia_coordinator.certificates import CertificateService, Issuer
 from consortia_coordinator.enrolment import EnrolmentService, log_invitations
 from consortia_coordinator.members import Members
@@ -171,6 +172,17 @@ def test_the_coordinator_renews_its_own_certificate_in_time(running: Running):
     after = tls.Credentials.load(folder)
     assert after.key_pem != before.key_pem  # with a fresh key, of which the older one is gone
     assert after.not_after() - before.not_after() > timedelta(days=20)
+
+
+def test_the_operator_is_told_in_time_that_the_issuing_certificate_ends(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+):
+    said: list[str] = []
+    monkeypatch.setattr(logs, "event", lambda event, **_: said.append(event))
+    coordinator_service._warn_of_issuer(running.settings, running.clock())
+    assert said == []
+    coordinator_service._warn_of_issuer(running.settings, running.clock() + timedelta(days=700))
+    assert said == ["issuer.expiring"]
 
 
 def test_a_person_enrols(running: Running, tmp_path: Path):

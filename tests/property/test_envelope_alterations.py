@@ -56,6 +56,50 @@ def test_it_can_not_be_signed_anew_by_another() -> None:
         opened(body + forged)
 
 
+def test_in_another_order_they_stay_shut() -> None:
+    first, second = (seal(b"x", sender=A, recipient=B.public, **(PLACE | {"sequence": turn})) for turn in (0, 1))
+    assert opened(first, sequence=0) == opened(second, sequence=1) == b"x"
+    for envelope, turn in ((second, 0), (first, 1)):
+        with pytest.raises(EnvelopeError, match="turn"):
+            opened(envelope, sequence=turn)
+
+
+def parts(envelope: bytes) -> tuple[bytes, bytes]:
+    """Place and ciphertext."""
+    end = 5 + int.from_bytes(envelope[3:5], "little")
+    return envelope[5:end], envelope[end + 4 : -SIGNATURE_LENGTH]
+
+
+def built(place: bytes, ciphertext: bytes, signer: PrivateIdentity) -> bytes:
+    lengths = len(place).to_bytes(2, "little"), len(ciphertext).to_bytes(4, "little")
+    body = b"CE1" + lengths[0] + place + lengths[1] + ciphertext
+    return body + signer.sign("envelope", place + ciphertext)
+
+
+def test_whoever_signs_it_anew_in_their_own_name_opens_nothing() -> None:
+    """C takes what A sealed and hands it on as C's own: the seal is bound to who sealed it."""
+    place, ciphertext = parts(ENVELOPE)
+    stolen = place.replace(A.public.fingerprint.encode(), C.public.fingerprint.encode())
+    with pytest.raises(EnvelopeError, match="signature or its seal"):
+        opened(built(stolen, ciphertext, C), sender=C)
+    with pytest.raises(EnvelopeError, match="another sender"):
+        opened(built(place, ciphertext, C), sender=C)
+
+
+def test_its_own_sender_can_not_move_a_ciphertext_to_another_place() -> None:
+    place, ciphertext = parts(ENVELOPE)
+    moved = place.replace(b'"job":"job-1"', b'"job":"job-2"')
+    assert moved != place
+    with pytest.raises(EnvelopeError, match="signature or its seal"):
+        opened(built(moved, ciphertext, A), job="job-2")
+
+
+def test_a_ciphertext_of_one_envelope_does_not_fit_another() -> None:
+    other = seal(b"the key", sender=A, recipient=B.public, **PLACE)
+    with pytest.raises(EnvelopeError, match="signature or its seal"):
+        opened(ENVELOPE[:-SIGNATURE_LENGTH] + other[-SIGNATURE_LENGTH:])
+
+
 @pytest.mark.parametrize("stride", [29, pytest.param(1, marks=pytest.mark.slow)])
 def test_every_altered_byte_shuts_it(stride: int) -> None:
     for place in (*range(30), *range(30, len(ENVELOPE), stride)):

@@ -16,6 +16,8 @@ LOCKS = {
         "examples",
         "--extra",
         "timestamps",
+        "--extra",
+        "pkcs11",
         "--group",
         "dev",
         "--constraint",

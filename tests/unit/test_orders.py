@@ -80,7 +80,7 @@ def test_an_institution_is_revoked_with_all_its_members(desk: Desk) -> None:
     assert desk.registry.outcome(order, 0) == ""  # nothing happens before the coordinator has logged it
     assert desk.standing(OLGA) == desk.standing(NODES[2]) == ""
     assert desk.orders.carry_out() == 1
-    assert desk.registry.outcome(order) == "2 members revoked, 0 jobs stopped"
+    assert desk.registry.outcome(order) == "members revoked: 2, jobs stopped: 0"
     assert desk.standing(OLGA) == desk.standing(NODES[2]) == "it was revoked"
     assert desk.standing(NODES[0]) == ""
     assert sorted(desk.hung_up) == ["bank-c/node", "bank-c/olga"]

@@ -58,6 +58,11 @@ def test_a_leaf_never_outlives_its_issuer():
     assert leaf.not_valid_after_utc == ISSUING.certificate.not_valid_after_utc
 
 
+def test_an_expired_authority_issues_nothing():
+    with pytest.raises(CertificateError, match="expired at"):
+        pki.issue(ISSUING, KEY.public_key(), BANK, NOW + pki.ISSUING_LIFETIME)
+
+
 def test_another_root_does_not_vouch():
     other = pki.make_root("demo", NOW)
     with pytest.raises(CertificateError, match="no root of this network vouches"):
@@ -73,11 +78,11 @@ def test_a_leaf_cannot_issue():
 
 
 def test_an_authority_survives_its_files():
-    restored = pki.Authority.from_pem(ISSUING.certificate_pem, pki.key_pem(ISSUING.key))
+    restored = pki.Authority.of(ISSUING.certificate_pem, pki.read_key(pki.key_pem(ISSUING.key)))
     assert restored.certificate == ISSUING.certificate
     assert "key" not in repr(restored).replace("Authority", "")
     with pytest.raises(CertificateError, match="another certificate's"):
-        pki.Authority.from_pem(ISSUING.certificate_pem, pki.key_pem(KEY))
+        pki.Authority.of(ISSUING.certificate_pem, KEY)
 
 
 def test_a_request_proves_its_key_and_claims_nothing():

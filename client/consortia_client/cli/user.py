@@ -15,6 +15,12 @@ _PROFILE = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     help="The folder of the person's profile.",
 )
+_SIGNING_KEY = click.option(
+    "--signing-key",
+    default="file:",
+    show_default=True,
+    help="Where the signing key is made: in the folder, or in a smart card or module: pkcs11:… (docs/identity.md).",
+)
 
 
 @click.group()
@@ -32,11 +38,12 @@ def user() -> None:
     type=click.Choice(["analyst", "officer", "regulator"]),
     help="analyst submits jobs; officer signs agreements and approves jobs; regulator reads and verifies logs.",
 )
-def init(folder: Path, institution: str, name: str, role: str) -> None:
+@_SIGNING_KEY
+def init(folder: Path, institution: str, name: str, role: str, signing_key: str) -> None:
     """Make a profile with fresh keys in the new FOLDER."""
     from consortia_client import profile
 
-    profile.create(folder, institution, role, name)
+    profile.create(folder, institution, role, name, signing_key)
     terminal.done(f"profile of {institution}/{role}/{name} made in {folder}")
     terminal.note(
         "Next: ask the network's operator for an invitation; then run\n"
