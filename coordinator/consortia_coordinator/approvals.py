@@ -35,8 +35,13 @@ def await_officers(
         if waiting:
             run.progress(f"waiting for the officers of {', '.join(waiting)}", 0, 0)
             seconds = (min(waiting.values()) + GRACE_MS - now_ms()) / 1000
-            if not mailbox.wait_for(lambda seen=seen: mailbox.notices(run.job_id) > seen, max(seconds, 0)):  # type: ignore[misc]
+            if not mailbox.wait_for(lambda seen=seen: _changed(run, mailbox, seen), max(seconds, 0)):  # type: ignore[misc]
                 _require_none(_waiting(run.ask("approval.end", dict.fromkeys(waiting, Content()))))
+
+
+def _changed(run: JobRun, mailbox: Mailbox, seen: int) -> bool:
+    """Whether there is more to ask about than the ``seen`` statements, or nothing any more."""
+    return run.is_cancelled() or mailbox.notices(run.job_id) > seen
 
 
 def _waiting(answers: Mapping[str, Content]) -> dict[str, int]:

@@ -20,7 +20,7 @@ from consortia_common.documents.jobspec import Submission
 from consortia_coordinator.approvals import await_officers
 from consortia_coordinator.errors import CoordinatorError, PartiesRefusedError, StoppingError
 from consortia_coordinator.jobrun import JobRun, Tools
-from consortia_coordinator.jobs import JobState
+from consortia_coordinator.jobs import FINAL, JobState
 from consortia_coordinator.kinds import conduct_of
 from consortia_coordinator.replies import blob
 from consortia_coordinator.store.jobs import StoredJob, encode_refusals
@@ -33,6 +33,8 @@ Identities = Callable[[], list[PublicIdentity]]
 """The active members' public identities."""
 
 
+CANCELLED = "cancelled"
+"""The memo of a job whose analyst wants no more of it."""
 _CRASHED = CoordinatorError(
     "the coordinator met an error that it did not expect",
     blame="this coordinator",
@@ -45,6 +47,20 @@ class _Ending:
     state: JobState
     stage: str
     failures: Mapping[str, exchange_pb2.Failure]
+
+
+_CANCELLED = _Ending(
+    JobState.CANCELLED,
+    "cancelled by the analyst",
+    {
+        "analyst": exchange_pb2.Failure(
+            code="cancelled",
+            what="the analyst cancelled the job",
+            blame="nobody: whoever submitted it decided so",
+            remedy="submit it again if that was a mistake",
+        )
+    },
+)
 
 
 class Conductor:
@@ -62,12 +78,26 @@ class Conductor:
         self._now_ms = now_ms
         self._failing = failing
         self._threads: dict[str, threading.Thread] = {}
+        self._runs: dict[str, JobRun] = {}
 
     def start(self, job_id: str, failed: Mapping[str, Any] | None = None) -> None:
         """Run the job in a thread of its own; or only end it, if the log says already that it has ``failed``."""
         thread = threading.Thread(target=self._run, args=(job_id, failed), name=job_id, daemon=True)
         self._threads[job_id] = thread
         thread.start()
+
+    def cancel(self, job_id: str) -> None:
+        """End the job, as its analyst wishes; it is on record before anybody lets go. Raises CoordinatorError."""
+        state = self._tools.store.get(job_id).state
+        if state in FINAL:
+            raise CoordinatorError(
+                f"job {job_id} can't be cancelled: it is {state}",
+                blame="nobody: it had ended before",
+                remedy="`consortia job show` says how",
+            )
+        self._tools.store.keep(job_id, CANCELLED, b"cancelled")
+        if run := self._runs.get(job_id):
+            run.cancel()
 
     def resume(self) -> None:
         """Take up every job that had not ended when the coordinator stopped."""
@@ -88,6 +118,7 @@ class Conductor:
             logs.failure("job.unended", error, job_id=job_id)
             self._failing(_unended(job_id))
         finally:
+            self._runs.pop(job_id, None)
             del self._threads[job_id]
 
     def _conduct(self, job_id: str, failed: Mapping[str, Any] | None) -> None:
@@ -95,14 +126,17 @@ class Conductor:
         run = None
         try:
             spec = Submission.from_canonical(job.submission, "the stored submission").spec
-            run = JobRun(job_id, spec, self._tools)
+            run = self._runs[job_id] = JobRun(job_id, spec, self._tools)
+            if self._tools.store.memo(job_id, CANCELLED) is not None:
+                run.cancel()
             if failed is not None:
                 raise PartiesRefusedError({_institution(failed): _failure(_failed_before(failed))})
             self._offer(run, job)
             conduct_of(job.kind).conduct(run)
             self._finish(run)
         except StoppingError:
-            return
+            if run is not None and run.is_cancelled():
+                self._end(job_id, run, _CANCELLED)
         except OperationalError:  # the database's disk: to end the job would need it
             raise
         except PartiesRefusedError as error:
@@ -148,6 +182,7 @@ class Conductor:
             run.log_once(
                 f"receipt/{receipt.institution}", "job.receipt", institution=receipt.institution, digest=digest
             )
+        run.require_wanted()
         sealed_by, envelope = run.result
         result = network_pb2.JobResult(job_id=run.job_id, envelope=envelope, sealed_by=sealed_by, receipts=receipts)
         self._tools.witnessed(self._tools.log.append("job.finished", job=run.job_id, kind=run.spec.kind))

@@ -5,6 +5,7 @@ are found in the mailbox by their ids, sums in the memos, and nothing is sent, a
 """
 
 import hashlib
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from consortia_common.documents.kinds.train import Parameters as TrainParameters
 from consortia_common.errors import ExchangeError
 from consortia_coordinator.adding import Workers
 from consortia_coordinator.epochs import open_epoch
-from consortia_coordinator.errors import PartiesRefusedError
+from consortia_coordinator.errors import PartiesRefusedError, StoppingError
 from consortia_coordinator.federated import ExchangeGrid, run_strategy
 from consortia_coordinator.mailbox import Mailbox
 from consortia_coordinator.replies import blob, failure_of, late, party_of
@@ -77,11 +78,30 @@ class JobRun:
         self._spec = spec
         self._tools = tools
         self._sums = SumRuns(self)
+        self._cancelled = threading.Event()
 
     @property
     def tools(self) -> Tools:
         """What every job shares."""
         return self._tools
+
+    def cancel(self) -> None:
+        """End every wait of this job, now and later, with StoppingError. From any thread."""
+        self._cancelled.set()
+        self._tools.mailbox.wake()
+
+    def require_wanted(self) -> None:
+        """Return if the job's analyst still wants it. Raises StoppingError."""
+        if self.is_cancelled():
+            raise StoppingError(
+                "the job's analyst cancelled it",
+                blame="nobody",
+                remedy="submit it again if that was a mistake",
+            )
+
+    def is_cancelled(self) -> bool:
+        """Whether the analyst has cancelled the job."""
+        return self._cancelled.is_set()
 
     @property
     def spec(self) -> JobSpec:
@@ -205,7 +225,7 @@ class JobRun:
 
     def gather(self, wanted: list[str], seconds: float, *, every: bool) -> Answers:
         """What comes of these tasks in time; unless ``every`` answer is wanted, a failure ends the wait."""
-        replies = self._tools.mailbox.replies(wanted, seconds, every=every)
+        replies = self._tools.mailbox.replies(wanted, seconds, self.is_cancelled, every=every)
         answers = Answers({}, {}, {party_of(each): late(each, seconds) for each in wanted if each not in replies})
         for task_id, reply in replies.items():
             if reply.WhichOneof("outcome") == "content":

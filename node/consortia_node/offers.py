@@ -102,7 +102,8 @@ class Offers:
             return self._finish(job, _absent(job, content, self._tools.institution))
         self._tools.log.append("job.failed", job=task.job_id, reason=reason or "the coordinator gave it up")
         self._cohorts.erase(task.job_id)
-        state, now = rules.FAILED, self._tools.now_ms()
+        state = rules.CANCELLED if outcome == rules.CANCELLED else rules.FAILED
+        now = self._tools.now_ms()
         return Answer(Content(), store=lambda c: JobStore(c).advance(task.job_id, state, now, reason))
 
     def _read(self, task: pb.Task, content: Content) -> tuple[Submission, list[PublicIdentity]]:

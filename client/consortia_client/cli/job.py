@@ -89,6 +89,24 @@ def list_(folder: Path, as_json: bool) -> None:
 @job.command()
 @click.argument("job_id")
 @options.profile
+@options.as_json
+def cancel(job_id: str, folder: Path, as_json: bool) -> None:
+    """End the job JOB_ID, which you submitted.
+
+    No step is asked of the parties any more; each ends the job after the step that it is taking, and erases the
+    job's keys and rows. What the parties were asked before stays on their logs and counts against the agreement.
+    """
+    from consortia_client.profile import Profile
+    from consortia_client.session import Session
+
+    with Session(Profile.load(folder)) as session:
+        session.cancel(job_id)
+        _show(_follow(session, job_id, quiet=as_json), as_json)
+
+
+@job.command()
+@click.argument("job_id")
+@options.profile
 @click.option("--wait", is_flag=True, help="Wait for the job to end first.")
 @options.as_json
 def result(job_id: str, folder: Path, wait: bool, as_json: bool) -> None:
@@ -135,7 +153,7 @@ def _finish(session: Any, status: Any, as_json: bool) -> None:
         _show(status, as_json=False)
         if opened:
             _show_result(opened)
-    if status.state in {"refused", "failed"}:
+    if status.state in {"refused", "failed", "cancelled"}:
         raise SystemExit(1)
 
 
@@ -173,13 +191,16 @@ def _show(status: Any, as_json: bool) -> None:
         failure = refusal.failure
         terminal.facts(
             {
-                "refused by" if failure.code == "refused" else "failed at": refusal.institution,
+                _ENDED_BY.get(failure.code, "failed at"): refusal.institution,
                 **({"clause": failure.clause} if failure.clause else {}),
                 "why": failure.what,
                 "at fault": failure.blame,
                 "what to do": failure.remedy,
             }
         )
+
+
+_ENDED_BY = {"refused": "refused by", "cancelled": "cancelled by"}
 
 
 def _plain(status: Any) -> dict[str, Any]:

@@ -268,7 +268,7 @@ class Failure(_message.Message):
     REMEDY_FIELD_NUMBER: _builtins.int
     CLAUSE_FIELD_NUMBER: _builtins.int
     code: _builtins.str
-    """"refused" (the gate said no) or "failed" (something broke)"""
+    """"refused" (the gate said no), "failed" (something broke) or "cancelled" (its analyst's wish)"""
     what: _builtins.str
     blame: _builtins.str
     remedy: _builtins.str
