@@ -1,14 +1,15 @@
 """PURE: the content of tasks and replies as plain values, and its encoding on the wire.
 
 Content is Flower's three records (arrays, config, metrics) without Flower, so that job kinds never import it.
+Long arrays and blobs may travel behind the message, in its body, and are copied once instead of by every layer.
 Bytes from a peer become either a Content whose every array has a known type and the size it claims, or an
-ExchangeError; nothing else can come of them.
+ExchangeError; nothing else can come of them, and never more bytes than came.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -26,6 +27,8 @@ MAX_FIELDS = 4_096
 MAX_DIMENSIONS = 8
 MAX_EXTENT = 1 << 40
 """Bytes that an array's dimensions may span, those of no length counted as one."""
+SPAN_BYTES = 64 << 10
+"""Arrays and blobs from this length on go into the body, where there is one."""
 _LISTS: dict[type, tuple[str, type]] = {
     str: ("texts", pb.Texts),
     int: ("integers", pb.Integers),
@@ -36,6 +39,33 @@ _NUMBERS = frozenset({"integer", "real", "integers", "reals"})
 _SCALARS: dict[type, str] = {bool: "flag", int: "integer", float: "real", str: "text", bytes: "blob"}
 
 
+class Body(Protocol):
+    """What follows a message, and is read from where it is kept."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes there are."""
+
+    def read(self, offset: int, length: int) -> bytes:
+        """``length`` bytes from ``offset`` on, both within ``size``."""
+
+
+@dataclass(frozen=True)
+class Bytes:
+    """A body in memory."""
+
+    data: bytes = field(default=b"", repr=False)
+
+    @property
+    def size(self) -> int:
+        """See Body."""
+        return len(self.data)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """See Body."""
+        return self.data[offset : offset + length]
+
+
 @dataclass(frozen=True)
 class Content:
     """``arrays`` by name in order, ``config`` for settings and blobs, ``metrics`` for numbers."""
@@ -44,13 +74,14 @@ class Content:
     config: Values = field(default_factory=dict)
     metrics: Values = field(default_factory=dict)
 
-    def to_proto(self) -> pb.Content:
-        """The wire form. Raises ExchangeError for what has none."""
+    def to_proto(self, body: list[bytes] | None = None) -> pb.Content:
+        """The wire form; what is long is appended to ``body``, if there is one. Raises ExchangeError."""
+        behind = _Behind(body)
         try:
             return pb.Content(
-                arrays=[_array_to_proto(name, array) for name, array in self.arrays.items()],
-                config={name: _value_to_proto(name, value) for name, value in self.config.items()},
-                metrics={name: _value_to_proto(name, value) for name, value in self.metrics.items()},
+                arrays=[_array_to_proto(name, array, behind) for name, array in self.arrays.items()],
+                config={name: _value_to_proto(name, value, behind) for name, value in self.config.items()},
+                metrics={name: _value_to_proto(name, value, behind) for name, value in self.metrics.items()},
             )
         except (
             TypeError,
@@ -72,62 +103,113 @@ class Content:
         return cls.from_proto(message, sender)
 
     @classmethod
-    def from_proto(cls, message: pb.Content, sender: str) -> "Content":
+    def from_proto(cls, message: pb.Content, sender: str, body: Body = Bytes()) -> "Content":
         """The content of a message from ``sender``, copied and checked. Raises ExchangeError."""
+        tail = _Tail(body, sender)
         if len(message.arrays) > MAX_ARRAYS or len(message.config) + len(message.metrics) > MAX_FIELDS:
             raise _refused("it has too many arrays or fields", sender)
-        arrays = {array.name: _array_from_proto(array, sender) for array in message.arrays}
+        arrays = {array.name: _array_from_proto(array, tail) for array in message.arrays}
         if len(arrays) != len(message.arrays):
             raise _refused("two arrays have one name", sender)
         return cls(
             arrays,
-            {name: _value_from_proto(value, sender) for name, value in message.config.items()},
-            {name: _number_from_proto(value, sender) for name, value in message.metrics.items()},
+            {name: _value_from_proto(value, tail) for name, value in message.config.items()},
+            {name: _number_from_proto(value, tail) for name, value in message.metrics.items()},
         )
 
 
-def _array_to_proto(name: str, array: NDArray[Any]) -> pb.Array:
+class _Behind:
+    """Puts what is long behind the message that is being made."""
+
+    def __init__(self, body: list[bytes] | None) -> None:
+        self._body = body
+        self._size = 0
+
+    def takes(self, size: int) -> bool:
+        """Whether a value of ``size`` bytes is to go there."""
+        return self._body is not None and size >= SPAN_BYTES
+
+    def put(self, data: bytes) -> pb.Span:
+        """Where it is now."""
+        assert self._body is not None  # noqa: S101  # see takes
+        self._body.append(data)
+        self._size += len(data)
+        return pb.Span(offset=self._size - len(data), length=len(data))
+
+
+class _Tail:
+    """Reads what is behind a message, no more of it than there is."""
+
+    def __init__(self, body: Body, sender: str) -> None:
+        self._body = body
+        self._left = body.size
+        self.sender = sender
+
+    def read(self, span: pb.Span) -> bytes:
+        """The bytes of ``span``. Raises ExchangeError for those that are not there, or were read before."""
+        if span.offset + span.length > self._body.size or span.length > self._left:
+            raise _refused("a value points behind its end", self.sender)
+        self._left -= span.length
+        return self._body.read(span.offset, span.length)
+
+
+def _array_to_proto(name: str, array: NDArray[Any], behind: _Behind) -> pb.Array:
     if array.dtype.name not in DTYPES or array.ndim > MAX_DIMENSIONS:
         shape = f"type {array.dtype.name} and {array.ndim} dimensions"
         raise _refused(f"array {name} has {shape}, which does not travel", "this process")
     little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-    return pb.Array(name=name, dtype=array.dtype.name, shape=list(array.shape), data=little.tobytes())
+    made = pb.Array(name=name, dtype=array.dtype.name, shape=list(array.shape))
+    if behind.takes(little.nbytes):
+        made.span.CopyFrom(behind.put(little.tobytes()))
+    else:
+        made.data = little.tobytes()
+    return made
 
 
-def _array_from_proto(message: pb.Array, sender: str) -> NDArray[Any]:
+def _array_from_proto(message: pb.Array, tail: _Tail) -> NDArray[Any]:
+    sender = tail.sender
     if message.dtype not in DTYPES:
         raise _refused(f"an array has the unknown type {message.dtype[:20]!r}", sender)
     if len(message.shape) > MAX_DIMENSIONS:
         raise _refused(f"an array has more than {MAX_DIMENSIONS} dimensions", sender)
     dtype = np.dtype(message.dtype).newbyteorder("<")
     extent = math.prod(max(size, 1) for size in message.shape) * dtype.itemsize
-    if extent > MAX_EXTENT or math.prod(message.shape) * dtype.itemsize != len(message.data):
+    data = tail.read(message.span) if message.HasField("span") else message.data
+    if extent > MAX_EXTENT or math.prod(message.shape) * dtype.itemsize != len(data):
         raise _refused("an array's bytes do not match its shape", sender)
-    return np.frombuffer(message.data, dtype).reshape(tuple(message.shape)).astype(dtype.newbyteorder("="))
+    return np.frombuffer(data, dtype).reshape(tuple(message.shape)).astype(dtype.newbyteorder("="))
 
 
-def _value_to_proto(name: str, value: Any) -> pb.Value:
+def _value_to_proto(name: str, value: Any, behind: _Behind) -> pb.Value:
+    if type(value) is bytes and behind.takes(len(value)):
+        return pb.Value(span=behind.put(value))
     if type(value) in _SCALARS:
         return pb.Value(**{_SCALARS[type(value)]: value})
     kinds = {type(item) for item in value} or {bytes} if isinstance(value, list) else set()
     if len(kinds) == 1 and kinds <= _LISTS.keys():
+        if kinds == {bytes} and behind.takes(sum(map(len, value))):
+            return pb.Value(spans=pb.Spans(items=map(behind.put, value)))
         field_name, wrapper = _LISTS[kinds.pop()]
         return pb.Value(**{field_name: wrapper(items=value)})
     raise _refused(f"field {name} has type {type(value).__name__}, which does not travel", "this process")
 
 
-def _value_from_proto(message: pb.Value, sender: str) -> Any:
+def _value_from_proto(message: pb.Value, tail: _Tail) -> Any:
     kind = message.WhichOneof("kind")
     if kind is None:
-        raise _refused("a field has no value", sender)
+        raise _refused("a field has no value", tail.sender)
     value = getattr(message, kind)
+    if kind == "span":
+        return tail.read(value)
+    if kind == "spans":
+        return [tail.read(item) for item in value.items]
     return list(value.items) if hasattr(value, "items") else value
 
 
-def _number_from_proto(message: pb.Value, sender: str) -> Any:
+def _number_from_proto(message: pb.Value, tail: _Tail) -> Any:
     if message.WhichOneof("kind") not in _NUMBERS:
-        raise _refused("a metric is no number", sender)
-    return _value_from_proto(message, sender)
+        raise _refused("a metric is no number", tail.sender)
+    return _value_from_proto(message, tail)
 
 
 def _refused(why: str, sender: str) -> ExchangeError:

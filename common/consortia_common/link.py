@@ -1,15 +1,17 @@
 """One live stream of the exchange, the same at both ends: journalled messages out, messages in, signs of life.
 
 Trusted for: a message counts as sent only when the other end has acknowledged it, and is acknowledged only when
-``End.received`` has stored it. Each direction carries one message at a time and waits for its Ack, so a slow peer
-holds up itself only and costs one message of memory. A peer that is silent for three heartbeats is dead. What a
-link does not do is try again: whoever runs it makes a new one.
+``End.received`` has stored it. Each direction carries one message at a time, a piece in memory at a time, and waits
+for Acks when a few messages are under way; nothing is read before what came last is on disk. So a slow peer holds
+up itself only. A message of which the peer has the beginning goes on from there. A peer that is silent for three
+heartbeats is dead. What a link does not do is try again: whoever runs it makes a new one.
 
 The state of a link lives in one event loop; only ``wake`` and ``close`` may be called from other threads.
 """
 
 import asyncio
 import itertools
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
@@ -19,8 +21,10 @@ from google.protobuf.message import DecodeError
 from grpc.aio import EOF
 
 from consortia_common import rpc
+from consortia_common.contents import Message
 from consortia_common.errors import ConnectionLostError
-from consortia_common.stream import Message, Receiver, chunks, legible, refusal
+from consortia_common.inbox import Inbox
+from consortia_common.stream import CHUNK_BYTES, Part, Piece, Receiver, legible, refusal, resume_at
 from consortia_crypto.errors import ConsortiaError
 from consortia_proto.v1 import exchange_pb2 as pb
 
@@ -29,6 +33,8 @@ HELLO_SECONDS = 10.0
 """How long an end waits for the other's Hello."""
 GRACE_SECONDS = 2.0
 """How long an end that has said Bye waits for the other to hang up."""
+WINDOW = 8
+"""How many messages may be on their way or wait for their Acks; they overtake nothing."""
 
 
 class Wire(Protocol):
@@ -44,8 +50,8 @@ class Wire(Protocol):
 class End(Protocol):
     """What the two ends do differently. Called in worker threads, so that a commit holds nobody up."""
 
-    def outgoing(self) -> Message | None:
-        """The oldest message that the other end has not acknowledged."""
+    def outgoing(self, under_way: Collection[str]) -> Message | None:
+        """The oldest message that the other end has not acknowledged, but for those with these ids."""
 
     def acknowledged(self, message: Message) -> None:
         """The other end has stored ``message``."""
@@ -71,20 +77,35 @@ async def read_hello(wire: Wire, receiver: Receiver, peer: str) -> pb.Hello:
 
 
 class Link:
-    """A stream whose Hellos have been exchanged; both ends send a heartbeat every ``heartbeat`` seconds."""
+    """A stream whose Hellos have been exchanged; both ends send a heartbeat every ``heartbeat`` seconds.
 
-    def __init__(self, wire: Wire, receiver: Receiver, end: End, peer: str, heartbeat: float) -> None:
+    ``kept`` is what the peer says that it has of unfinished messages.
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        receiver: Receiver,
+        inbox: Inbox,
+        end: End,
+        peer: str,
+        *,
+        heartbeat: float,
+        kept: Mapping[str, Part],
+    ) -> None:
         self._wire = wire
         self._receiver = receiver
+        self._inbox = inbox
         self._end = end
+        self._kept = dict(kept)
         self._peer = peer
         self._heartbeat = heartbeat
         self._loop = asyncio.get_running_loop()
         self._writing = asyncio.Lock()
         self._said_bye = False
         self._work = asyncio.Event()
-        self._under_way = ""
-        self._acked = asyncio.Event()
+        self._under_way: dict[str, Message] = {}
+        self._sending = ""
         self._closing: asyncio.Future[str] = self._loop.create_future()
 
     def wake(self) -> None:
@@ -112,6 +133,7 @@ class Link:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.to_thread(self._inbox.close)
 
     async def _conclude(self, tasks: list[asyncio.Task[Any]]) -> Ended:
         reader = tasks[0]
@@ -147,37 +169,59 @@ class Link:
         silence = self._heartbeat * MISSED_HEARTBEATS
         while True:
             match self._receiver.receive(await _next_frame(self._wire, silence, self._peer)):
-                case Message() as message:
-                    await asyncio.to_thread(self._end.received, message)
-                    await self._write(pb.Frame(ack=pb.Ack(message_id=message.message_id)))
+                case Piece() as piece:
+                    await self._take(piece)
                 case pb.Ack() as ack:
-                    self._take_ack(ack.message_id)
+                    await self._take_ack(ack.message_id)
                 case pb.Bye() as bye:
                     return Ended(legible(bye.reason), by_peer=True)
 
-    def _take_ack(self, message_id: str) -> None:
-        if message_id != self._under_way or not message_id:
+    async def _take(self, piece: Piece) -> None:
+        if await asyncio.to_thread(self._store, piece):
+            await self._write(pb.Frame(ack=pb.Ack(message_id=piece.message_id)))
+
+    def _store(self, piece: Piece) -> bool:
+        """Whether a whole message is stored now."""
+        message = self._inbox.take(piece)
+        if message is not None:
+            self._end.received(message)
+        return message is not None
+
+    async def _take_ack(self, message_id: str) -> None:
+        if message_id not in self._under_way or message_id == self._sending:
             raise refusal("an Ack is for no message under way", self._peer)
-        self._acked.set()
+        await asyncio.to_thread(self._end.acknowledged, self._under_way[message_id])
+        del self._under_way[message_id]
+        self._work.set()
 
     async def _send(self) -> NoReturn:
         while True:
             self._work.clear()
-            message = await asyncio.to_thread(self._end.outgoing)
+            message = None
+            if len(self._under_way) < WINDOW:
+                message = await asyncio.to_thread(self._end.outgoing, tuple(self._under_way))
             if message is None:
                 await self._work.wait()
             else:
-                await self._deliver(message)
+                await self._transmit(message)
 
-    async def _deliver(self, message: Message) -> None:
-        self._acked.clear()
-        self._under_way = message.message_id
-        parts = chunks(message.message_id, message.data)
-        while chunk := await asyncio.to_thread(next, parts, None):
+    async def _transmit(self, message: Message) -> None:
+        content = message.content
+        self._under_way[message.message_id] = message
+        self._sending = message.message_id
+        first = resume_at(self._kept.pop(message.message_id, None), content.total, content.sha256)
+        for offset in range(first, content.total, CHUNK_BYTES):
+            if offset + CHUNK_BYTES >= content.total:
+                self._sending = ""  # it may be acknowledged before the last write returns
+            chunk = pb.Chunk(
+                message_id=message.message_id,
+                total=content.total,
+                offset=offset,
+                data=await asyncio.to_thread(content.piece, offset),
+                sha256=content.sha256 if offset == first else b"",
+                body=content.body if offset == first else 0,
+            )
             await self._write(pb.Frame(chunk=chunk))
-        await self._acked.wait()
-        self._under_way = ""
-        await asyncio.to_thread(self._end.acknowledged, message)
 
     async def _beat(self) -> None:
         for sequence in itertools.count(1):

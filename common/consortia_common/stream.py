@@ -1,14 +1,15 @@
-"""PURE: the exchange's framing: messages cut into chunks, chunks put together, and the order of frames.
+"""PURE: the exchange's framing: which chunk continues which message, and the order of frames.
 
 A message is any run of 1 to ``limit`` bytes under an id. It travels as chunks of at most 1 MiB in order of their
-offsets; the first one also carries the SHA-256 of the whole. Chunks of a few messages may be interleaved. Memory
-follows what has arrived, never what a peer announces, and never passes the limit. Everything that a peer does
+offsets; the first one on a stream also carries the SHA-256 of the whole. Chunks of a few messages may be mixed.
+What had come of a message when a stream was cut is gone on with on the next one, if its receiver says so in its
+Hello. What may be unfinished is bounded by what is announced, in number and in bytes. Everything that a peer does
 against proto/consortia_proto/v1/exchange.proto raises ExchangeError, which names that peer; nothing else is raised.
 """
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -20,7 +21,7 @@ CHUNK_BYTES = 1 << 20
 MESSAGE_LIMIT = 256 << 20
 """Default for the largest message, and for all unfinished messages of one peer together."""
 OPEN_MESSAGES = 4
-"""How many messages of one peer may be unfinished at a time."""
+"""How many messages of one peer may be unfinished at a time, those of its earlier streams included."""
 MAX_TEXT = 200
 
 _MESSAGE_ID = re.compile(r"[!-~]{1,160}")
@@ -28,34 +29,51 @@ _ILLEGIBLE = re.compile(r"[^ -~]")
 
 
 @dataclass(frozen=True)
-class Message:
-    """A whole message, its hash checked."""
+class Part:
+    """The first ``have`` bytes of a message that is unfinished: what its receiver has kept."""
 
     message_id: str
-    data: bytes
+    total: int
+    sha256: bytes
+    have: int
 
 
-Event = Message | pb.Hello | pb.Ack | pb.Heartbeat | pb.Bye
+@dataclass(frozen=True)
+class Piece:
+    """Bytes of a message that continue what came before."""
+
+    message_id: str
+    total: int
+    sha256: bytes
+    offset: int
+    data: bytes = field(repr=False)
+    body: int = 0
+    """How many last bytes of the message are its body."""
+    displaced: tuple[str, ...] = ()
+    """Unfinished messages of earlier streams that make room for this one."""
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the message is whole with it."""
+        return self.offset + len(self.data) == self.total
+
+
+Event = Piece | pb.Hello | pb.Ack | pb.Heartbeat | pb.Bye
 """What a frame can mean once it is understood."""
 
 
-def chunks(message_id: str, data: bytes) -> Iterator[pb.Chunk]:
-    """Cut a message, 1 byte long at least."""
-    for offset in range(0, len(data), CHUNK_BYTES):
-        yield pb.Chunk(
-            message_id=message_id,
-            total=len(data),
-            offset=offset,
-            data=data[offset : offset + CHUNK_BYTES],
-            sha256=b"" if offset else hashlib.sha256(data).digest(),
-        )
+def resume_at(part: Part | None, total: int, sha256: bytes) -> int:
+    """From which byte on to send a message of which the receiver says that it has ``part``."""
+    if part is None or (part.total, part.sha256) != (total, sha256):
+        return 0
+    return part.have
 
 
-def check_size(data: bytes, limit: int, blame: str) -> None:
-    """Return if a message of this size may be sent. Raises ExchangeError, so that no peer has to."""
-    if len(data) > limit:
+def check_size(size: int, limit: int, blame: str) -> None:
+    """Return if a message of ``size`` bytes may be sent. Raises ExchangeError, so that no peer has to."""
+    if size > limit:
         raise ExchangeError(
-            f"a message of {len(data)} bytes was not sent: the exchange carries at most {limit}",
+            f"a message of {size} bytes was not sent: the exchange carries at most {limit}",
             blame=blame,
             remedy="make the job smaller: fewer rows, columns or parameters at a time",
         )
@@ -67,52 +85,76 @@ def legible(text: str) -> str:
 
 
 @dataclass
-class _Unfinished:
+class _Open:
     total: int
     sha256: bytes
-    data: bytearray = field(default_factory=bytearray)
-    digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+    body: int
+    have: int
 
 
 class Assembler:
-    """Puts one peer's chunks together."""
+    """Checks that one peer's chunks continue their messages.
 
-    def __init__(self, peer: str, limit: int = MESSAGE_LIMIT) -> None:
+    ``parts`` are left of its earlier streams, oldest first. Those that this stream goes on with stay, the others
+    make room when there is none.
+    """
+
+    def __init__(self, peer: str, limit: int = MESSAGE_LIMIT, parts: Iterable[Part] = ()) -> None:
         self._peer = peer
         self._limit = limit
-        self._open: dict[str, _Unfinished] = {}
+        self._open: dict[str, _Open] = {}
+        self._left = {part.message_id: part for part in parts}
 
-    def add(self, chunk: pb.Chunk) -> Message | None:
-        """The message that ``chunk`` completes, if it does. Raises ExchangeError."""
+    def add(self, chunk: pb.Chunk) -> Piece:
+        """What ``chunk`` adds to its message. Raises ExchangeError."""
         if not 0 < len(chunk.data) <= CHUNK_BYTES:
             self._refuse(f"a chunk is empty or longer than {CHUNK_BYTES} bytes")
-        message = self._open.get(chunk.message_id) or self._begin(chunk)
-        if chunk.total != message.total or chunk.offset != len(message.data):
-            self._refuse("a chunk does not continue its message")
-        if chunk.offset and chunk.sha256:
+        message = self._open.get(chunk.message_id)
+        displaced: tuple[str, ...] = ()
+        if message is None:
+            message, displaced = self._begin(chunk)
+        elif chunk.sha256:
             self._refuse("a later chunk carries a hash")
-        if chunk.offset + len(chunk.data) > message.total:
+        if chunk.total != message.total or chunk.offset != message.have:
+            self._refuse("a chunk does not continue its message")
+        message.have += len(chunk.data)
+        if message.have > message.total:
             self._refuse("a message is longer than was announced")
-        message.data += chunk.data
-        message.digest.update(chunk.data)
-        return self._finish(chunk.message_id, message) if len(message.data) == message.total else None
+        if message.have == message.total:
+            del self._open[chunk.message_id]
+        return Piece(
+            chunk.message_id, message.total, message.sha256, chunk.offset, chunk.data, message.body, displaced
+        )
 
-    def _begin(self, chunk: pb.Chunk) -> _Unfinished:
+    def _begin(self, chunk: pb.Chunk) -> tuple[_Open, tuple[str, ...]]:
+        """The message that begins, or is gone on with, and the parts that make room for it."""
         if not _MESSAGE_ID.fullmatch(chunk.message_id):
             self._refuse("a message's id is empty, too long or not printable")
-        if chunk.offset or len(chunk.sha256) != hashlib.sha256().digest_size:
+        left = self._left.pop(chunk.message_id, None)
+        goes_on = left is not None and chunk.offset == resume_at(left, chunk.total, chunk.sha256)
+        if (chunk.offset and not goes_on) or len(chunk.sha256) != hashlib.sha256().digest_size:
             self._refuse("a message does not begin with its first chunk and its hash")
+        if chunk.body and chunk.body >= chunk.total:
+            self._refuse("a message is nothing but a body")
         if len(self._open) >= OPEN_MESSAGES:
             self._refuse(f"more than {OPEN_MESSAGES} messages are unfinished at a time")
         if chunk.total + sum(message.total for message in self._open.values()) > self._limit:
             self._refuse(f"its unfinished messages are longer than {self._limit} bytes")
-        return self._open.setdefault(chunk.message_id, _Unfinished(chunk.total, chunk.sha256))
+        message = _Open(chunk.total, chunk.sha256, chunk.body, chunk.offset)
+        self._open[chunk.message_id] = message
+        anew = (chunk.message_id,) if left is not None and not chunk.offset else ()
+        return message, anew + (self._make_room() if len(chunk.data) < chunk.total else ())
 
-    def _finish(self, message_id: str, message: _Unfinished) -> Message:
-        del self._open[message_id]
-        if message.digest.digest() != message.sha256:
-            self._refuse("a message does not match its hash")
-        return Message(message_id, bytes(message.data))
+    def _make_room(self) -> tuple[str, ...]:
+        displaced = []
+        while self._left and not self._has_room():
+            displaced.append(next(iter(self._left)))
+            del self._left[displaced[-1]]
+        return tuple(displaced)
+
+    def _has_room(self) -> bool:
+        totals = [message.total for message in self._open.values()] + [part.total for part in self._left.values()]
+        return len(totals) <= OPEN_MESSAGES and sum(totals) <= self._limit
 
     def _refuse(self, why: str) -> NoReturn:
         raise refusal(why, self._peer)
@@ -124,12 +166,17 @@ class Receiver:
     def __init__(self, peer: str, network: str, limit: int = MESSAGE_LIMIT) -> None:
         self._peer = peer
         self._network = network
+        self._limit = limit
         self._assembler = Assembler(peer, limit)
         self._greeted = False
         self._over = False
 
-    def receive(self, frame: pb.Frame) -> Event | None:
-        """What ``frame`` means; None for a chunk that completes nothing. Raises ExchangeError."""
+    def go_on_with(self, parts: Iterable[Part]) -> None:
+        """What there is of the peer's earlier streams; said before any chunk has come."""
+        self._assembler = Assembler(self._peer, self._limit, parts)
+
+    def receive(self, frame: pb.Frame) -> Event:
+        """What ``frame`` means. Raises ExchangeError."""
         kind = frame.WhichOneof("body")
         if self._over:
             raise refusal("a frame came after the Bye", self._peer)
@@ -154,8 +201,26 @@ class Receiver:
             raise refusal(f"it speaks version {hello.version} of the exchange, not {VERSION}", self._peer)
         if hello.network != self._network:
             raise refusal("it belongs to another network", self._peer)
+        if len(hello.unfinished) > OPEN_MESSAGES or not all(
+            0 < each.have < each.total for each in hello.unfinished
+        ):
+            raise refusal("it has more of unfinished messages than there can be", self._peer)
         self._greeted = True
         return hello
+
+
+def parts_of(hello: pb.Hello) -> dict[str, Part]:
+    """What a peer says that it has of unfinished messages, by their ids."""
+    return {each.message_id: Part(each.message_id, each.total, each.sha256, each.have) for each in hello.unfinished}
+
+
+def told(parts: Iterable[Part]) -> list[pb.Unfinished]:
+    """The inverse of ``parts_of``, for our own Hello."""
+    return [
+        pb.Unfinished(message_id=part.message_id, total=part.total, sha256=part.sha256, have=part.have)
+        for part in parts
+        if part.have
+    ]
 
 
 def refusal(why: str, peer: str) -> BrokenRuleError:

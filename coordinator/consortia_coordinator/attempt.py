@@ -59,11 +59,12 @@ class Waiting:
         self._ended |= failures
 
     def post(
-        self, party: str, step: str, attempt: Attempt, said: Mapping[str, Any], frame: int | None = None
-    ) -> str:
-        """Journal one task of the protocol; its id."""
-        content = Content(config={"sum": attempt.name, "attempt": attempt.number, **said})
-        return self._run.post(party, step, attempt.turn, content, _mark(attempt, frame))
+        self, step: str, attempt: Attempt, said: Mapping[str, Mapping[str, Any]], frame: int | None = None
+    ) -> list[str]:
+        """Journal one task of the protocol for each party to which something is said; their ids."""
+        about = {"sum": attempt.name, "attempt": attempt.number}
+        asked = {party: Content(config={**about, **words}) for party, words in said.items()}
+        return list(self._run.post(step, attempt.turn, asked, _mark(attempt, frame)).values())
 
     def task_id(self, party: str, step: str, attempt: Attempt, frame: int | None = None) -> str:
         """The id of a task that was posted."""

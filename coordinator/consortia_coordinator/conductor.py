@@ -204,8 +204,7 @@ class Conductor:
         self._tools.log.append("job.failed", job=job_id, reason=failure.what, institution=institution)
         if run is not None:
             closing = Content(config={"outcome": str(ending.state), "reason": failure.what})
-            for party in run.spec.parties:
-                run.post(party, "close", 1, closing)
+            run.post("close", 1, dict.fromkeys(run.spec.parties, closing))
         self._tools.store.move(
             job_id,
             ending.state,

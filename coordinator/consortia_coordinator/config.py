@@ -88,6 +88,11 @@ class CoordinatorSettings(Settings):
         return self.folder / "coordinator.db"
 
     @property
+    def exchange_folder(self) -> Path:
+        """Long messages on their way, in and out."""
+        return self.folder / "exchange"
+
+    @property
     def issuing_certificate_file(self) -> Path:
         """The authority that issues members' certificates."""
         return self.folder / "issuing.pem"

@@ -7,16 +7,18 @@ often as it likes.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 from consortia_common import rpc
+from consortia_common.contents import Message
 from consortia_common.errors import ConnectionLostError, ExchangeError
+from consortia_common.inbox import Inbox
 from consortia_common.link import Ended, Link, read_hello
-from consortia_common.stream import MESSAGE_LIMIT, VERSION, Message, Receiver, legible
+from consortia_common.stream import MESSAGE_LIMIT, VERSION, Part, Receiver, legible, parts_of, told
 from consortia_common.tls import Peer
 from consortia_coordinator import metrics
 from consortia_coordinator.mailbox import Mailbox
@@ -49,24 +51,35 @@ class _NodeEnd:
     authorise: Authorise
     audit: Audit
 
-    def outgoing(self) -> Message | None:
+    def outgoing(self, under_way: Collection[str]) -> Message | None:
         self.authorise(self.peer)
-        waiting = self.mailbox.outgoing(self.peer.institution)
-        return Message(*waiting) if waiting else None
+        return self.mailbox.outgoing(self.peer.institution, under_way)
 
     def acknowledged(self, message: Message) -> None:
-        self.mailbox.delivered(self.peer.institution, message.message_id, len(message.data))
-        metrics.count_message(metrics.DOWN, len(message.data))
+        size = message.content.total
+        self.mailbox.delivered(self.peer.institution, message.message_id, size)
+        metrics.count_message(metrics.DOWN, size)
 
     def received(self, message: Message) -> None:
         """Store a reply. One that answers nothing is logged and then acknowledged, else it would come for ever."""
         self.authorise(self.peer)
-        metrics.count_message(metrics.UP, len(message.data))
+        metrics.count_message(metrics.UP, message.content.total)
         try:
-            self.mailbox.receive(self.peer.institution, message.message_id, message.data)
+            self.mailbox.receive(self.peer.institution, message)
         except ExchangeError as error:
             metrics.EXCHANGE_REFUSED.inc()
             self.audit("message.refused", peer=str(self.peer), reason=error.what)
+
+
+@dataclass(frozen=True)
+class _Admitted:
+    """A node that may take part; ``kept`` is what it says it has of unfinished tasks."""
+
+    peer: Peer
+    receiver: Receiver
+    inbox: Inbox
+    software: str
+    kept: Mapping[str, Part]
 
 
 @rpc.guarded
@@ -106,12 +119,13 @@ class ExchangeService(ExchangeServicer):
     # grpc.aio also serves a coroutine that reads and writes by itself, which the generated stub can't say
     async def Attach(self, _requests: Any, context: Any) -> None:  # type: ignore[override]
         """One node's stream, from Hello to Bye. Raises ConsortiaError, which the peer is told."""
-        peer, receiver, software = await self._admit(context)
-        await self._log("peer.connected", peer=str(peer), role=peer.role, software=software)
+        admitted = await self._admit(context)
+        peer = admitted.peer
+        await self._log("peer.connected", peer=str(peer), role=peer.role, software=admitted.software)
         reason, orderly = "the stream was cut", False
         try:
-            await context.write(pb.Frame(hello=self._hello()))
-            reason, orderly = (await self._carry(peer, context, receiver)).reason, True
+            await context.write(pb.Frame(hello=self._hello(admitted.inbox)))
+            reason, orderly = (await self._carry(admitted, context)).reason, True
         except ConsortiaError as error:
             reason = error.what
             await self._log_fault(peer, error)
@@ -119,8 +133,8 @@ class ExchangeService(ExchangeServicer):
         finally:
             await self._log("peer.disconnected", peer=str(peer), role=peer.role, orderly=orderly, reason=reason)
 
-    async def _admit(self, context: Any) -> tuple[Peer, Receiver, str]:
-        """Who calls and with what software, if it may."""
+    async def _admit(self, context: Any) -> "_Admitted":
+        """Who calls and with what, if it may."""
         network, limit = self._settings.network, self._settings.limit
         peer: Peer | None = None
         try:
@@ -128,16 +142,20 @@ class ExchangeService(ExchangeServicer):
             receiver = Receiver(peer.institution, network, limit)
             hello = await read_hello(context, receiver, peer.institution)
             await asyncio.to_thread(self._authorise, peer)
+            inbox = await asyncio.to_thread(self._mailbox.inbox, peer.institution)
+            receiver.go_on_with(inbox.parts)
         except ConsortiaError as error:
             await self._log("peer.refused", peer=str(peer or ""), reason=error.what)
             raise
-        return peer, receiver, legible(hello.software) or "unknown"
+        return _Admitted(peer, receiver, inbox, legible(hello.software) or "unknown", parts_of(hello))
 
-    async def _carry(self, peer: Peer, context: Any, receiver: Receiver) -> Ended:
+    async def _carry(self, admitted: "_Admitted", context: Any) -> Ended:
         """Run the institution's link; it takes the place of an older one and ends with the certificate."""
+        peer = admitted.peer
         institution = peer.institution
         end = _NodeEnd(peer, self._mailbox, self._authorise, self._audit)
-        link = Link(context, receiver, end, institution, self._settings.heartbeat)
+        heartbeat, receiver, inbox = self._settings.heartbeat, admitted.receiver, admitted.inbox
+        link = Link(context, receiver, inbox, end, institution, heartbeat=heartbeat, kept=admitted.kept)
         self.drop(institution, "a newer connection of this institution has taken its place")
         self._live[institution] = link
         unlisten = self._mailbox.listen(institution, link.wake)
@@ -153,12 +171,13 @@ class ExchangeService(ExchangeServicer):
                 del self._live[institution]
             metrics.CONNECTED_NODES.set(len(self._live))
 
-    def _hello(self) -> pb.Hello:
+    def _hello(self, inbox: Inbox) -> pb.Hello:
         return pb.Hello(
             version=VERSION,
             network=self._settings.network,
             software=self._settings.software,
             heartbeat_ms=int(self._settings.heartbeat * 1000),
+            unfinished=told(inbox.parts),
         )
 
     async def _log_fault(self, peer: Peer, error: ConsortiaError) -> None:

@@ -21,8 +21,8 @@ from flwr.supercore.run import Run
 from consortia_common.content import Content
 from consortia_common.documents.kinds.train import Strategy
 
-Post = Callable[[str, str, int, Content], str]
-"""(institution, step, turn, content) → task id; journalled before it returns."""
+Post = Callable[[str, int, Mapping[str, Content]], Mapping[str, str]]
+"""(step, turn, contents by institution) → task ids by institution; journalled together before it returns."""
 Collect = Callable[[Iterable[str], float | None], Mapping[str, Content]]
 """(task ids, timeout in seconds) → contents of those that were answered in time."""
 
@@ -72,16 +72,19 @@ class ExchangeGrid(Grid):
         return list(self._parties)
 
     def push_messages(self, messages: Iterable[Message]) -> list[str]:
-        """Journal each message as a task of the institution it is for."""
-        ids = []
+        """Journal each message as a task of the institution it is for; those of one step and round together."""
+        steps: dict[tuple[str, int], dict[str, tuple[Message, Content]]] = {}
         for message in messages:
             content = content_of(message.content)
             turn = int(content.config.get("server-round") or message.metadata.group_id or 0)
-            institution = self.party(message.metadata.dst_node_id)
-            task_id = self._post(institution, message.metadata.message_type, turn, content)
-            self._sent[task_id] = message
-            ids.append(task_id)
-        return ids
+            asked = steps.setdefault((message.metadata.message_type, turn), {})
+            asked[self.party(message.metadata.dst_node_id)] = message, content
+        posted: list[str] = []
+        for (step, turn), asked in steps.items():
+            ids = self._post(step, turn, {party: content for party, (_, content) in asked.items()})
+            self._sent |= {ids[party]: message for party, (message, _) in asked.items()}
+            posted += ids.values()
+        return posted
 
     def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
         """Replies that are there already; does not wait."""

@@ -6,7 +6,7 @@ are found in the mailbox by their ids, sums in the memos, and nothing is sent, a
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -112,17 +112,23 @@ class JobRun:
         """See Job."""
         self._tools.store.progress(self.job_id, stage, done, total)
 
-    def post(self, institution: str, step: str, turn: int, content: Content, mark: str = "") -> str:
-        """Journal one task; returns its id, which is the same whenever the same step is asked again.
+    def post(self, step: str, turn: int, asked: Mapping[str, Content], mark: str = "") -> dict[str, str]:
+        """Journal a step's tasks together; their ids by party, the same whenever the same step is asked again.
 
         ``mark`` tells apart tasks of one step and turn.
         """
-        task_id = self.task_id(institution, step, turn, mark)
-        task = exchange_pb2.Task(
-            task_id=task_id, job_id=self.job_id, step=step, round=turn, content=content.to_proto()
-        )
-        self._tools.mailbox.post(task, institution)
-        return task_id
+        ids = {party: self.task_id(party, step, turn, mark) for party in asked}
+        self._tools.mailbox.post(self._posts(step, turn, asked, ids))
+        return ids
+
+    def _posts(
+        self, step: str, turn: int, asked: Mapping[str, Content], ids: Mapping[str, str]
+    ) -> Iterator[tuple[exchange_pb2.Task, str, Sequence[bytes]]]:
+        for party, content in asked.items():
+            body: list[bytes] = []
+            carried = content.to_proto(body)
+            task = exchange_pb2.Task(task_id=ids[party], job_id=self.job_id, step=step, round=turn, content=carried)
+            yield task, party, body
 
     def task_id(self, institution: str, step: str, turn: int, mark: str = "") -> str:
         """The id under which a task is journalled."""
@@ -156,8 +162,8 @@ class JobRun:
 
     def offer(self, offer: Content) -> dict[str, Content]:
         """Ask every party's gate; waits for all of them together, so that a refused job shows every refusal."""
-        ids = [self.post(institution, "offer", 0, offer) for institution in self.spec.parties]
-        answers = self.gather(ids, self._tools.offer_timeout, every=True)
+        ids = self.post("offer", 0, dict.fromkeys(self.spec.parties, offer))
+        answers = self.gather(list(ids.values()), self._tools.offer_timeout, every=True)
         failures = answers.failures | answers.late
         for institution in self.spec.parties:
             self._log_decision(institution, failures.get(institution))
@@ -167,8 +173,7 @@ class JobRun:
 
     def ask(self, step: str, requests: Mapping[str, Content], turn: int = 0) -> dict[str, Content]:
         """See Job."""
-        ids = [self.post(institution, step, turn, content) for institution, content in requests.items()]
-        return self._answers(step, turn, self.collect(ids))
+        return self._answers(step, turn, self.collect(self.post(step, turn, requests).values()))
 
     def ask_all(self, step: str, request: Content, turn: int = 0) -> dict[str, Content]:
         """See Job."""
@@ -179,7 +184,7 @@ class JobRun:
         staying = self._sums.present
         absent = [party for party in self.spec.parties if party not in staying]
         closing = Content(config={"outcome": "finished", "reason": "", "absent": absent})
-        ids = {party: self.post(party, CLOSE, 0, closing) for party in self.spec.parties}
+        ids = self.post(CLOSE, 0, dict.fromkeys(self.spec.parties, closing))
         return self._answers(CLOSE, 0, self.collect(ids[party] for party in staying))
 
     def open_epoch(self) -> None:
@@ -189,8 +194,7 @@ class JobRun:
     def sum(self, name: str, step: str) -> None:
         """See Job."""
         self._sums.share(name, 0)
-        for party in self.spec.parties:
-            self.post(party, step, 0, Content())
+        self.post(step, 0, dict.fromkeys(self.spec.parties, Content()))
         self._sums.follow(name, 0, step)
         self._sums.aggregate(name, 0, step)
 
@@ -205,10 +209,14 @@ class JobRun:
         asked = requests or dict.fromkeys(self.spec.parties, Content())
         able = [party for party in self.spec.parameters.reporters(self.spec.parties) if party in there]
         reporters = able[: 1 + self._spare]
-        ids = {
-            party: self.post(party, step, 0, Content(config={**content.config, "report": party in reporters}))
-            for party, content in asked.items()
-        }
+        ids = self.post(
+            step,
+            0,
+            {
+                party: Content(config={**content.config, "report": party in reporters})
+                for party, content in asked.items()
+            },
+        )
         answers = self._answers(step, 0, self._staying({party: ids[party] for party in ids if party in there}))
         self.result = next(
             ((party, blob(answers[party], _RESULT, party)) for party in reporters if _has_result(answers, party)),
@@ -229,7 +237,9 @@ class JobRun:
         answers = Answers({}, {}, {party_of(each): late(each, seconds) for each in wanted if each not in replies})
         for task_id, reply in replies.items():
             if reply.WhichOneof("outcome") == "content":
-                answers.contents[task_id] = Content.from_proto(reply.content, party_of(task_id))
+                answers.contents[task_id] = Content.from_proto(
+                    reply.content, party_of(task_id), self._tools.mailbox.body(task_id)
+                )
             else:
                 answers.failures[party_of(task_id)] = failure_of(reply, task_id)
         return answers

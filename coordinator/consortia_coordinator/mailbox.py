@@ -8,16 +8,20 @@ instead of waiting for ever.
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
+from pathlib import Path
 
 from google.protobuf.message import DecodeError
 from sqlalchemy import Engine
 
+from consortia_common.content import Body, Bytes
+from consortia_common.contents import Held, Message, in_memory
 from consortia_common.errors import ExchangeError
+from consortia_common.inbox import Inbox
 from consortia_common.stream import MESSAGE_LIMIT, check_size, refusal
 from consortia_coordinator.errors import StoppingError
-from consortia_coordinator.store.tasks import ANSWERED, FAILED, Entry, TaskJournal
+from consortia_coordinator.store.tasks import ANSWERED, FAILED, Entry, Posted, TaskJournal
 from consortia_proto.v1 import exchange_pb2 as pb
 
 Wake = Callable[[], None]
@@ -26,13 +30,17 @@ Wake = Callable[[], None]
 class Mailbox:
     """Tasks out, replies in. Every method may be called from any thread.
 
-    ``clock`` counts seconds for timeouts and never goes back.
+    ``folder`` is where long contents are; ``clock`` counts seconds for timeouts and never goes back.
     """
 
     def __init__(
-        self, engine: Engine, clock: Callable[[], float] = time.monotonic, limit: int = MESSAGE_LIMIT
+        self,
+        engine: Engine,
+        folder: Path,
+        clock: Callable[[], float] = time.monotonic,
+        limit: int = MESSAGE_LIMIT,
     ) -> None:
-        self._journal = TaskJournal(engine)
+        self._journal = TaskJournal(engine, folder)
         self._clock = clock
         self._limit = limit
         self._changed = threading.Condition()
@@ -41,18 +49,28 @@ class Mailbox:
 
     def resume(self) -> None:
         """At start: have everything sent again that has no answer; a power cut may have taken the answer."""
+        self._journal.sweep()
         self._journal.requeue()
 
-    def post(self, task: pb.Task, institution: str) -> None:
-        """Queue ``task`` for ``institution``, unless a task with its id is there already.
+    def post(self, posts: Iterable[tuple[pb.Task, str] | tuple[pb.Task, str, Sequence[bytes]]]) -> None:
+        """Queue tasks for institutions, in one transaction; of one whose id is there already, the first stands.
 
-        Raises ExchangeError for one that is too large to travel.
+        A task may come with the body to which spans in it point.
+
+        Raises ExchangeError, queueing none, if one is too large to travel.
         """
-        request = task.SerializeToString(deterministic=True)
-        check_size(request, self._limit, "this coordinator's job")
-        if self._journal.add(task.task_id, task.job_id, institution, request):
+        made = [
+            Posted(task.task_id, task.job_id, institution, self._sized(task, *body))
+            for task, institution, *body in posts
+        ]
+        added = self._journal.add(made) if made else []
+        for institution in dict.fromkeys(post.institution for post in added):
             for wake in self._woken(institution):
                 wake()
+
+    def inbox(self, institution: str) -> Inbox:
+        """What comes from ``institution`` on a new stream; a stream before it brings nothing any more."""
+        return Inbox(self._journal.engine, self._journal.contents, institution)
 
     def replies(
         self,
@@ -71,12 +89,18 @@ class Mailbox:
         """
         wanted = tuple(dict.fromkeys(task_ids))
         there = self._await(wanted, None if timeout is None else self._clock() + timeout, stop, every)
-        return {task_id: pb.Reply.FromString(self._journal.reply(task_id)) for task_id in there}
+        found = {task_id: self._journal.reply(task_id) for task_id in there}
+        return {task_id: _parsed(reply) for task_id, reply in found.items()}
+
+    def body(self, task_id: str) -> Body:
+        """What follows the reply to a task; nothing if it was erased."""
+        reply = self._journal.reply(task_id)
+        return reply.tail() if reply else Bytes()
 
     def first_failure(self, job_id: str, institution: str) -> pb.Reply | None:
         """With what ``institution`` gave up the job; None if it has not."""
         found = self._journal.first_failure(job_id, institution)
-        return pb.Reply.FromString(found[1]) if found else None
+        return _parsed(found) if found else None
 
     def notices(self, job_id: str) -> int:
         """How many statements about the job have been queued for nodes."""
@@ -124,35 +148,43 @@ class Mailbox:
             self._listeners.setdefault(institution, []).append(wake)
         return partial(self._unlisten, institution, wake)
 
-    def outgoing(self, institution: str) -> tuple[str, bytes] | None:
-        """Id and bytes of the oldest task that ``institution`` has not acknowledged."""
-        return self._journal.first_queued(institution)
+    def outgoing(self, institution: str, under_way: Collection[str] = ()) -> Message | None:
+        """The oldest task that ``institution`` has not acknowledged, but for those that are under way."""
+        return self._journal.first_queued(institution, under_way)
 
     def delivered(self, institution: str, task_id: str, size: int) -> None:
         """The node of ``institution`` has stored the task."""
         self._journal.deliver(task_id, institution, size)
 
-    def receive(self, institution: str, task_id: str, data: bytes) -> None:
-        """Store what ``institution`` answers to ``task_id``; an answer after the first changes nothing.
+    def receive(self, institution: str, message: Message) -> None:
+        """Store what ``institution`` answers to a task; an answer after the first changes nothing.
 
         Raises ExchangeError for an answer to a task that this institution was never given, and, when the answer
         is no reply to its task, after a Failure has been stored in its place.
         """
+        task_id, content = message.message_id, message.content
         entry = self._journal.find(task_id)
         if entry is None or entry.institution != institution:
+            self._journal.contents.discard(content)
             raise refusal("it answers a task that it was not given", institution)
         try:
-            outcome = _check_reply(data, entry)
+            outcome = _check_reply(content.head(), entry)
         except ExchangeError as error:
+            self._journal.contents.discard(content)
             failure = pb.Failure(code="failed", what=error.what, blame=error.blame, remedy=error.remedy)
             reply = pb.Reply(task_id=task_id, job_id=entry.job_id, failure=failure)
-            self._store(task_id, reply.SerializeToString(), len(data), FAILED)
+            self._store(task_id, in_memory(reply.SerializeToString()), content.total, FAILED)
             raise
-        self._store(task_id, data, len(data), outcome)
+        self._store(task_id, content, content.total, outcome)
 
-    def _store(self, task_id: str, reply: bytes, size: int, outcome: str) -> None:
+    def _store(self, task_id: str, reply: Held, size: int, outcome: str) -> None:
         if self._journal.answer(task_id, reply, size, outcome):
             self.wake()
+
+    def _sized(self, task: pb.Task, body: Sequence[bytes] = ()) -> Held:
+        head = task.SerializeToString(deterministic=True)
+        check_size(len(head) + sum(map(len, body)), self._limit, "this coordinator's job")
+        return self._journal.contents.make(head, body)
 
     def _await(
         self, wanted: tuple[str, ...], deadline: float | None, stop: Callable[[], bool], every: bool
@@ -175,6 +207,11 @@ class Mailbox:
     def _unlisten(self, institution: str, wake: Wake) -> None:
         with self._changed:
             self._listeners[institution].remove(wake)
+
+
+def _parsed(reply: Held | None) -> pb.Reply:
+    """A stored reply; an empty one if it was erased."""
+    return pb.Reply.FromString(reply.head()) if reply else pb.Reply()
 
 
 def _check_reply(data: bytes, entry: Entry) -> str:

@@ -85,10 +85,11 @@ class StatementService(network_pb2_grpc.StatementsServicer):
     def catch_up(self, institution: str) -> None:
         """Queue for ``institution`` every statement that it has not made itself; none is queued twice."""
         authors = {identity.fingerprint: identity for identity in self._members.identities()}
-        for stored in self._store.all():
-            author = authors.get(stored.author)
-            if author is not None and _concerns(stored, author, institution):
-                self._mailbox.post(_notice(stored, author, institution), institution)
+        self._mailbox.post(
+            (_notice(stored, author, institution), institution)
+            for stored in self._store.all()
+            if (author := authors.get(stored.author)) is not None and _concerns(stored, author, institution)
+        )
 
     def _publish(self, statement: network_pb2.Statement, author: PublicIdentity) -> str:
         with self._log.refusing(peer=author.institution, step="statement.publish"):

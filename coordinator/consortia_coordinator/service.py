@@ -109,7 +109,7 @@ async def serving(
     log = AuditLog.open(settings.audit_folder, identity, INSTITUTION, clock)
     try:
         engine = open_database(settings.database_file)
-        mailbox = Mailbox(engine, limit=settings.max_message_mib << 20)
+        mailbox = Mailbox(engine, settings.exchange_folder, limit=settings.max_message_mib << 20)
         mailbox.resume()
         members = Members(
             settings.network, MembersStore(engine), clock, log, Rates(settings.calls_per_second, time.monotonic)

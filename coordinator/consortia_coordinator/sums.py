@@ -2,7 +2,8 @@
 
 The protocol is consortia_crypto.sum.collector; here its messages meet the exchange. What was decided (who is in a
 sum, whose signatures certify it) is a memo, from which a restarted coordinator finds the same again in the
-journalled answers: whom a sum is over is never decided twice. The vectors are in uploads.py.
+journalled answers: whom a sum is over is never decided twice. A power cut may take the newest memos, but none once
+the certificate is out: what nodes are then asked again they answer as before. The vectors are in uploads.py.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -62,8 +63,7 @@ class SumRuns:
         """Ask every party for its first message (R1); may be done long before its summand is ready."""
         attempt = self._about(name, turn, "", number)
         terms = {"rid": attempt.policy.rid(number), "policy": attempt.policy.digest()}
-        for party in self._waiting.left:
-            self._waiting.post(party, SHARE, attempt, terms)
+        self._waiting.post(SHARE, attempt, dict.fromkeys(self._waiting.left, terms))
 
     def follow(self, name: str, turn: int, step: str) -> None:
         """Ask for the first attempt's uploads, behind ``step``, which must have been posted before."""
@@ -119,8 +119,9 @@ class SumRuns:
         begun = collector.start(attempt.policy, attempt.number, self._epoch.documents, self._before)
         state = self._heard(attempt, SHARE, self._waiting.left, begun, Shared, collector.shared)
         state, lists = collector.close_sharing(state)
-        for party, message in lists.items():
-            self._waiting.post(party, UPLOAD, attempt, {"message": message.to_bytes()})
+        self._waiting.post(
+            UPLOAD, attempt, {party: {"message": message.to_bytes()} for party, message in lists.items()}
+        )
         self._listed[attempt.key] = state
         return state
 
@@ -139,7 +140,7 @@ class SumRuns:
                     collector.uploaded(state, message, digest)
                     totals.add(party)
                     added[party] = digest
-                    self._keep(attempt, "added", added)
+                    self._keep(attempt, "added", added, lasting=True)  # what went into it is erased now
                     frames.drop(party)
                     totals.settle()
                 state = collector.uploaded(state, message, added[party])
@@ -151,12 +152,10 @@ class SumRuns:
         """R3 and R4. Once the certificate is out there is no other attempt: whoever has revealed is spent."""
         state, proposal = collector.close_uploading(state)
         members = tuple(proposal.uploads)
-        for party in members:
-            self._waiting.post(party, SIGN, attempt, {"message": proposal.to_bytes()})
+        self._waiting.post(SIGN, attempt, {party: {"message": proposal.to_bytes()} for party in members})
         state = self._heard(attempt, SIGN, members, state, SetSigned, collector.signed)
         state, certificate = collector.close_setting(state)
-        for party in members:
-            self._waiting.post(party, REVEAL, attempt, {"message": certificate.to_bytes()})
+        self._waiting.post(REVEAL, attempt, {party: {"message": certificate.to_bytes()} for party in members})
         try:
             state = self._heard(attempt, REVEAL, members, state, Revealed, collector.revealed)
         except TooFewError as few:
@@ -180,7 +179,7 @@ class SumRuns:
                 state = take(state, said(content, "message", party, kind))
                 heard.append(party)
         self._waiting.require(attempt, heard)
-        self._keep(attempt, step, sorted(heard))
+        self._keep(attempt, step, sorted(heard), lasting=step == SIGN)  # with all that was decided before it
         return state
 
     def _log(self, attempt: Attempt, added: Mapping[str, str], digest: str, size: int) -> None:
@@ -218,5 +217,7 @@ class SumRuns:
         kept = self._run.tools.store.memo(self._run.job_id, f"{attempt.key}/{what}")
         return None if kept is None else canonical.decode(kept)
 
-    def _keep(self, attempt: Attempt, what: str, value: Any) -> None:
-        self._run.tools.store.keep(self._run.job_id, f"{attempt.key}/{what}", canonical.encode(value))
+    def _keep(self, attempt: Attempt, what: str, value: Any, *, lasting: bool = False) -> None:
+        self._run.tools.store.keep(
+            self._run.job_id, f"{attempt.key}/{what}", canonical.encode(value), lasting=lasting
+        )

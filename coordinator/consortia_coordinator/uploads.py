@@ -42,7 +42,7 @@ class Frames:
     def _ask(self, party: str, number: int) -> None:
         """Ask for the batch with this number, if there is one."""
         for first in self._batches[number : number + 1]:
-            self._waiting.post(party, FRAME, self._attempt, {"first": first}, first)
+            self._waiting.post(FRAME, self._attempt, {party: {"first": first}}, first)
 
 
 def give(waiting: Waiting, attempt: Attempt, total: Total, totals: Totals) -> None:
@@ -52,6 +52,6 @@ def give(waiting: Waiting, attempt: Attempt, total: Total, totals: Totals) -> No
         batch = list(islice(frames, BATCH))
         message = total.to_bytes() if first + BATCH >= count else b""
         said = {"first": first, "frames": batch, "message": message}
-        ids = [waiting.post(party, TOTAL, attempt, said, first) for party in waiting.left]
+        ids = waiting.post(TOTAL, attempt, dict.fromkeys(waiting.left, said), first)
         if count > BATCH:
             waiting.follow(attempt, first, ids)

@@ -1,6 +1,7 @@
 """A job that this node accepted, read back from its database: its spec, its agreement, the keys of its parties."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from consortia_common.database import reading
 from consortia_common.documents.agreement import Agreement
@@ -111,9 +112,15 @@ def identity(tools: Tools, job: AcceptedJob, whose: str) -> PublicIdentity:
     return tools.peers.get(party.key)
 
 
+@lru_cache(maxsize=64)
+def _submission(document: bytes) -> Submission:
+    """Read once, not for each task: it is a function of its bytes alone."""
+    return Submission.from_canonical(document, "the stored submission")
+
+
 def _read(tools: Tools, stored: StoredJob) -> AcceptedJob:
-    submission = Submission.from_canonical(stored.submission, "the stored submission")
-    agreement = AgreementStore(tools.engine).find(stored.agreement)
+    submission = _submission(stored.submission)
+    agreement = AgreementStore(tools.engine).named(stored.agreement)
     return AcceptedJob(
         stored.job_id,
         submission.spec,

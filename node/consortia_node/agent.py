@@ -62,10 +62,12 @@ class Agent:
         """Do the task and store its answer. Raises StoppingError if the node stops before it is done."""
         with self._deciding if task.step == "offer" else nullcontext():
             answer = self._answer(task)
-            reply = answer.reply(task)
+            body: list[bytes] = []
+            reply = answer.reply(task, body)
+            content = self._tools.tasks.sized(reply, body)
             with self._tools.engine.begin() as connection:
                 answer.store(connection)
-                self._tools.tasks.answer(connection, task.task_id, reply.SerializeToString())
+                self._tools.tasks.answer(connection, task.task_id, content)
         if task.step == "close" or reply.HasField("failure"):
             scrub(self._tools.engine)  # the job may have ended, and its keys go with it
         metrics.TASKS.labels(_outcome(reply)).inc()
@@ -73,7 +75,7 @@ class Agent:
 
     def _answer(self, task: pb.Task) -> Answer:
         try:
-            content = Content.from_proto(task.content, "the coordinator")
+            content = Content.from_proto(task.content, "the coordinator", self._tools.tasks.body(task.task_id))
             return self._handlers.get(task.step, self._take)(task, content)
         except StoppingError:
             raise

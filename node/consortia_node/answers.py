@@ -18,11 +18,11 @@ class Answer:
     say: Content | pb.Failure
     store: Callable[[Connection], object] = lambda _: None
 
-    def reply(self, task: pb.Task) -> pb.Reply:
-        """The reply to ``task``."""
+    def reply(self, task: pb.Task, body: list[bytes] | None = None) -> pb.Reply:
+        """The reply to ``task``; what is long in it is appended to ``body``, if there is one."""
         if isinstance(self.say, pb.Failure):
             return pb.Reply(task_id=task.task_id, job_id=task.job_id, failure=self.say)
-        return pb.Reply(task_id=task.task_id, job_id=task.job_id, content=self.say.to_proto())
+        return pb.Reply(task_id=task.task_id, job_id=task.job_id, content=self.say.to_proto(body))
 
 
 def refused_by(error: RefusedError) -> pb.Failure:

@@ -121,6 +121,11 @@ class NodeSettings(Settings):
         return self.folder / "node.db"
 
     @property
+    def exchange_folder(self) -> Path:
+        """Long messages on their way, in and out."""
+        return self.folder / "exchange"
+
+    @property
     def control_socket(self) -> Path:
         """Where the institution's own people command the running node."""
         return self.folder / "control.sock"

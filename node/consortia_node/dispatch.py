@@ -12,14 +12,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from consortia_common import logs
+from consortia_common.contents import Held
 from consortia_common.errors import ExchangeError
 from consortia_crypto.errors import ConsortiaError
 from consortia_node.errors import StoppingError
 from consortia_node.store.tasks import Pending, TaskStore
 from consortia_proto.v1 import exchange_pb2 as pb
 
-Handler = Callable[[pb.Task], pb.Reply]
-"""Does a task and says what came of it; it may have stored that answer itself. Called in worker threads."""
+Handler = Callable[[pb.Task], pb.Reply | None]
+"""Does a task and says what came of it, or nothing if it has stored that itself. Called in worker threads."""
 
 
 class Dispatcher:
@@ -77,14 +78,18 @@ class Dispatcher:
 
     def _do(self, task: pb.Task) -> None:
         reply = self._reply(task)
-        reply.task_id, reply.job_id = task.task_id, task.job_id
-        try:
-            self._store.answer(None, task.task_id, reply.SerializeToString())
-        except ExchangeError as error:  # too large: say so instead
-            self._store.answer(None, task.task_id, _failure(task, error).SerializeToString())
+        if reply is not None:
+            reply.task_id, reply.job_id = task.task_id, task.job_id
+            self._store.answer(None, task.task_id, self._sized(task, reply))
         self._answered()
 
-    def _reply(self, task: pb.Task) -> pb.Reply:
+    def _sized(self, task: pb.Task, reply: pb.Reply) -> Held:
+        try:
+            return self._store.sized(reply)
+        except ExchangeError as error:  # too large: say so instead
+            return self._store.sized(_failure(task, error))
+
+    def _reply(self, task: pb.Task) -> pb.Reply | None:
         try:
             return self._handler(task)
         except StoppingError:

@@ -8,7 +8,7 @@ the node runs: being refused is reported, not final, because the other end's ope
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -17,9 +17,11 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 
 from consortia_common import logs, rpc
+from consortia_common.contents import Message
 from consortia_common.errors import BrokenRuleError
+from consortia_common.inbox import Inbox
 from consortia_common.link import GRACE_SECONDS, Link, read_hello
-from consortia_common.stream import MESSAGE_LIMIT, VERSION, Message, Receiver, refusal
+from consortia_common.stream import MESSAGE_LIMIT, VERSION, Receiver, parts_of, refusal, told
 from consortia_crypto.errors import ConsortiaError
 from consortia_node.dispatch import Dispatcher, Handler
 from consortia_node.store.tasks import Pending, TaskStore
@@ -83,23 +85,27 @@ class _CoordinatorEnd:
     dispatcher: Dispatcher
     wake: Callable[[], None]
 
-    def outgoing(self) -> Message | None:
-        return self.store.unsent()
+    def outgoing(self, under_way: Collection[str]) -> Message | None:
+        return self.store.unsent(under_way)
 
     def acknowledged(self, message: Message) -> None:
         self.store.delivered(message.message_id)
 
     def received(self, message: Message) -> None:
         try:
-            task = pb.Task.FromString(message.data)
+            task = pb.Task.FromString(message.content.head())
         except DecodeError as error:
-            raise refusal("a task can't be decoded", COORDINATOR) from error
+            raise self._refused(message, "a task can't be decoded") from error
         if task.task_id != message.message_id:
-            raise refusal("a task came under another task's id", COORDINATOR)
-        if self.store.receive(task):
+            raise self._refused(message, "a task came under another task's id")
+        if self.store.receive(task, message.content):
             self.dispatcher.submit(Pending(task.task_id, task.job_id))
         else:
             self.wake()  # its answer may have to be sent again
+
+    def _refused(self, message: Message, why: str) -> BrokenRuleError:
+        self.store.contents.discard(message.content)
+        return refusal(why, COORDINATOR)
 
 
 class NodeExchange:
@@ -139,6 +145,7 @@ class NodeExchange:
 
     async def run(self) -> None:
         """Take up what was left unanswered, then stay connected until ``stop``."""
+        await asyncio.to_thread(self._store.sweep)
         for task in await asyncio.to_thread(self._store.pending):
             self._dispatcher.submit(task)
         attempt = 0
@@ -184,12 +191,15 @@ class NodeExchange:
             raise
 
     async def _converse(self, call: Any) -> str:
+        inbox = await asyncio.to_thread(Inbox, self._store.engine, self._store.contents, COORDINATOR)
         receiver = Receiver(COORDINATOR, self._settings.network, self._settings.limit)
-        heartbeat = await self._unless_stopping(self._greet(call, receiver), GRACE_SECONDS)
-        if heartbeat is None:
+        receiver.go_on_with(inbox.parts)
+        hello = await self._unless_stopping(self._greet(call, receiver, inbox), GRACE_SECONDS)
+        if hello is None:
             return _STOPPING
         end = _CoordinatorEnd(self._store, self._dispatcher, self._wake)
-        self._link = Link(call, receiver, end, COORDINATOR, heartbeat)
+        heartbeat, kept = hello.heartbeat_ms / 1000, parts_of(hello)
+        self._link = Link(call, receiver, inbox, end, COORDINATOR, heartbeat=heartbeat, kept=kept)
         if self._stopping.is_set():
             self._link.close(_STOPPING)
         try:
@@ -198,16 +208,19 @@ class NodeExchange:
         finally:
             self._link = None
 
-    async def _greet(self, call: Any, receiver: Receiver) -> float:
-        """Exchange Hellos; the seconds between heartbeats that the coordinator asks for."""
-        hello = pb.Hello(version=VERSION, network=self._settings.network, software=self._settings.software)
+    async def _greet(self, call: Any, receiver: Receiver, inbox: Inbox) -> pb.Hello:
+        """Exchange Hellos; the coordinator's, which says how often it wants a heartbeat."""
+        settings = self._settings
+        ours = pb.Hello(
+            version=VERSION, network=settings.network, software=settings.software, unfinished=told(inbox.parts)
+        )
         with rpc.calling(COORDINATOR):
-            await call.write(pb.Frame(hello=hello))
-        heartbeat = (await read_hello(call, receiver, COORDINATOR)).heartbeat_ms / 1000
+            await call.write(pb.Frame(hello=ours))
+        hello = await read_hello(call, receiver, COORDINATOR)
         shortest, longest = HEARTBEAT_RANGE
-        if not shortest <= heartbeat <= longest:
-            raise refusal(f"it asks for a heartbeat every {heartbeat} seconds", COORDINATOR)
-        return heartbeat
+        if not shortest <= hello.heartbeat_ms / 1000 <= longest:
+            raise refusal(f"it asks for a heartbeat every {hello.heartbeat_ms / 1000} seconds", COORDINATOR)
+        return hello
 
     async def _pause(self, attempt: int) -> None:
         await self._sleep(self._settings.backoff.delay(attempt, self._chance()))

@@ -145,7 +145,7 @@ def open_tools(settings: NodeSettings) -> Tools:
         engine=engine,
         keys=keys,
         consents=ConsentStore(engine, keys),
-        tasks=TaskStore(engine, clock),
+        tasks=TaskStore(engine, settings.exchange_folder, clock),
         peers=Peers(settings.folder / "peers"),
         workers=Workers(settings.worker_memory_mib, settings.worker_seconds),
         witnessing=witnessing,
@@ -187,10 +187,10 @@ async def _finish_erasures(tools: Tools) -> None:
         await asyncio.sleep(ERASE_AGAIN_SECONDS)
 
 
-def _handle(agent: Agent, outbox: ConsentOutbox, task: exchange_pb2.Task) -> exchange_pb2.Reply:
+def _handle(agent: Agent, outbox: ConsentOutbox, task: exchange_pb2.Task) -> None:
     """Do a task; what it has to say to others goes out."""
     try:
-        return agent.handle(task)
+        agent.handle(task)
     finally:
         outbox.poke()
 

@@ -117,6 +117,7 @@ class Lab:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.limit = LIMIT
         self.revoked: set[str] = set()
         self._engines: dict[str, Engine] = {}
         self._servers: list[grpc.aio.Server] = []
@@ -173,10 +174,12 @@ class Lab:
     ) -> Coordinator:
         """A coordinator, on the same database as the one before unless said otherwise."""
         events: list[tuple[str, dict[str, object]]] = []
-        mailbox = Mailbox(self._engine(database, open_coordinator), limit=LIMIT)
+        mailbox = Mailbox(
+            self._engine(database, open_coordinator), self.folder / f"{database}.exchange", limit=self.limit
+        )
         service = ExchangeService(
             mailbox,
-            ExchangeSettings(NETWORK, "test", heartbeat, LIMIT),
+            ExchangeSettings(NETWORK, "test", heartbeat, self.limit),
             authorise=self._authorise,
             audit=lambda event, **fields: events.append((event, fields)),
             clock=now,
@@ -196,7 +199,9 @@ class Lab:
 
     def store(self, institution: str) -> TaskStore:
         """The journal of this institution's node."""
-        return TaskStore(self._engine(institution, open_node), now, LIMIT)
+        return TaskStore(
+            self._engine(institution, open_node), self.folder / f"{institution}.exchange", now, self.limit
+        )
 
     def node(
         self,
@@ -213,7 +218,7 @@ class Lab:
             lambda: client_channel(f"127.0.0.1:{port}", shown or credentials(institution), NETWORK, aio=True),
             store,
             handler,
-            NodeExchangeSettings(NETWORK, "test", LIMIT, backoff=Backoff(0.05, 0.2)),
+            NodeExchangeSettings(NETWORK, "test", self.limit, backoff=Backoff(0.05, 0.2)),
             on_state=lambda state, reason: states.append((state, reason)),
             on_refused=refused.append,
         )

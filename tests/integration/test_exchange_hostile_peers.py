@@ -48,7 +48,7 @@ async def test_a_node_that_breaks_a_rule_is_cut_off_while_another_works_on(
     call = await lab.attach(coordinator.port, "bank-a")
     large = [f"job/echo/{turn}/bank-b" for turn in range(3)]
     for task_id in large:
-        coordinator.mailbox.post(lab.task(task_id, bytes(2 * MIB)), "bank-b")
+        coordinator.mailbox.post([(lab.task(task_id, bytes(2 * MIB)), "bank-b")])
     for frame in frames:
         await call.write(frame)
     status, said = await refusal_of(call)
@@ -67,6 +67,28 @@ async def test_a_stream_that_does_not_begin_with_a_hello_is_refused(lab: Any) ->
     await call.write(chunk())
     assert "must be a Hello" in (await refusal_of(call))[1]
     assert "must be a Hello" in coordinator.reasons("peer.refused")[0]
+
+
+def hello(**has: Any) -> pb.Frame:
+    """Of a node that says that it has the beginning of a task."""
+    unfinished = pb.Unfinished(**({"message_id": TASK, "total": 3 * MIB, "sha256": bytes(32)} | has))
+    return pb.Frame(hello=pb.Hello(version=1, network="demo", unfinished=[unfinished]))
+
+
+async def test_a_node_that_lies_about_what_it_has_harms_only_itself(lab: Any) -> None:
+    coordinator = await lab.coordinator()
+    coordinator.mailbox.post([(lab.task(TASK, bytes(3 * MIB)), "bank-a")])
+    call = await lab.attach(coordinator.port, "bank-a")
+    sent = (await call.read()).chunk
+    too_much = lab.dial(coordinator.port, "bank-a")
+    await too_much.write(hello(total=sent.total, sha256=sent.sha256, have=sent.total))
+    assert "than there can be" in (await refusal_of(too_much))[1]
+    for has, first in (({"have": MIB}, 0), ({"total": sent.total, "sha256": sent.sha256, "have": 7}, 7)):
+        call = lab.dial(coordinator.port, "bank-a")
+        await call.write(hello(**has))
+        assert (await call.read()).HasField("hello")
+        chunk = (await call.read()).chunk
+        assert (chunk.message_id, chunk.offset, chunk.sha256) == (TASK, first, sent.sha256)
 
 
 async def test_a_truncated_message_counts_as_never_sent(lab: Any) -> None:
@@ -113,7 +135,7 @@ async def test_a_reply_that_answers_nothing_is_logged_and_the_stream_goes_on(
 ) -> None:
     coordinator = await lab.coordinator()
     for institution in ("bank-a", "bank-b"):
-        coordinator.mailbox.post(lab.task(f"job/echo/0/{institution}"), institution)
+        coordinator.mailbox.post([(lab.task(f"job/echo/0/{institution}"), institution)])
     call = await lab.attach(coordinator.port, "bank-a")
     assert (await call.read()).chunk.message_id == TASK
     await call.write(pb.Frame(ack=pb.Ack(message_id=TASK)))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from consortia_common.content import DTYPES, MAX_DIMENSIONS, MAX_FIELDS, Content
+from consortia_common.content import DTYPES, MAX_DIMENSIONS, MAX_FIELDS, SPAN_BYTES, Bytes, Content
 from consortia_common.errors import ExchangeError
 from consortia_proto.v1 import content_pb2 as pb
 
@@ -153,3 +153,39 @@ def test_a_name_must_be_text() -> None:
     for name in (1, None, "\ud800"):
         with pytest.raises(ExchangeError):
             Content(config={name: 1}).to_bytes()
+
+
+LONG = st.integers(SPAN_BYTES - 1, SPAN_BYTES + 1)
+
+
+def behind(content: Content) -> tuple[pb.Content, Bytes]:
+    body: list[bytes] = []
+    return content.to_proto(body), Bytes(b"".join(body))
+
+
+@given(blob=LONG, items=st.lists(LONG, max_size=3), length=LONG)
+def test_what_is_long_travels_behind_the_message(blob: int, items: list[int], length: int) -> None:
+    config = {"blob": b"b" * blob, "items": [bytes([n]) * size for n, size in enumerate(items)], "word": "w"}
+    content = Content({"array": np.arange(length, dtype=np.uint8), "short": np.arange(3)}, config, {"n": 1})
+    message, body = behind(content)
+    assert message.ByteSize() < 3 * SPAN_BYTES + 1000
+    assert body.size >= sum(size for size in (blob, length) if size >= SPAN_BYTES)
+    arrived = Content.from_proto(message, "the test", body)
+    assert arrived.config == config
+    assert arrived.metrics == {"n": 1}
+    np.testing.assert_array_equal(arrived.arrays["array"], content.arrays["array"])
+    assert arrived.arrays["array"].flags.owndata
+    if body.size:
+        with pytest.raises(ExchangeError, match="behind its end"):
+            Content.from_proto(message, "the test", Bytes(body.data[:-1]))
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**64 - 1) | st.integers(0, 9), st.integers(0, 9)), max_size=5))
+def test_spans_show_no_more_bytes_than_there_are(spans: list[tuple[int, int]]) -> None:
+    """Else a short message could be made to fill the memory, by pointing to the same bytes over and over."""
+    message = pb.Content()
+    message.config["x"].spans.items.extend(pb.Span(offset=offset, length=length) for offset, length in spans)
+    with suppress(ExchangeError):
+        items = Content.from_proto(message, "the test", Bytes(b"0123456")).config["x"]
+        assert sum(map(len, items)) <= 7
+        assert [len(item) for item in items] == [length for _, length in spans]

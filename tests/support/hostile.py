@@ -17,6 +17,7 @@ import pytest
 
 from consortia_common import keyfiles, sealed
 from consortia_common.content import Content
+from consortia_common.contents import in_memory
 from consortia_common.documents.agreement import Agreement
 from consortia_common.documents.jobspec import JobSpec, Submission
 from consortia_crypto import canonical
@@ -59,7 +60,7 @@ class Bank:
         asked = pb.Task(
             task_id=task_id, job_id=job, step=step, round=turn, content=(content or Content()).to_proto()
         )
-        if self.tools.tasks.receive(asked):
+        if self.tools.tasks.receive(asked, in_memory(asked.SerializeToString())):
             return self.agent.handle(asked)
         return pb.Reply()
 

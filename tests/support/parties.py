@@ -19,6 +19,7 @@ from sqlalchemy import Engine, event, select
 
 from consortia_common.audit_log import AuditLog
 from consortia_common.content import Content
+from consortia_common.contents import TASK, Contents, Held, Message, in_memory
 from consortia_common.documents.jobspec import JobSpec, Submission
 from consortia_coordinator.adding import Workers
 from consortia_coordinator.conductor import Conductor
@@ -26,7 +27,7 @@ from consortia_coordinator.jobrun import JobRun, Tools
 from consortia_coordinator.mailbox import Mailbox
 from consortia_coordinator.store.database import open_database
 from consortia_coordinator.store.jobs import JobStore
-from consortia_coordinator.store.tables import metadata, tasks
+from consortia_coordinator.store.tables import contents, metadata, tasks
 from consortia_coordinator.store.tasks import DELIVERED
 from consortia_crypto.audit.entry import Entry
 from consortia_crypto.errors import ConsortiaError
@@ -73,7 +74,7 @@ class Lab:
 
     def start(self) -> None:
         """A mailbox and a conductor as after a start; what is in the database is all they know."""
-        self.mailbox = Mailbox(self.engine)
+        self.mailbox = Mailbox(self.engine, self.folder / "exchange")
         self.store = JobStore(self.engine)
         self.tools = Tools(
             self.mailbox,
@@ -154,11 +155,15 @@ class Lab:
 
     def answer_late(self) -> None:
         """Have the parties answer honestly what they were asked and have not answered."""
-        unanswered = select(tasks.c.institution, tasks.c.request).where(tasks.c.state == DELIVERED)
+        unanswered = select(tasks.c.institution, tasks.c.task_id).where(tasks.c.state == DELIVERED)
         with self.engine.connect() as connection:
             waiting = connection.execute(unanswered.order_by(tasks.c.sequence)).all()
-        for party, request in waiting:
-            self._say(pb.Task.FromString(request), party, self.usual)
+        kept = Contents(contents, self.folder / "exchange")
+        for party, task_id in waiting:
+            with self.engine.connect() as connection:
+                request = kept.get(connection, task_id, TASK)
+            assert request is not None
+            self._say(_whole(request), party, self.usual)
 
     def _answer(self, party: str) -> None:
         while waiting := self._taken(party):
@@ -169,8 +174,8 @@ class Lab:
             waiting = self.mailbox.outgoing(party)
             if waiting is None:
                 return None
-            task = pb.Task.FromString(waiting[1])
-            self.mailbox.delivered(party, task.task_id, len(waiting[1]))
+            task = _whole(waiting.content)
+            self.mailbox.delivered(party, task.task_id, waiting.content.total)
             self.asked.append(task.task_id)
             return task
 
@@ -183,7 +188,7 @@ class Lab:
         elif said is not None:
             reply.failure.CopyFrom(said)
         if said is not None:
-            self.mailbox.receive(party, task.task_id, reply.SerializeToString())
+            self.mailbox.receive(party, Message(task.task_id, in_memory(reply.SerializeToString())))
 
     def _said(self, task: pb.Task, party: str, answer: Callable[[pb.Task, str], Said]) -> Said:
         """As at a node: what it refuses ends the job there, and nothing but the end is listened to afterwards."""
@@ -199,6 +204,14 @@ class Lab:
 
     def _spec(self, job_id: str) -> JobSpec:
         return Submission.from_canonical(self.store.get(job_id).submission, "the test's").spec
+
+
+def _whole(request: Held) -> pb.Task:
+    """A task with what is in its body put back, so that parties need not know of bodies."""
+    task = pb.Task.FromString(request.head())
+    content = Content.from_proto(task.content, "the coordinator", request.tail())
+    task.content.CopyFrom(content.to_proto())
+    return task
 
 
 @cache

@@ -17,6 +17,8 @@ class Proxy:
         self._writers: list[asyncio.StreamWriter] = []
         self._relays: set[asyncio.Task[None]] = set()
         self.connections = 0
+        self.carried = 0
+        """Bytes that have come, either way."""
         self.cut_after: int | None = None
         """Cut once this many bytes have gone either way."""
         self.silent = False
@@ -60,6 +62,7 @@ class Proxy:
         with suppress(OSError):
             while data := await source.read(PIECE_BYTES):
                 await self._hold_up(len(data))
+                self.carried += len(data)
                 if self.cut_after is not None:
                     self.cut_after -= len(data)
                     if self.cut_after < 0:

@@ -58,7 +58,7 @@ async def test_it_reaches_whom_it_names(relay: StatementService, coordinator: La
     await relay.Publish(statement(A), Caller.of(A))
     outgoing = coordinator.mailbox.outgoing("bank-b")
     assert outgoing is not None
-    assert exchange_pb2.Task.FromString(outgoing[1]).step == "notice.consent"
+    assert exchange_pb2.Task.FromString(outgoing.content.head()).step == "notice.consent"
     assert coordinator.mailbox.outgoing("bank-c") is None
 
 

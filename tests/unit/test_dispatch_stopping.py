@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from consortia_common.contents import in_memory
 from consortia_common.errors import LogStorageError
 from consortia_node.dispatch import Dispatcher, Handler
 from consortia_node.errors import StoppingError
@@ -20,8 +21,9 @@ TASK = Pending("job/train/1/bank-a", "job")
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[TaskStore]:
     engine = open_database(tmp_path / "node.db")
-    store = TaskStore(engine, lambda: datetime.now(UTC))
-    store.receive(pb.Task(task_id=TASK.task_id, job_id=TASK.job_id, step="train"))
+    store = TaskStore(engine, tmp_path / "exchange", lambda: datetime.now(UTC))
+    task = pb.Task(task_id=TASK.task_id, job_id=TASK.job_id, step="train")
+    store.receive(task, in_memory(task.SerializeToString()))
     yield store
     engine.dispose()
 

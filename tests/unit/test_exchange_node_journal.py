@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine, insert
 
+from consortia_common.contents import Message, in_memory
 from consortia_common.errors import ExchangeError
-from consortia_common.stream import Message
 from consortia_node.dispatch import Dispatcher
 from consortia_node.errors import StoreError
 from consortia_node.exchange import Backoff
@@ -31,48 +31,56 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def store(engine: Engine) -> TaskStore:
-    return TaskStore(engine, lambda: NOON, limit=1000)
+def store(engine: Engine, tmp_path: Path) -> TaskStore:
+    return TaskStore(engine, tmp_path / "exchange", lambda: NOON, limit=1 << 20)
 
 
 def task(task_id: str) -> pb.Task:
     return pb.Task(task_id=task_id, job_id=task_id.split("/", maxsplit=1)[0], step="echo")
 
 
+def receive(store: TaskStore, task_id: str) -> bool:
+    return store.receive(task(task_id), in_memory(task(task_id).SerializeToString()))
+
+
+def said(task_id: str, data: bytes) -> Message:
+    return Message(task_id, in_memory(data))
+
+
 def test_tasks_wait_in_the_order_in_which_they_came(store: TaskStore) -> None:
     for task_id in ("z/1", "a/2", "m/3"):
-        assert store.receive(task(task_id))
+        assert receive(store, task_id)
     assert store.pending() == [Pending("z/1", "z"), Pending("a/2", "a"), Pending("m/3", "m")]
     assert store.task("a/2") == task("a/2")
 
 
 def test_a_task_goes_from_received_to_delivered(store: TaskStore) -> None:
-    store.receive(task("job/1"))
+    receive(store, "job/1")
     assert store.unsent() is None
-    store.answer(None, "job/1", b"answer")
-    assert (store.pending(), store.unsent()) == ([], Message("job/1", b"answer"))
+    store.answer(None, "job/1", in_memory(b"answer"))
+    assert (store.pending(), store.unsent()) == ([], said("job/1", b"answer"))
     store.delivered("job/1")
     assert store.unsent() is None
 
 
 def test_the_first_answer_stands_and_is_sent_again_when_asked_again(store: TaskStore) -> None:
-    assert store.receive(task("job/1"))
-    assert not store.receive(task("job/1"))
-    store.answer(None, "job/1", b"first")
-    store.answer(None, "job/1", b"second")
+    assert receive(store, "job/1")
+    assert not receive(store, "job/1")
+    store.answer(None, "job/1", in_memory(b"first"))
+    store.answer(None, "job/1", in_memory(b"second"))
     store.delivered("job/1")
-    assert not store.receive(task("job/1"))
-    assert store.unsent() == Message("job/1", b"first")
+    assert not receive(store, "job/1")
+    assert store.unsent() == said("job/1", b"first")
 
 
 def test_an_answer_is_part_of_the_handlers_own_transaction(store: TaskStore, engine: Engine) -> None:
-    store.receive(task("job/1"))
+    receive(store, "job/1")
     row = {"name": "m", "document": b"", "origin": "job"}
 
     def change(*, fail: bool) -> None:
         with engine.begin() as connection:
             connection.execute(insert(models).values(row))
-            store.answer(connection, "job/1", b"answer")
+            store.answer(connection, "job/1", in_memory(b"answer"))
             if fail:
                 raise RuntimeError
 
@@ -80,29 +88,29 @@ def test_an_answer_is_part_of_the_handlers_own_transaction(store: TaskStore, eng
         change(fail=True)
     assert store.unsent() is None
     change(fail=False)
-    assert store.unsent() == Message("job/1", b"answer")
+    assert store.unsent() == said("job/1", b"answer")
 
 
 def test_what_can_not_be_kept_is_refused(store: TaskStore) -> None:
     with pytest.raises(StoreError, match="no such task"):
-        store.answer(None, "job/1", b"answer")
+        store.answer(None, "job/1", in_memory(b"answer"))
     with pytest.raises(StoreError, match="no such task"):
         store.task("job/1")
-    store.receive(task("job/1"))
-    with pytest.raises(ExchangeError, match="at most 1000"):
-        store.answer(None, "job/1", bytes(1001))
+    receive(store, "job/1")
+    with pytest.raises(ExchangeError, match="at most 1048576"):
+        store.sized(pb.Reply(task_id="x" * (1 << 20)))
 
 
 def test_forgetting_a_job_keeps_what_is_still_owed(store: TaskStore) -> None:
     for task_id in ("job/1", "job/2", "other/1"):
-        store.receive(task(task_id))
-        store.answer(None, task_id, b"answer")
+        receive(store, task_id)
+        store.answer(None, task_id, in_memory(b"answer"))
     store.delivered("job/1")
     store.delivered("other/1")
     store.forget("job")
-    assert store.receive(task("job/1"))  # gone, so it would be new
-    assert not store.receive(task("job/2"))
-    assert not store.receive(task("other/1"))
+    assert receive(store, "job/1")  # gone, so it would be new
+    assert not receive(store, "job/2")
+    assert not receive(store, "other/1")
 
 
 def test_closing_waits_for_the_step_under_way_and_begins_no_other(store: TaskStore) -> None:
@@ -115,7 +123,7 @@ def test_closing_waits_for_the_step_under_way_and_begins_no_other(store: TaskSto
 
     dispatcher = Dispatcher(store, handle, threads=1, answered=lambda: None)
     for task_id in ("job/1", "job/2", "other/1"):
-        store.receive(task(task_id))
+        receive(store, task_id)
         dispatcher.submit(Pending(task_id, task_id.split("/")[0]))
     assert begun.wait(5)
     assert not dispatcher.close(0.01)

@@ -22,11 +22,12 @@ class Exchange:
         self.carried: dict[str, Content] = {}
         self.silent: set[str] = set()
 
-    def post(self, institution: str, step: str, turn: int, content: Content) -> str:
-        self.posted.append((institution, step, turn))
-        task_id = f"job/{step}/{turn}/{institution}"
-        self.carried.setdefault(task_id, content)
-        return task_id
+    def post(self, step: str, turn: int, asked: Mapping[str, Content]) -> Mapping[str, str]:
+        self.posted += [(institution, step, turn) for institution in asked]
+        ids = {institution: f"job/{step}/{turn}/{institution}" for institution in asked}
+        for institution, content in asked.items():
+            self.carried.setdefault(ids[institution], content)
+        return ids
 
     def collect(self, task_ids: Iterable[str], timeout: float | None) -> Mapping[str, Content]:
         return {

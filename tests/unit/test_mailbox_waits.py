@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from consortia_common.contents import Message, in_memory
 from consortia_common.errors import ExchangeError
 from consortia_coordinator.errors import StoppingError
 from consortia_coordinator.mailbox import Mailbox
@@ -23,8 +24,13 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def mailbox(engine: Engine) -> Mailbox:
-    return Mailbox(engine)
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "exchange"
+
+
+@pytest.fixture
+def mailbox(engine: Engine, folder: Path) -> Mailbox:
+    return Mailbox(engine, folder)
 
 
 def task(task_id: str, step: str = "echo") -> pb.Task:
@@ -40,6 +46,15 @@ def answer(task_id: str) -> bytes:
     return pb.Reply(
         task_id=task_id, job_id=task_id.split("/", maxsplit=1)[0], content=content_pb2.Content()
     ).SerializeToString()
+
+
+def next_id(mailbox: Mailbox) -> str:
+    waiting = mailbox.outgoing("bank-a")
+    return waiting.message_id if waiting else ""
+
+
+def came(task_id: str, data: bytes) -> Message:
+    return Message(task_id, in_memory(data))
 
 
 def in_thread(call: Callable[[], object]) -> tuple[threading.Thread, list[object]]:
@@ -59,108 +74,109 @@ def in_thread(call: Callable[[], object]) -> tuple[threading.Thread, list[object
 
 def test_tasks_go_out_in_the_order_in_which_they_were_posted(mailbox: Mailbox) -> None:
     for task_id in ("z/1", "a/2", "m/3"):
-        mailbox.post(task(task_id), "bank-a")
+        mailbox.post([(task(task_id), "bank-a")])
     seen = []
     while waiting := mailbox.outgoing("bank-a"):
-        seen.append(waiting[0])
-        mailbox.delivered("bank-a", waiting[0], len(waiting[1]))
+        seen.append(waiting.message_id)
+        mailbox.delivered("bank-a", waiting.message_id, waiting.content.total)
     assert seen == ["z/1", "a/2", "m/3"]
     assert mailbox.outgoing("bank-b") is None
 
 
 def test_a_task_posted_twice_is_one_task_and_the_first_stands(mailbox: Mailbox) -> None:
-    mailbox.post(task("job/1", "first"), "bank-a")
-    mailbox.post(task("job/1", "second"), "bank-a")
-    _, request = mailbox.outgoing("bank-a") or ("", b"")
-    assert pb.Task.FromString(request).step == "first"
-    mailbox.delivered("bank-a", "job/1", len(request))
+    mailbox.post([(task("job/1", "first"), "bank-a")])
+    mailbox.post([(task("job/1", "second"), "bank-a")])
+    waiting = mailbox.outgoing("bank-a")
+    assert waiting is not None
+    assert pb.Task.FromString(waiting.content.head()).step == "first"
+    mailbox.delivered("bank-a", "job/1", waiting.content.total)
     assert mailbox.outgoing("bank-a") is None
 
 
-def test_a_task_too_large_to_travel_is_not_posted(engine: Engine) -> None:
+def test_a_task_too_large_to_travel_is_not_posted(engine: Engine, folder: Path) -> None:
     with pytest.raises(ExchangeError, match="was not sent"):
-        Mailbox(engine, limit=10).post(task("job/1", "a long step"), "bank-a")
+        Mailbox(engine, folder, limit=10).post([(task("job/1", "a long step"), "bank-a")])
 
 
-def test_what_is_not_acknowledged_survives_a_restart(engine: Engine) -> None:
-    Mailbox(engine).post(task("job/1"), "bank-a")
-    again = Mailbox(engine)
-    assert (again.outgoing("bank-a") or ("",))[0] == "job/1"
-    again.receive("bank-a", "job/1", reply("job/1"))
-    assert Mailbox(engine).replies(["job/1"], 0)["job/1"].failure.what == "no"
-    assert Mailbox(engine).outgoing("bank-a") is None
+def test_what_is_not_acknowledged_survives_a_restart(engine: Engine, folder: Path) -> None:
+    Mailbox(engine, folder).post([(task("job/1"), "bank-a")])
+    again = Mailbox(engine, folder)
+    assert next_id(again) == "job/1"
+    again.receive("bank-a", came("job/1", reply("job/1")))
+    assert Mailbox(engine, folder).replies(["job/1"], 0)["job/1"].failure.what == "no"
+    assert Mailbox(engine, folder).outgoing("bank-a") is None
 
 
 def test_an_acknowledgement_after_the_reply_changes_nothing(mailbox: Mailbox) -> None:
-    mailbox.post(task("job/1"), "bank-a")
-    mailbox.receive("bank-a", "job/1", reply("job/1"))
+    mailbox.post([(task("job/1"), "bank-a")])
+    mailbox.receive("bank-a", came("job/1", reply("job/1")))
     mailbox.delivered("bank-a", "job/1", 7)
     assert mailbox.replies(["job/1"], 0)
     assert mailbox.traffic("job") == (len(reply("job/1")), 7)
 
 
 def test_only_the_first_reply_counts_but_all_bytes_do(mailbox: Mailbox) -> None:
-    mailbox.post(task("job/1"), "bank-a")
-    mailbox.receive("bank-a", "job/1", reply("job/1", "first"))
-    mailbox.receive("bank-a", "job/1", reply("job/1", "other"))
+    mailbox.post([(task("job/1"), "bank-a")])
+    mailbox.receive("bank-a", came("job/1", reply("job/1", "first")))
+    mailbox.receive("bank-a", came("job/1", reply("job/1", "other")))
     assert mailbox.replies(["job/1"], 0)["job/1"].failure.what == "first"
     assert mailbox.traffic("job")[0] == 2 * len(reply("job/1", "first"))
 
 
 @pytest.mark.parametrize(("institution", "task_id"), [("bank-b", "job/1"), ("bank-a", "job/2")])
 def test_a_reply_from_whom_it_was_not_asked_is_refused(institution: str, task_id: str, mailbox: Mailbox) -> None:
-    mailbox.post(task("job/1"), "bank-a")
+    mailbox.post([(task("job/1"), "bank-a")])
     with pytest.raises(ExchangeError, match="was not given") as caught:
-        mailbox.receive(institution, task_id, reply(task_id))
+        mailbox.receive(institution, came(task_id, reply(task_id)))
     assert caught.value.blame == institution
     assert mailbox.replies(["job/1"], 0) == {}
 
 
 @pytest.mark.parametrize("data", [b"\xff", reply("job/2"), reply("other/1"), b""])
 def test_a_reply_that_is_none_becomes_a_failure(data: bytes, mailbox: Mailbox) -> None:
-    mailbox.post(task("job/1"), "bank-a")
+    mailbox.post([(task("job/1"), "bank-a")])
     with pytest.raises(ExchangeError, match="bank-a"):
-        mailbox.receive("bank-a", "job/1", data)
+        mailbox.receive("bank-a", came("job/1", data))
     kept = mailbox.replies(["job/1"], 0)["job/1"]
     assert (kept.task_id, kept.failure.code, kept.failure.blame) == ("job/1", "failed", "bank-a")
 
 
 def test_a_wait_ends_when_the_last_reply_is_there(mailbox: Mailbox) -> None:
     for task_id in ("job/1", "job/2"):
-        mailbox.post(task(task_id), "bank-a")
+        mailbox.post([(task(task_id), "bank-a")])
     thread, results = in_thread(lambda: sorted(mailbox.replies(["job/1", "job/2", "job/1"], 10)))
-    mailbox.receive("bank-a", "job/1", answer("job/1"))
+    mailbox.receive("bank-a", came("job/1", answer("job/1")))
     assert results == []
-    mailbox.receive("bank-a", "job/2", answer("job/2"))
+    mailbox.receive("bank-a", came("job/2", answer("job/2")))
     thread.join(5)
     assert results == [["job/1", "job/2"]]
 
 
 def test_a_wait_ends_when_one_reply_is_a_failure(mailbox: Mailbox) -> None:
     for task_id in ("job/1", "job/2"):
-        mailbox.post(task(task_id), "bank-a")
+        mailbox.post([(task(task_id), "bank-a")])
     thread, results = in_thread(lambda: sorted(mailbox.replies(["job/1", "job/2"], 10)))
-    mailbox.receive("bank-a", "job/2", reply("job/2"))
+    mailbox.receive("bank-a", came("job/2", reply("job/2")))
     thread.join(5)
     assert results == [["job/2"]]
 
 
 def test_a_wait_for_every_reply_goes_on_after_a_failure(mailbox: Mailbox) -> None:
     for task_id in ("job/1", "job/2"):
-        mailbox.post(task(task_id), "bank-a")
+        mailbox.post([(task(task_id), "bank-a")])
     thread, results = in_thread(lambda: sorted(mailbox.replies(["job/1", "job/2"], 10, every=True)))
-    mailbox.receive("bank-a", "job/2", reply("job/2"))
+    mailbox.receive("bank-a", came("job/2", reply("job/2")))
     assert results == []
-    mailbox.receive("bank-a", "job/1", answer("job/1"))
+    mailbox.receive("bank-a", came("job/1", answer("job/1")))
     thread.join(5)
     assert results == [["job/1", "job/2"]]
 
 
-def test_a_timeout_returns_what_is_there(engine: Engine) -> None:
+def test_a_timeout_returns_what_is_there(engine: Engine, folder: Path) -> None:
     seconds = iter([0.0, 0.5, 1.5])
-    mailbox = Mailbox(engine, clock=lambda: next(seconds))
-    mailbox.post(task("job/1"), "bank-a")
-    mailbox.receive("bank-a", "job/1", reply("job/1"))
+    mailbox = Mailbox(engine, folder, clock=lambda: next(seconds))
+    mailbox.post([(task("job/1"), "bank-a")])
+    mailbox.receive("bank-a", came("job/1", reply("job/1")))
     waiting = threading.Timer(0.05, mailbox.wake)
     waiting.start()
     assert list(mailbox.replies(["job/1", "job/2"], 1.0)) == ["job/1"]
@@ -168,7 +184,7 @@ def test_a_timeout_returns_what_is_there(engine: Engine) -> None:
 
 
 def test_closing_ends_every_wait_now_and_later(mailbox: Mailbox) -> None:
-    mailbox.post(task("job/1"), "bank-a")
+    mailbox.post([(task("job/1"), "bank-a")])
     thread, results = in_thread(lambda: mailbox.replies(["job/1"], None))
     mailbox.close()
     thread.join(5)
@@ -179,7 +195,7 @@ def test_closing_ends_every_wait_now_and_later(mailbox: Mailbox) -> None:
 
 def test_one_job_can_be_stopped_alone(mailbox: Mailbox) -> None:
     cancelled = threading.Event()
-    mailbox.post(task("job/1"), "bank-a")
+    mailbox.post([(task("job/1"), "bank-a")])
     stopped, stopped_with = in_thread(lambda: mailbox.replies(["job/1"], None, cancelled.is_set))
     other, other_with = in_thread(lambda: list(mailbox.replies(["job/1"], None)))
     cancelled.set()
@@ -187,7 +203,7 @@ def test_one_job_can_be_stopped_alone(mailbox: Mailbox) -> None:
     stopped.join(5)
     assert [type(result) for result in stopped_with] == [StoppingError]
     assert other_with == []
-    mailbox.receive("bank-a", "job/1", reply("job/1"))
+    mailbox.receive("bank-a", came("job/1", reply("job/1")))
     other.join(5)
     assert other_with == [["job/1"]]
 
@@ -196,19 +212,19 @@ def test_a_new_task_wakes_the_stream_of_its_institution_only(mailbox: Mailbox) -
     woken: list[str] = []
     stop_a = mailbox.listen("bank-a", lambda: woken.append("a"))
     mailbox.listen("bank-b", lambda: woken.append("b"))
-    mailbox.post(task("job/1"), "bank-a")
-    mailbox.post(task("job/1"), "bank-a")
+    mailbox.post([(task("job/1"), "bank-a")])
+    mailbox.post([(task("job/1"), "bank-a")])
     assert woken == ["a"]
     stop_a()
-    mailbox.post(task("job/2"), "bank-a")
-    mailbox.post(task("job/3"), "bank-b")
+    mailbox.post([(task("job/2"), "bank-a")])
+    mailbox.post([(task("job/3"), "bank-b")])
     assert woken == ["a", "b"]
 
 
 def test_an_erased_job_keeps_its_unanswered_tasks_and_no_answered_content(mailbox: Mailbox) -> None:
     for task_id in ("job/1", "job/2"):
-        mailbox.post(task(task_id), "bank-a")
-    mailbox.receive("bank-a", "job/1", reply("job/1"))
+        mailbox.post([(task(task_id), "bank-a")])
+    mailbox.receive("bank-a", came("job/1", reply("job/1")))
     mailbox.erase("job")
-    assert (mailbox.outgoing("bank-a") or ("",))[0] == "job/2"
+    assert next_id(mailbox) == "job/2"
     assert mailbox.replies(["job/1"], 0)["job/1"] == pb.Reply()

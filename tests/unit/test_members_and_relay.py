@@ -96,7 +96,9 @@ async def test_a_statement_goes_to_every_other_node_once(coordinator: Lab, relay
     for _ in range(2):
         await relay.Publish(said_twice, Caller.of(A))
     (task_id,) = coordinator.journalled()
-    task = exchange_pb2.Task.FromString((coordinator.mailbox.outgoing("bank-b") or ("", b""))[1])
+    waiting = coordinator.mailbox.outgoing("bank-b")
+    assert waiting is not None
+    task = exchange_pb2.Task.FromString(waiting.content.head())
     assert (task.task_id, task.step) == (task_id, "notice.statement")
     said = Content.from_proto(task.content, "the coordinator").config
     assert said["document"] == AGREEMENT.canonical()

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, delete, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from consortia_common.database import reading
+from consortia_common.database import reading, recoverable
 from consortia_coordinator.errors import CoordinatorError
 from consortia_coordinator.jobs import FINAL, JobState, check_transition
 from consortia_coordinator.store.tables import jobs, memos
@@ -106,7 +106,7 @@ class JobStore:
 
     def progress(self, job_id: str, stage: str, done: int, total: int) -> None:
         """Write what watchers see."""
-        with self._engine.begin() as connection:
+        with recoverable(self._engine) as connection:
             connection.execute(
                 update(jobs).where(jobs.c.job_id == job_id).values(stage=stage, steps_done=done, steps_total=total)
             )
@@ -117,11 +117,14 @@ class JobStore:
             where = (memos.c.job_id == job_id) & (memos.c.name == name)
             return connection.execute(select(memos.c.value).where(where)).scalar()
 
-    def keep(self, job_id: str, name: str, value: bytes) -> None:
-        """Keep ``value`` for a rerun of the job, in place of an earlier one."""
+    def keep(self, job_id: str, name: str, value: bytes, *, lasting: bool = True) -> None:
+        """Keep ``value`` for a rerun of the job, in place of an earlier one.
+
+        One that is not ``lasting`` may go in a power cut, unless something lasting was written after it.
+        """
         statement = insert(memos).values(job_id=job_id, name=name, value=value)
         replace = statement.on_conflict_do_update(index_elements=["job_id", "name"], set_={"value": value})
-        with self._engine.begin() as connection:
+        with self._engine.begin() if lasting else recoverable(self._engine) as connection:
             connection.execute(replace)
 
     def forget(self, job_id: str) -> None:

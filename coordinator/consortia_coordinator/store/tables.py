@@ -4,8 +4,9 @@ Nothing here can be read for its content: what institutions say to each other is
 comes. ``migrations/`` brings a database of any age to this shape.
 """
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Integer, LargeBinary, MetaData, String, Table, Text
 
+from consortia_common.contents import content_tables
 from consortia_common.witness_store import witness_table
 
 metadata = MetaData(
@@ -80,12 +81,21 @@ tasks = Table(
     Column("institution", String(64), nullable=False, index=True),
     Column("state", String(16), nullable=False),  # queued, delivered, answered, failed
     Column("sequence", Integer, nullable=False, unique=True),  # the order in which tasks are sent
-    Column("request", LargeBinary, nullable=False),
-    Column("reply", LargeBinary),
-    Column("bytes_down", BigInteger, nullable=False, default=0),
-    Column("bytes_up", BigInteger, nullable=False, default=0),
+    Column("erased", Boolean, nullable=False, default=False),  # its contents are gone, as all of its job are to go
 )
 """Outbox and inbox in one. A job that is run again after a restart finds its earlier answers here."""
+
+contents = content_tables(metadata)
+"""What tasks ask and what came back, apart from their states."""
+
+traffic = Table(
+    "traffic",
+    metadata,
+    Column("job_id", String(80), primary_key=True),
+    Column("bytes_up", BigInteger, nullable=False),
+    Column("bytes_down", BigInteger, nullable=False),
+)
+"""Bytes of a job's messages, each time that one was carried whole."""
 
 memos = Table(
     "memos",

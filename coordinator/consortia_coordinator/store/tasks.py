@@ -5,14 +5,16 @@ the same again; a task's first request and first reply stand, whatever comes lat
 answered | failed (a reply may overtake the acknowledgement).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from sqlalchemy import Connection, Engine, case, exists, func, insert, literal, select, update
+from sqlalchemy import Connection, Engine, exists, func, insert, select, update
 
+from consortia_common.contents import REPLY, TASK, Contents, Held, Message
 from consortia_common.database import reading, recoverable, scrub
-from consortia_coordinator.store.tables import tasks
+from consortia_coordinator.store.tables import contents, tasks, traffic
 
 QUEUED = "queued"
 DELIVERED = "delivered"
@@ -22,11 +24,9 @@ FAILED = "failed"
 OVER = ANSWERED, FAILED
 _OF_SUM = "/sum."
 """In the id of every task of the sealed-sum protocol."""
-_EMPTIED = b"-"
-"""The request of a task that is over and not needed any more, in a job that goes on."""
+_CONTENTS = contents.contents.c
 _OTHERS = tasks.alias()
-_IS_ERASED = exists().where(_OTHERS.c.job_id == tasks.c.job_id, _OTHERS.c.request == b"")
-"""Whether the job of a task was erased: no request is empty before."""
+_JOB_IS_ERASED = exists().where(_OTHERS.c.job_id == tasks.c.job_id, _OTHERS.c.erased)
 
 
 NOTICE = "notice/"
@@ -43,133 +43,159 @@ class Entry:
     state: str
 
 
+@dataclass(frozen=True)
+class Posted:
+    """A task to be queued."""
+
+    task_id: str
+    job_id: str
+    institution: str
+    content: Held = field(repr=False)
+
+
 class TaskJournal:
-    """All tasks of all jobs. Safe in several threads."""
+    """All tasks of all jobs. Safe in several threads. ``folder`` is where long contents are."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, folder: Path) -> None:
+        self.engine = engine
+        self.contents = Contents(contents, folder)
 
-    def add(self, task_id: str, job_id: str, institution: str, request: bytes) -> bool:
-        """Queue a task behind all others; False if there is one with this id, which then stands."""
-        with self._transaction(task_id) as connection:
-            if connection.scalar(select(tasks.c.task_id).where(tasks.c.task_id == task_id)) is not None:
-                return False
+    def add(self, posts: Sequence[Posted]) -> list[Posted]:
+        """Queue tasks behind all others, together; those that are new. Of one that is there, the first stands."""
+        ids = [post.task_id for post in posts]
+        with self._transaction(ids) as connection:
+            there = set(connection.scalars(select(tasks.c.task_id).where(tasks.c.task_id.in_(ids))))
+            added = [post for post in posts if post.task_id not in there]
             last = connection.scalar(select(func.max(tasks.c.sequence))) or 0
-            connection.execute(
-                insert(tasks).values(
-                    task_id=task_id,
-                    job_id=job_id,
-                    institution=institution,
-                    state=QUEUED,
-                    sequence=last + 1,
-                    request=request,
-                )
-            )
-        return True
+            for sequence, post in enumerate(added, start=last + 1):
+                row = {"task_id": post.task_id, "job_id": post.job_id, "institution": post.institution}
+                connection.execute(insert(tasks).values(**row, state=QUEUED, sequence=sequence))
+                self.contents.keep(connection, post.task_id, TASK, post.content)
+        for post in posts:
+            if post.task_id in there:
+                self.contents.discard(post.content)
+        return added
 
     def find(self, task_id: str) -> Entry | None:
         """The task with this id."""
         columns = tasks.c.task_id, tasks.c.job_id, tasks.c.institution, tasks.c.state
-        with reading(self._engine) as connection:
+        with reading(self.engine) as connection:
             row = connection.execute(select(*columns).where(tasks.c.task_id == task_id)).one_or_none()
         return Entry(*row) if row else None
 
-    def first_queued(self, institution: str) -> tuple[str, bytes] | None:
-        """Id and request of the oldest task that ``institution`` has not acknowledged."""
+    def first_queued(self, institution: str, under_way: Collection[str]) -> Message | None:
+        """The oldest task that ``institution`` has not acknowledged, but for those that are under way."""
         waiting = (
-            select(tasks.c.task_id, tasks.c.request)
-            .where(tasks.c.institution == institution, tasks.c.state == QUEUED)
+            select(tasks.c.task_id)
+            .where(tasks.c.institution == institution, tasks.c.state == QUEUED, tasks.c.task_id.not_in(under_way))
             .order_by(tasks.c.sequence)
             .limit(1)
         )
-        with reading(self._engine) as connection:
-            row = connection.execute(waiting).one_or_none()
-        return (row.task_id, row.request) if row else None
+        with reading(self.engine) as connection:
+            task_id = connection.scalar(waiting)
+            request = self.contents.get(connection, task_id, TASK) if task_id else None
+        return Message(task_id, request) if task_id and request else None
 
     def deliver(self, task_id: str, institution: str, size: int) -> None:
         """``institution`` has acknowledged the task, for which ``size`` bytes were sent."""
-        change = {
-            "state": case((tasks.c.state == QUEUED, DELIVERED), else_=tasks.c.state),
-            "bytes_down": tasks.c.bytes_down + size,
-        }
-        with recoverable(self._engine) as connection:
-            connection.execute(
-                update(tasks).where(tasks.c.task_id == task_id, tasks.c.institution == institution).values(change)
-            )
+        this = tasks.c.task_id == task_id, tasks.c.institution == institution
+        with recoverable(self.engine) as connection:
+            connection.execute(update(tasks).where(*this, tasks.c.state == QUEUED).values(state=DELIVERED))
+            _count(connection, task_id, down=size)
 
-    def answer(self, task_id: str, reply: bytes, size: int, state: str) -> bool:
+    def answer(self, task_id: str, reply: Held, size: int, state: str) -> bool:
         """Store the reply, which took ``size`` bytes and is ANSWERED or FAILED; False if there was one already.
 
         Of one that comes after its job was erased, only that it came is kept.
         """
-        count = update(tasks).values(bytes_up=tasks.c.bytes_up + size).where(tasks.c.task_id == task_id)
-        kept = {
-            "reply": case((_IS_ERASED, b""), else_=literal(reply)),
-            "request": case((_IS_ERASED, b""), else_=tasks.c.request),
-        }
-        store = count.values(state=state, **kept).where(tasks.c.state.not_in(OVER))
-        with self._transaction(task_id) as connection:
-            stored = connection.execute(store).rowcount == 1
-            if not stored:
-                connection.execute(count)
+        open_ = tasks.c.task_id == task_id, tasks.c.state.not_in(OVER)
+        files: list[Path] = []
+        with self._transaction([task_id]) as connection:
+            erased = connection.scalar(select(_JOB_IS_ERASED).where(tasks.c.task_id == task_id))
+            stored = (
+                connection.execute(update(tasks).where(*open_).values(state=state, erased=erased)).rowcount == 1
+            )
+            if stored and not erased:
+                self.contents.keep(connection, task_id, REPLY, reply)
+            elif stored:
+                files = self.contents.drop(connection, _CONTENTS.message_id == task_id)
+            _count(connection, task_id, up=size)
+        self.contents.remove(files)
+        if erased or not stored:
+            self.contents.discard(reply)
         return stored
 
     def requeue(self) -> None:
         """Have everything sent again that has no answer."""
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
             connection.execute(update(tasks).where(tasks.c.state == DELIVERED).values(state=QUEUED))
 
-    def _transaction(self, task_id: str) -> AbstractContextManager[Connection]:
+    def sweep(self) -> None:
+        """At start: remove what a crash has left of contents."""
+        self.contents.sweep(self.engine)
+
+    def _transaction(self, task_ids: Iterable[str]) -> AbstractContextManager[Connection]:
         """Of a sum's many messages the latest may go in a power cut: asked again, nodes answer the same again."""
-        return recoverable(self._engine) if _OF_SUM in task_id else self._engine.begin()
+        return recoverable(self.engine) if all(_OF_SUM in each for each in task_ids) else self.engine.begin()
 
     def answered(self, task_ids: Sequence[str]) -> dict[str, str]:
         """Those of these tasks that have been answered, with their state: ANSWERED or FAILED."""
         query = select(tasks.c.task_id, tasks.c.state).where(tasks.c.task_id.in_(task_ids), tasks.c.state.in_(OVER))
-        with reading(self._engine) as connection:
+        with reading(self.engine) as connection:
             return {str(task_id): str(state) for task_id, state in connection.execute(query)}
 
-    def reply(self, task_id: str) -> bytes:
-        """The stored reply of a task that was answered; empty if it has been erased since."""
-        with reading(self._engine) as connection:
-            return connection.scalar(select(tasks.c.reply).where(tasks.c.task_id == task_id)) or b""
+    def reply(self, task_id: str) -> Held | None:
+        """The stored reply of a task that was answered; None if it has been erased since."""
+        with reading(self.engine) as connection:
+            return self.contents.get(connection, task_id, REPLY)
 
-    def first_failure(self, job_id: str, institution: str) -> tuple[str, bytes] | None:
-        """Id and reply of the job's first task that ``institution`` failed, if what it said is still there."""
+    def first_failure(self, job_id: str, institution: str) -> Held | None:
+        """The reply of the job's first task that ``institution`` failed, if what it said is still there."""
         failed = (
-            select(tasks.c.task_id, tasks.c.reply)
+            select(tasks.c.task_id)
             .where(tasks.c.job_id == job_id, tasks.c.institution == institution, tasks.c.state == FAILED)
             .order_by(tasks.c.sequence)
             .limit(1)
         )
-        with reading(self._engine) as connection:
-            row = connection.execute(failed).one_or_none()
-        return (row.task_id, row.reply) if row and row.reply else None
+        with reading(self.engine) as connection:
+            task_id = connection.scalar(failed)
+            return self.contents.get(connection, task_id, REPLY) if task_id else None
 
     def notices(self, job_id: str) -> int:
         """How many statements about the job have been queued for nodes."""
         of_job = tasks.c.job_id == job_id, tasks.c.task_id.startswith(NOTICE, autoescape=True)
-        with reading(self._engine) as connection:
+        with reading(self.engine) as connection:
             return int(connection.scalar(select(func.count()).where(*of_job)) or 0)
 
     def traffic(self, job_id: str) -> tuple[int, int]:
         """Bytes of the job's messages (up, down), each time that one was carried whole."""
-        sums = select(
-            func.coalesce(func.sum(tasks.c.bytes_up), 0), func.coalesce(func.sum(tasks.c.bytes_down), 0)
-        ).where(tasks.c.job_id == job_id)
-        with reading(self._engine) as connection:
-            up, down = connection.execute(sums).one()
-        return int(up), int(down)
+        counted = select(traffic.c.bytes_up, traffic.c.bytes_down).where(traffic.c.job_id == job_id)
+        with reading(self.engine) as connection:
+            row = connection.execute(counted).one_or_none()
+        return (int(row.bytes_up), int(row.bytes_down)) if row else (0, 0)
 
     def empty(self, task_ids: Sequence[str]) -> None:
-        """Erase what these answered tasks and their replies held; that they were, and their sizes, stays."""
+        """Erase what these answered tasks and their replies held, in a job that goes on; that they were stays."""
         done = tasks.c.task_id.in_(task_ids), tasks.c.state == ANSWERED
-        with self._engine.begin() as connection:
-            connection.execute(update(tasks).where(*done).values(request=_EMPTIED, reply=b""))
+        with recoverable(self.engine) as connection:
+            whose = _CONTENTS.message_id.in_(select(tasks.c.task_id).where(*done))
+            files = self.contents.drop(connection, whose)
+        self.contents.remove(files)
 
     def erase(self, job_id: str) -> None:
-        """Erase what the job's answered tasks and their replies held; that they were, and their sizes, stays."""
+        """Erase what the job's answered tasks and their replies held; that they were stays."""
         done = tasks.c.job_id == job_id, tasks.c.state.in_(OVER)
-        with self._engine.begin() as connection:
-            connection.execute(update(tasks).where(*done).values(request=b"", reply=b""))
-        scrub(self._engine)
+        with self.engine.begin() as connection:
+            whose = _CONTENTS.message_id.in_(select(tasks.c.task_id).where(*done))
+            files = self.contents.drop(connection, whose)
+            connection.execute(update(tasks).where(*done).values(erased=True))
+        self.contents.remove(files)
+        scrub(self.engine)
+
+
+def _count(connection: Connection, task_id: str, up: int = 0, down: int = 0) -> None:
+    """Add to what the task's job has sent."""
+    job_id = connection.scalar(select(tasks.c.job_id).where(tasks.c.task_id == task_id))
+    more = {"bytes_up": traffic.c.bytes_up + up, "bytes_down": traffic.c.bytes_down + down}
+    if job_id and not connection.execute(update(traffic).where(traffic.c.job_id == job_id).values(more)).rowcount:
+        connection.execute(insert(traffic).values(job_id=job_id, bytes_up=up, bytes_down=down))

@@ -6,7 +6,7 @@ and the version it replaces ceases in the same transaction. Each change is logge
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, delete, insert, select, update
@@ -136,6 +136,12 @@ class AgreementStore:
             )
         return found[0]
 
+    def named(self, reference: str) -> StoredAgreement:
+        """The agreement with exactly this id@version#hash, in its present state. Raises StoreError."""
+        digest = reference.rpartition("#")[2]
+        with reading(self._engine) as connection:
+            return _stored(connection, _require(connection, digest))
+
     def citing(self, short: str) -> StoredAgreement | None:
         """What a job spec means by id@version: the one in force, else the newest known of that reference."""
         name, _, version = short.partition("@")
@@ -171,8 +177,13 @@ def _stored(connection: Connection, row: Row[Any]) -> StoredAgreement:
     table = agreement_signatures.c
     query = select(table.signer, table.signature).where(table.hash == row.hash)
     signatures = {signer: bytes(signature) for signer, signature in connection.execute(query)}
-    agreement = Agreement.from_canonical(row.document, f"agreement {row.id}@{row.version} in the database")
-    return StoredAgreement(agreement, row.state, signatures)
+    return StoredAgreement(_agreement(row.document, f"agreement {row.id}@{row.version}"), row.state, signatures)
+
+
+@lru_cache(maxsize=64)
+def _agreement(document: bytes, name: str) -> Agreement:
+    """Read once, not for each task of each job: it is a function of its bytes alone. Its state is looked up."""
+    return Agreement.from_canonical(document, f"{name} in the database")
 
 
 def _versions(connection: Connection, name: str) -> list[rules.Version]:

@@ -5,6 +5,7 @@ Nothing here leaves the institution. ``migrations/`` brings a database of any ag
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Integer, LargeBinary, MetaData, String, Table, Text
 
+from consortia_common.contents import content_tables
 from consortia_common.witness_store import witness_table
 
 metadata = MetaData(
@@ -24,11 +25,12 @@ tasks = Table(
     Column("step", String(80), nullable=False),
     Column("round", Integer, nullable=False),
     Column("state", String(16), nullable=False, index=True),  # received, answered, delivered
-    Column("request", LargeBinary, nullable=False),
-    Column("reply", LargeBinary),
     Column("received_ms", BigInteger, nullable=False),
 )
 """Inbox and outbox in one: work as it came, and the answer, which is stored before it is sent."""
+
+contents = content_tables(metadata)
+"""What tasks ask and what this node answered, apart from their states."""
 
 jobs = Table(
     "jobs",

@@ -5,17 +5,20 @@ one task, and its first answer stands. States: received → answered → deliver
 transaction of the handler's own, so that what a step changes and what it says are stored together or not at all.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
+from consortia_common.content import Body
+from consortia_common.contents import REPLY, TASK, Contents, Held, Message
 from consortia_common.database import reading, recoverable
-from consortia_common.stream import MESSAGE_LIMIT, Message, check_size
+from consortia_common.stream import MESSAGE_LIMIT, check_size
 from consortia_node.errors import StoreError
-from consortia_node.store.tables import tasks
+from consortia_node.store.tables import contents, tasks
 from consortia_proto.v1 import exchange_pb2 as pb
 
 RECEIVED = "received"
@@ -34,72 +37,94 @@ class Pending:
 class TaskStore:
     """All tasks of this node. Safe in several threads."""
 
-    def __init__(self, engine: Engine, clock: Callable[[], datetime], limit: int = MESSAGE_LIMIT) -> None:
-        self._engine = engine
+    def __init__(
+        self, engine: Engine, folder: Path, clock: Callable[[], datetime], limit: int = MESSAGE_LIMIT
+    ) -> None:
+        """``folder`` is where long contents are."""
+        self.engine = engine
+        self.contents = Contents(contents, folder)
         self._clock = clock
         self._limit = limit
 
-    def receive(self, task: pb.Task) -> bool:
+    def receive(self, task: pb.Task, content: Held) -> bool:
         """Store a task; True if it is new. One that was answered before will have its answer sent again."""
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
             if self._state(connection, task.task_id) is None:
                 connection.execute(insert(tasks).values(self._row(connection, task)))
+                self.contents.keep(connection, task.task_id, TASK, content)
                 return True
             again = tasks.c.task_id == task.task_id, tasks.c.state == DELIVERED
             connection.execute(update(tasks).where(*again).values(state=ANSWERED))
-            return False
+        self.contents.discard(content)
+        return False
 
     def pending(self) -> list[Pending]:
         """Tasks without an answer, in the order in which they came."""
         waiting = (
             select(tasks.c.task_id, tasks.c.job_id).where(tasks.c.state == RECEIVED).order_by(tasks.c.received_ms)
         )
-        with reading(self._engine) as connection:
+        with reading(self.engine) as connection:
             return [Pending(*row) for row in connection.execute(waiting)]
 
     def task(self, task_id: str) -> pb.Task:
         """A stored task. Raises StoreError if there is none."""
-        with reading(self._engine) as connection:
-            request = connection.scalar(select(tasks.c.request).where(tasks.c.task_id == task_id))
-        if request is None:
-            raise _unknown()
-        return pb.Task.FromString(request)
+        return pb.Task.FromString(self._request(task_id).head())
 
-    def answer(self, connection: Connection | None, task_id: str, reply: bytes) -> None:
-        """Store the answer (a serialised Reply), in the caller's transaction if there is one; the first stands.
+    def body(self, task_id: str) -> Body:
+        """What follows a stored task. Raises StoreError if there is none."""
+        return self._request(task_id).tail()
 
-        Raises ExchangeError for one that is too large to travel, StoreError for an unknown task.
+    def sized(self, reply: pb.Reply, body: Sequence[bytes] = ()) -> Held:
+        """What ``answer`` takes. Raises ExchangeError for one that is too large to travel."""
+        head = reply.SerializeToString()
+        check_size(len(head) + sum(map(len, body)), self._limit, "this node's job handler")
+        return self.contents.make(head, body)
+
+    def answer(self, connection: Connection | None, task_id: str, reply: Held) -> None:
+        """Store the answer, in the caller's transaction if there is one; the first stands.
+
+        Raises StoreError for an unknown task.
         """
-        check_size(reply, self._limit, "this node's job handler")
         first = tasks.c.task_id == task_id, tasks.c.state == RECEIVED
-        with nullcontext(connection) if connection else self._engine.begin() as transaction:
-            change = update(tasks).where(*first).values(state=ANSWERED, reply=reply)
-            if transaction.execute(change).rowcount == 0 and self._state(transaction, task_id) is None:
+        with nullcontext(connection) if connection else self.engine.begin() as transaction:
+            if transaction.execute(update(tasks).where(*first).values(state=ANSWERED)).rowcount:
+                self.contents.keep(transaction, task_id, REPLY, reply)
+            elif self._state(transaction, task_id) is None:
                 raise _unknown()
+            else:
+                self.contents.discard(reply)
 
-    def unsent(self) -> Message | None:
-        """The oldest answer that the coordinator has not acknowledged."""
+    def unsent(self, under_way: Collection[str] = ()) -> Message | None:
+        """The oldest answer that the coordinator has not acknowledged, but for those that are under way."""
         waiting = (
-            select(tasks.c.task_id, tasks.c.reply)
-            .where(tasks.c.state == ANSWERED)
+            select(tasks.c.task_id)
+            .where(tasks.c.state == ANSWERED, tasks.c.task_id.not_in(under_way))
             .order_by(tasks.c.received_ms)
             .limit(1)
         )
-        with reading(self._engine) as connection:
-            row = connection.execute(waiting).one_or_none()
-        return Message(row.task_id, row.reply) if row else None
+        with reading(self.engine) as connection:
+            task_id = connection.scalar(waiting)
+            reply = self.contents.get(connection, task_id, REPLY) if task_id else None
+        return Message(task_id, reply) if task_id and reply else None
 
     def delivered(self, task_id: str) -> None:
         """The coordinator has stored the answer."""
         sent = tasks.c.task_id == task_id, tasks.c.state == ANSWERED
-        with recoverable(self._engine) as connection:  # else the answer is sent again, which does no harm
+        with recoverable(self.engine) as connection:  # else the answer is sent again, which does no harm
             connection.execute(update(tasks).where(*sent).values(state=DELIVERED))
 
     def forget(self, job_id: str) -> None:
         """Erase the job's tasks, except those whose answers are still owed."""
         done = tasks.c.job_id == job_id, tasks.c.state == DELIVERED
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
+            whose = self.contents.tables.contents.c.message_id.in_(select(tasks.c.task_id).where(*done))
+            files = self.contents.drop(connection, whose)
             connection.execute(delete(tasks).where(*done))
+        self.contents.remove(files)
+
+    def sweep(self) -> None:
+        """At start: remove what a crash has left of contents."""
+        self.contents.sweep(self.engine)
 
     def _row(self, connection: Connection, task: pb.Task) -> dict[str, object]:
         """``received_ms`` is the time, and also the order: no two tasks have the same."""
@@ -110,9 +135,15 @@ class TaskStore:
             "step": task.step,
             "round": task.round,
             "state": RECEIVED,
-            "request": task.SerializeToString(deterministic=True),
             "received_ms": max(int(self._clock().timestamp() * 1000), last + 1),
         }
+
+    def _request(self, task_id: str) -> Held:
+        with reading(self.engine) as connection:
+            request = self.contents.get(connection, task_id, TASK)
+        if request is None:
+            raise _unknown()
+        return request
 
     @staticmethod
     def _state(connection: Connection, task_id: str) -> str | None:

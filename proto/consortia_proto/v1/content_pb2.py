@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n consortia_proto/v1/content.proto\x12\x0c\x63onsortia.v1\"A\n\x05\x41rray\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x64type\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x04\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"\x16\n\x05Texts\x12\r\n\x05items\x18\x01 \x03(\t\"\x19\n\x08Integers\x12\r\n\x05items\x18\x01 \x03(\x12\"\x16\n\x05Reals\x12\r\n\x05items\x18\x01 \x03(\x01\"\x16\n\x05\x42lobs\x12\r\n\x05items\x18\x01 \x03(\x0c\"\x80\x02\n\x05Value\x12\x0e\n\x04\x66lag\x18\x01 \x01(\x08H\x00\x12\x11\n\x07integer\x18\x02 \x01(\x12H\x00\x12\x0e\n\x04real\x18\x03 \x01(\x01H\x00\x12\x0e\n\x04text\x18\x04 \x01(\tH\x00\x12\x0e\n\x04\x62lob\x18\x05 \x01(\x0cH\x00\x12$\n\x05texts\x18\x06 \x01(\x0b\x32\x13.consortia.v1.TextsH\x00\x12*\n\x08integers\x18\x07 \x01(\x0b\x32\x16.consortia.v1.IntegersH\x00\x12$\n\x05reals\x18\x08 \x01(\x0b\x32\x13.consortia.v1.RealsH\x00\x12$\n\x05\x62lobs\x18\t \x01(\x0b\x32\x13.consortia.v1.BlobsH\x00\x42\x06\n\x04kind\"\x9f\x02\n\x07\x43ontent\x12#\n\x06\x61rrays\x18\x01 \x03(\x0b\x32\x13.consortia.v1.Array\x12\x31\n\x06\x63onfig\x18\x02 \x03(\x0b\x32!.consortia.v1.Content.ConfigEntry\x12\x33\n\x07metrics\x18\x03 \x03(\x0b\x32\".consortia.v1.Content.MetricsEntry\x1a\x42\n\x0b\x43onfigEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\"\n\x05value\x18\x02 \x01(\x0b\x32\x13.consortia.v1.Value:\x02\x38\x01\x1a\x43\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\"\n\x05value\x18\x02 \x01(\x0b\x32\x13.consortia.v1.Value:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n consortia_proto/v1/content.proto\x12\x0c\x63onsortia.v1\"&\n\x04Span\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x0e\n\x06length\x18\x02 \x01(\x04\"c\n\x05\x41rray\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x64type\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x04\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12 \n\x04span\x18\x05 \x01(\x0b\x32\x12.consortia.v1.Span\"\x16\n\x05Texts\x12\r\n\x05items\x18\x01 \x03(\t\"\x19\n\x08Integers\x12\r\n\x05items\x18\x01 \x03(\x12\"\x16\n\x05Reals\x12\r\n\x05items\x18\x01 \x03(\x01\"\x16\n\x05\x42lobs\x12\r\n\x05items\x18\x01 \x03(\x0c\"*\n\x05Spans\x12!\n\x05items\x18\x01 \x03(\x0b\x32\x12.consortia.v1.Span\"\xca\x02\n\x05Value\x12\x0e\n\x04\x66lag\x18\x01 \x01(\x08H\x00\x12\x11\n\x07integer\x18\x02 \x01(\x12H\x00\x12\x0e\n\x04real\x18\x03 \x01(\x01H\x00\x12\x0e\n\x04text\x18\x04 \x01(\tH\x00\x12\x0e\n\x04\x62lob\x18\x05 \x01(\x0cH\x00\x12$\n\x05texts\x18\x06 \x01(\x0b\x32\x13.consortia.v1.TextsH\x00\x12*\n\x08integers\x18\x07 \x01(\x0b\x32\x16.consortia.v1.IntegersH\x00\x12$\n\x05reals\x18\x08 \x01(\x0b\x32\x13.consortia.v1.RealsH\x00\x12$\n\x05\x62lobs\x18\t \x01(\x0b\x32\x13.consortia.v1.BlobsH\x00\x12\"\n\x04span\x18\n \x01(\x0b\x32\x12.consortia.v1.SpanH\x00\x12$\n\x05spans\x18\x0b \x01(\x0b\x32\x13.consortia.v1.SpansH\x00\x42\x06\n\x04kind\"\x9f\x02\n\x07\x43ontent\x12#\n\x06\x61rrays\x18\x01 \x03(\x0b\x32\x13.consortia.v1.Array\x12\x31\n\x06\x63onfig\x18\x02 \x03(\x0b\x32!.consortia.v1.Content.ConfigEntry\x12\x33\n\x07metrics\x18\x03 \x03(\x0b\x32\".consortia.v1.Content.MetricsEntry\x1a\x42\n\x0b\x43onfigEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\"\n\x05value\x18\x02 \x01(\x0b\x32\x13.consortia.v1.Value:\x02\x38\x01\x1a\x43\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\"\n\x05value\x18\x02 \x01(\x0b\x32\x13.consortia.v1.Value:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,22 +35,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONTENT_CONFIGENTRY']._serialized_options = b'8\001'
   _globals['_CONTENT_METRICSENTRY']._loaded_options = None
   _globals['_CONTENT_METRICSENTRY']._serialized_options = b'8\001'
-  _globals['_ARRAY']._serialized_start=50
-  _globals['_ARRAY']._serialized_end=115
-  _globals['_TEXTS']._serialized_start=117
-  _globals['_TEXTS']._serialized_end=139
-  _globals['_INTEGERS']._serialized_start=141
-  _globals['_INTEGERS']._serialized_end=166
-  _globals['_REALS']._serialized_start=168
-  _globals['_REALS']._serialized_end=190
-  _globals['_BLOBS']._serialized_start=192
-  _globals['_BLOBS']._serialized_end=214
-  _globals['_VALUE']._serialized_start=217
-  _globals['_VALUE']._serialized_end=473
-  _globals['_CONTENT']._serialized_start=476
-  _globals['_CONTENT']._serialized_end=763
-  _globals['_CONTENT_CONFIGENTRY']._serialized_start=628
-  _globals['_CONTENT_CONFIGENTRY']._serialized_end=694
-  _globals['_CONTENT_METRICSENTRY']._serialized_start=696
-  _globals['_CONTENT_METRICSENTRY']._serialized_end=763
+  _globals['_SPAN']._serialized_start=50
+  _globals['_SPAN']._serialized_end=88
+  _globals['_ARRAY']._serialized_start=90
+  _globals['_ARRAY']._serialized_end=189
+  _globals['_TEXTS']._serialized_start=191
+  _globals['_TEXTS']._serialized_end=213
+  _globals['_INTEGERS']._serialized_start=215
+  _globals['_INTEGERS']._serialized_end=240
+  _globals['_REALS']._serialized_start=242
+  _globals['_REALS']._serialized_end=264
+  _globals['_BLOBS']._serialized_start=266
+  _globals['_BLOBS']._serialized_end=288
+  _globals['_SPANS']._serialized_start=290
+  _globals['_SPANS']._serialized_end=332
+  _globals['_VALUE']._serialized_start=335
+  _globals['_VALUE']._serialized_end=665
+  _globals['_CONTENT']._serialized_start=668
+  _globals['_CONTENT']._serialized_end=955
+  _globals['_CONTENT_CONFIGENTRY']._serialized_start=820
+  _globals['_CONTENT_CONFIGENTRY']._serialized_end=886
+  _globals['_CONTENT_METRICSENTRY']._serialized_start=888
+  _globals['_CONTENT_METRICSENTRY']._serialized_end=955
 # @@protoc_insertion_point(module_scope)

@@ -19,6 +19,30 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class Span(_message.Message):
+    """Bytes of the body of the message that this is in."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OFFSET_FIELD_NUMBER: _builtins.int
+    LENGTH_FIELD_NUMBER: _builtins.int
+    offset: _builtins.int
+    length: _builtins.int
+    def __init__(
+        self,
+        *,
+        offset: _builtins.int = ...,
+        length: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["length", b"length", "offset", b"offset"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Span: _TypeAlias = Span  # noqa: Y015
+
+@_typing.final
 class Array(_message.Message):
     """One array or one opaque block of bytes (dtype "bytes", shape [length])."""
 
@@ -28,12 +52,17 @@ class Array(_message.Message):
     DTYPE_FIELD_NUMBER: _builtins.int
     SHAPE_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
+    SPAN_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     dtype: _builtins.str
     data: _builtins.bytes
     """C order, little-endian"""
     @_builtins.property
     def shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    @_builtins.property
+    def span(self) -> Global___Span:
+        """where they are instead, if they are long"""
+
     def __init__(
         self,
         *,
@@ -41,10 +70,11 @@ class Array(_message.Message):
         dtype: _builtins.str = ...,
         shape: _abc.Iterable[_builtins.int] | None = ...,
         data: _builtins.bytes = ...,
+        span: Global___Span | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["span", b"span"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "dtype", b"dtype", "name", b"name", "shape", b"shape"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "dtype", b"dtype", "name", b"name", "shape", b"shape", "span", b"span"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -131,6 +161,26 @@ class Blobs(_message.Message):
 Global___Blobs: _TypeAlias = Blobs  # noqa: Y015
 
 @_typing.final
+class Spans(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Span]: ...
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___Span] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Spans: _TypeAlias = Spans  # noqa: Y015
+
+@_typing.final
 class Value(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -143,6 +193,8 @@ class Value(_message.Message):
     INTEGERS_FIELD_NUMBER: _builtins.int
     REALS_FIELD_NUMBER: _builtins.int
     BLOBS_FIELD_NUMBER: _builtins.int
+    SPAN_FIELD_NUMBER: _builtins.int
+    SPANS_FIELD_NUMBER: _builtins.int
     flag: _builtins.bool
     integer: _builtins.int
     real: _builtins.float
@@ -156,6 +208,14 @@ class Value(_message.Message):
     def reals(self) -> Global___Reals: ...
     @_builtins.property
     def blobs(self) -> Global___Blobs: ...
+    @_builtins.property
+    def span(self) -> Global___Span:
+        """a long blob"""
+
+    @_builtins.property
+    def spans(self) -> Global___Spans:
+        """blobs, some of them long"""
+
     def __init__(
         self,
         *,
@@ -168,12 +228,14 @@ class Value(_message.Message):
         integers: Global___Integers | None = ...,
         reals: Global___Reals | None = ...,
         blobs: Global___Blobs | None = ...,
+        span: Global___Span | None = ...,
+        spans: Global___Spans | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["blob", b"blob", "blobs", b"blobs", "flag", b"flag", "integer", b"integer", "integers", b"integers", "kind", b"kind", "real", b"real", "reals", b"reals", "text", b"text", "texts", b"texts"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["blob", b"blob", "blobs", b"blobs", "flag", b"flag", "integer", b"integer", "integers", b"integers", "kind", b"kind", "real", b"real", "reals", b"reals", "span", b"span", "spans", b"spans", "text", b"text", "texts", b"texts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blob", b"blob", "blobs", b"blobs", "flag", b"flag", "integer", b"integer", "integers", b"integers", "kind", b"kind", "real", b"real", "reals", b"reals", "text", b"text", "texts", b"texts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blob", b"blob", "blobs", b"blobs", "flag", b"flag", "integer", b"integer", "integers", b"integers", "kind", b"kind", "real", b"real", "reals", b"reals", "span", b"span", "spans", b"spans", "text", b"text", "texts", b"texts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["flag", "integer", "real", "text", "blob", "texts", "integers", "reals", "blobs"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["flag", "integer", "real", "text", "blob", "texts", "integers", "reals", "blobs", "span", "spans"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 

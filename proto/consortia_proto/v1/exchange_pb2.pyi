@@ -4,12 +4,15 @@ isort:skip_file
 The exchange between a node and the coordinator: one stream, dialled by the node, mutual TLS.
 
 A message (Task or Reply) is journalled by its sender before it is sent, cut into chunks of at most 1 MiB,
-journalled by its receiver before it is acknowledged, and sent again after a reconnect until it is.
+journalled by its receiver before it is acknowledged, and sent again after a reconnect until it is: from where
+the receiver says that it was cut.
 """
 
+from collections import abc as _abc
 from consortia_proto.v1 import content_pb2 as _content_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -71,12 +74,17 @@ class Hello(_message.Message):
     NETWORK_FIELD_NUMBER: _builtins.int
     SOFTWARE_FIELD_NUMBER: _builtins.int
     HEARTBEAT_MS_FIELD_NUMBER: _builtins.int
+    UNFINISHED_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """of this contract; 1"""
     network: _builtins.str
     software: _builtins.str
     heartbeat_ms: _builtins.int
     """coordinator to node: how often to send one"""
+    @_builtins.property
+    def unfinished(self) -> _containers.RepeatedCompositeFieldContainer[Global___Unfinished]:
+        """of the other end's messages; at most four"""
+
     def __init__(
         self,
         *,
@@ -84,14 +92,48 @@ class Hello(_message.Message):
         network: _builtins.str = ...,
         software: _builtins.str = ...,
         heartbeat_ms: _builtins.int = ...,
+        unfinished: _abc.Iterable[Global___Unfinished] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["heartbeat_ms", b"heartbeat_ms", "network", b"network", "software", b"software", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["heartbeat_ms", b"heartbeat_ms", "network", b"network", "software", b"software", "unfinished", b"unfinished", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Hello: _TypeAlias = Hello  # noqa: Y015
+
+@_typing.final
+class Unfinished(_message.Message):
+    """What had come of a message when the last stream was cut. Its sender goes on from there, if it is still the same
+    message, else it begins anew.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    HAVE_FIELD_NUMBER: _builtins.int
+    message_id: _builtins.str
+    total: _builtins.int
+    sha256: _builtins.bytes
+    have: _builtins.int
+    """bytes, fewer than total"""
+    def __init__(
+        self,
+        *,
+        message_id: _builtins.str = ...,
+        total: _builtins.int = ...,
+        sha256: _builtins.bytes = ...,
+        have: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["have", b"have", "message_id", b"message_id", "sha256", b"sha256", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Unfinished: _TypeAlias = Unfinished  # noqa: Y015
 
 @_typing.final
 class Chunk(_message.Message):
@@ -102,6 +144,7 @@ class Chunk(_message.Message):
     OFFSET_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
+    BODY_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     total: _builtins.int
     """length of the whole message in bytes"""
@@ -109,7 +152,9 @@ class Chunk(_message.Message):
     data: _builtins.bytes
     """at most 1 MiB"""
     sha256: _builtins.bytes
-    """of the whole message; in the first chunk"""
+    """of the whole message; in its first chunk on this stream"""
+    body: _builtins.int
+    """beside it: so many last bytes are the body, to which spans in what comes before point"""
     def __init__(
         self,
         *,
@@ -118,10 +163,11 @@ class Chunk(_message.Message):
         offset: _builtins.int = ...,
         data: _builtins.bytes = ...,
         sha256: _builtins.bytes = ...,
+        body: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "message_id", b"message_id", "offset", b"offset", "sha256", b"sha256", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "data", b"data", "message_id", b"message_id", "offset", b"offset", "sha256", b"sha256", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -4,7 +4,8 @@ isort:skip_file
 The exchange between a node and the coordinator: one stream, dialled by the node, mutual TLS.
 
 A message (Task or Reply) is journalled by its sender before it is sent, cut into chunks of at most 1 MiB,
-journalled by its receiver before it is acknowledged, and sent again after a reconnect until it is.
+journalled by its receiver before it is acknowledged, and sent again after a reconnect until it is: from where
+the receiver says that it was cut.
 """
 
 from collections import abc as _abc

@@ -42,6 +42,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("statement", "type", name=op.f("pk_consent_statements")),
     )
     op.create_table(
+        "contents",
+        sa.Column("message_id", sa.String(length=160), nullable=False),
+        sa.Column("side", sa.String(length=8), nullable=False),
+        sa.Column("total", sa.BigInteger(), nullable=False),
+        sa.Column("sha256", sa.LargeBinary(), nullable=False),
+        sa.Column("body", sa.BigInteger(), nullable=False),
+        sa.Column("file", sa.String(length=40), nullable=True),
+        sa.Column("data", sa.LargeBinary(), nullable=True),
+        sa.PrimaryKeyConstraint("message_id", "side", name=op.f("pk_contents")),
+        sa.UniqueConstraint("file", name=op.f("uq_contents_file")),
+    )
+    op.create_table(
         "counters",
         sa.Column("name", sa.String(length=32), nullable=False),
         sa.Column("value", sa.BigInteger(), nullable=False),
@@ -95,13 +107,22 @@ def upgrade() -> None:
         sa.Column("step", sa.String(length=80), nullable=False),
         sa.Column("round", sa.Integer(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
-        sa.Column("request", sa.LargeBinary(), nullable=False),
-        sa.Column("reply", sa.LargeBinary(), nullable=True),
         sa.Column("received_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("task_id", name=op.f("pk_tasks")),
     )
     op.create_index(op.f("ix_tasks_job_id"), "tasks", ["job_id"], unique=False)
     op.create_index(op.f("ix_tasks_state"), "tasks", ["state"], unique=False)
+    op.create_table(
+        "unfinished",
+        sa.Column("file", sa.String(length=40), nullable=False),
+        sa.Column("peer", sa.String(length=64), nullable=False),
+        sa.Column("message_id", sa.String(length=160), nullable=False),
+        sa.Column("total", sa.BigInteger(), nullable=False),
+        sa.Column("sha256", sa.LargeBinary(), nullable=False),
+        sa.Column("begun_ns", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("file", name=op.f("pk_unfinished")),
+    )
+    op.create_index(op.f("ix_unfinished_peer"), "unfinished", ["peer"], unique=False)
     op.create_table(
         "witnessed",
         sa.Column("origin", sa.String(length=255), nullable=False),

@@ -1,0 +1,235 @@
+"""What messages hold, apart from what state they are in: short ones in a table, long ones in files of their own.
+
+Trusted for: a content that a committed transaction names is whole on disk, since its file is synced before; what
+a transaction drops is gone once it has committed. So a change of state never rewrites a message, and whoever
+carries one holds a piece of it at a time. Files have names of chance, in a folder of their own for this process's
+user alone; those that no row names (a crash came between) go at the next start.
+
+What has come of an unfinished message is a file as well, and is never trusted: its hash decides, at the end.
+"""
+
+import hashlib
+import os
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Engine,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    delete,
+    insert,
+    select,
+)
+
+from consortia_common import keyfiles
+from consortia_common.database import reading
+from consortia_common.stream import CHUNK_BYTES
+
+INLINE_BYTES = 64 << 10
+"""Contents up to this length are rows: a file costs a sync more."""
+WHOLE = ".whole"
+"""What is appended to the name of an unfinished message's file once it is whole."""
+
+
+@dataclass(frozen=True)
+class ContentTables:
+    """``contents`` of messages that are whole, ``unfinished`` ones that are still to come in full."""
+
+    contents: Table
+    unfinished: Table
+
+
+def content_tables(metadata: MetaData) -> ContentTables:
+    """The two tables, alike in both databases."""
+    contents = Table(
+        "contents",
+        metadata,
+        Column("message_id", String(160), primary_key=True),
+        Column("side", String(8), primary_key=True),  # task, reply
+        Column("total", BigInteger, nullable=False),
+        Column("sha256", LargeBinary, nullable=False),
+        Column("body", BigInteger, nullable=False),  # how many last bytes are the message's body
+        Column("file", String(40), unique=True),
+        Column("data", LargeBinary),  # null where there is a file
+    )
+    unfinished = Table(
+        "unfinished",
+        metadata,
+        Column("file", String(40), primary_key=True),
+        Column("peer", String(64), nullable=False, index=True),
+        Column("message_id", String(160), nullable=False),
+        Column("total", BigInteger, nullable=False),
+        Column("sha256", LargeBinary, nullable=False),
+        Column("begun_ns", BigInteger, nullable=False),  # orders those of one peer
+    )
+    return ContentTables(contents, unfinished)
+
+
+TASK, REPLY = "task", "reply"
+
+
+@dataclass(frozen=True)
+class Held:
+    """A whole content: its bytes, or the file that has them."""
+
+    total: int
+    sha256: bytes
+    data: bytes | None = field(default=None, repr=False)
+    path: Path | None = None
+    body: int = 0
+    """How many last bytes follow the message itself."""
+
+    def piece(self, offset: int) -> bytes:
+        """At most CHUNK_BYTES from ``offset`` on."""
+        if self.data is not None:
+            return self.data[offset : offset + CHUNK_BYTES]
+        return self._read(offset, CHUNK_BYTES)
+
+    def head(self) -> bytes:
+        """The message itself."""
+        return self._read(0, self.total - self.body)
+
+    def tail(self) -> "Tail":
+        """Its body."""
+        return Tail(self)
+
+    def _read(self, offset: int, length: int) -> bytes:
+        if self.data is not None:
+            return self.data[offset : offset + length]
+        with self._path.open("rb", buffering=0) as file:
+            file.seek(offset)
+            return file.read(length)
+
+    @property
+    def _path(self) -> Path:
+        assert self.path is not None  # noqa: S101  # one of the two is there
+        return self.path
+
+
+@dataclass(frozen=True)
+class Tail:
+    """The body of a content, as consortia_common.content reads it."""
+
+    held: Held
+
+    @property
+    def size(self) -> int:
+        """See Body."""
+        return self.held.body
+
+    def read(self, offset: int, length: int) -> bytes:
+        """See Body."""
+        return self.held._read(self.held.total - self.held.body + offset, length)
+
+
+@dataclass(frozen=True)
+class Message:
+    """A whole message, its hash known to be right."""
+
+    message_id: str
+    content: Held
+
+
+def in_memory(data: bytes) -> Held:
+    """The content of a short message."""
+    return Held(len(data), hashlib.sha256(data).digest(), data)
+
+
+class Contents:
+    """The contents of one database's messages. Safe in several threads."""
+
+    def __init__(self, tables: ContentTables, folder: Path) -> None:
+        self.tables = tables
+        self.folder = keyfiles.make_folder(folder)
+        self._lock = Lock()
+        self._writers: dict[str, Callable[[], None]] = {}
+
+    def make(self, head: bytes, body: Sequence[bytes] = ()) -> Held:
+        """A content that ``keep`` may keep; a long one is on disk when this returns."""
+        size = sum(map(len, body))
+        if not body and len(head) <= INLINE_BYTES:
+            return in_memory(head)
+        path = self.new_path()
+        digest = hashlib.sha256()
+        with path.open("xb") as file:
+            for part in (head, *body):
+                file.write(part)
+                digest.update(part)
+            file.flush()
+            os.fdatasync(file.fileno())
+        return Held(len(head) + size, digest.digest(), path=path, body=size)
+
+    def new_path(self) -> Path:
+        """Where a new file may be."""
+        return self.folder / secrets.token_hex(16)
+
+    def keep(self, connection: Connection, message_id: str, side: str, content: Held) -> None:
+        """Store it; it is not unfinished any more."""
+        row = {
+            "message_id": message_id,
+            "side": side,
+            "total": content.total,
+            "sha256": content.sha256,
+            "body": content.body,
+            "file": content.path.name if content.path else None,
+            "data": content.data,
+        }
+        connection.execute(insert(self.tables.contents).values(row))
+        if content.path:
+            whole = self.tables.unfinished.c.file == content.path.stem
+            connection.execute(delete(self.tables.unfinished).where(whole))
+
+    def get(self, connection: Connection, message_id: str, side: str) -> Held | None:
+        """The stored content."""
+        table = self.tables.contents
+        columns = table.c.total, table.c.sha256, table.c.data, table.c.file, table.c.body
+        row = connection.execute(
+            select(*columns).where(table.c.message_id == message_id, table.c.side == side)
+        ).one_or_none()
+        if row is None:
+            return None
+        return Held(row.total, row.sha256, row.data, self.folder / row.file if row.file else None, row.body)
+
+    def drop(self, connection: Connection, which: ColumnElement[bool]) -> list[Path]:
+        """Erase these rows of ``contents``; their files are for ``remove`` once the transaction has committed."""
+        table = self.tables.contents
+        files = connection.scalars(select(table.c.file).where(which, table.c.file.is_not(None))).all()
+        connection.execute(delete(table).where(which))
+        return [self.folder / name for name in files]
+
+    def remove(self, paths: Iterable[Path]) -> None:
+        """Remove files that no row names any more."""
+        for path in paths:
+            path.unlink(missing_ok=True)
+
+    def discard(self, content: Held) -> None:
+        """Remove what is not going to be kept."""
+        if content.path:
+            self.remove([content.path])
+
+    def take_over(self, peer: str, close: Callable[[], None]) -> None:
+        """From now on, somebody else writes what comes of ``peer``; the one before is closed first."""
+        with self._lock:
+            before, self._writers[peer] = self._writers.get(peer), close
+            if before is not None:
+                before()
+
+    def sweep(self, engine: Engine) -> None:
+        """At start, when nobody else writes: remove files that no row names."""
+        with reading(engine) as connection:
+            named = {*_names(connection, self.tables.contents), *_names(connection, self.tables.unfinished)}
+        self.remove(path for path in self.folder.iterdir() if path.name not in named)
+
+
+def _names(connection: Connection, table: Table) -> Sequence[str]:
+    return connection.scalars(select(table.c.file).where(table.c.file.is_not(None))).all()
