@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+import resource
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -30,6 +31,8 @@ _PAUSE_SECONDS = 0.3
 @contextlib.contextmanager
 def silent_connections(port: int, count: int) -> Iterator[list[socket.socket]]:
     """Open so many connections and say nothing on them."""
+    least, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(least, 2 * count), most), most))
     with contextlib.ExitStack() as stack:
         yield [stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10)) for _ in range(count)]
 
