@@ -65,7 +65,7 @@ def garbage_node(consortium: Consortium, institution: str, folder: Path, seed: i
     exchange = partial(
         NodeExchange,
         partial(_channel, consortium, institution),
-        TaskStore(engine, partial(datetime.now, UTC)),
+        TaskStore(engine, folder / "exchange", partial(datetime.now, UTC)),
         partial(_garbage, random.Random(seed)),
         NodeExchangeSettings(NETWORK, "garbage"),
     )

@@ -1,6 +1,7 @@
 """The benchmark of the exchange: its limit is timed, its goals are honest, its light nodes answer like nodes."""
 
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from benchmarks.exchange.crowd import LightNode
 from benchmarks.exchange.measure import measure
 from benchmarks.exchange.waiting import wait_until
 from benchmarks.sum import kinds
-from consortia_common.content import Content
+from consortia_common.content import Bytes, Content
+from consortia_node.store.database import open_database
+from consortia_node.store.tasks import TaskStore
 from consortia_proto.v1 import exchange_pb2 as pb
 from tests.support.consortium import spec
 from tests.support.parties import submission
@@ -44,15 +47,19 @@ def test_growth_beyond_the_networks_is_shown() -> None:
     assert not steeper["sealed round: CPU per node, 50 nodes against 10"]
 
 
-def test_a_light_node_answers_every_step() -> None:
+def test_a_light_node_answers_every_step(tmp_path: Path) -> None:
     asked = submission(spec("statistics"))
-    node = LightNode("bank-a")
+    store = TaskStore(open_database(tmp_path / "node.db"), tmp_path / "exchange", lambda: datetime.now(UTC))
+    node = LightNode("bank-a", store)
     offer = Content(config={"submission": asked.canonical()}).to_proto()
     for step, content in (("offer", offer), ("epoch.key", Content().to_proto()), ("close", Content().to_proto())):
         task_id = f"{asked.job_id}/{step}/0/bank-a"
-        reply = node.handle(pb.Task(task_id=task_id, job_id=asked.job_id, step=step, content=content))
-        assert reply.WhichOneof("outcome") == "content"
-    assert Content.from_proto(reply.content, "it").config["receipt"]
+        task = pb.Task(task_id=task_id, job_id=asked.job_id, step=step, content=content)
+        store.receive(task, store.contents.make(task.SerializeToString(), []))
+        node.handle(task)
+    assert store.pending() == []
+    assert node.answer(task, Bytes()).config["receipt"]
+    store.engine.dispose()
 
 
 def test_waiting_ends() -> None:
