@@ -51,9 +51,9 @@ class _NodeEnd:
     authorise: Authorise
     audit: Audit
 
-    def outgoing(self, under_way: Collection[str]) -> Message | None:
+    def outgoing(self, under_way: Collection[str], busy: Collection[str]) -> Message | None:
         self.authorise(self.peer)
-        return self.mailbox.outgoing(self.peer.institution, under_way)
+        return self.mailbox.outgoing(self.peer.institution, under_way, busy)
 
     def acknowledged(self, message: Message) -> None:
         size = message.content.total
@@ -154,8 +154,16 @@ class ExchangeService(ExchangeServicer):
         peer = admitted.peer
         institution = peer.institution
         end = _NodeEnd(peer, self._mailbox, self._authorise, self._audit)
-        heartbeat, receiver, inbox = self._settings.heartbeat, admitted.receiver, admitted.inbox
-        link = Link(context, receiver, inbox, end, institution, heartbeat=heartbeat, kept=admitted.kept)
+        link = Link(
+            context,
+            admitted.receiver,
+            admitted.inbox,
+            end,
+            institution,
+            heartbeat=self._settings.heartbeat,
+            limit=self._settings.limit,
+            kept=admitted.kept,
+        )
         self.drop(institution, "a newer connection of this institution has taken its place")
         self._live[institution] = link
         unlisten = self._mailbox.listen(institution, link.wake)

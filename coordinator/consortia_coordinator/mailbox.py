@@ -148,9 +148,11 @@ class Mailbox:
             self._listeners.setdefault(institution, []).append(wake)
         return partial(self._unlisten, institution, wake)
 
-    def outgoing(self, institution: str, under_way: Collection[str] = ()) -> Message | None:
-        """The oldest task that ``institution`` has not acknowledged, but for those that are under way."""
-        return self._journal.first_queued(institution, under_way)
+    def outgoing(
+        self, institution: str, under_way: Collection[str] = (), busy: Collection[str] = ()
+    ) -> Message | None:
+        """The oldest task that ``institution`` has not acknowledged, but for those ids and for ``busy`` jobs."""
+        return self._journal.first_queued(institution, under_way, busy)
 
     def delivered(self, institution: str, task_id: str, size: int) -> None:
         """The node of ``institution`` has stored the task."""

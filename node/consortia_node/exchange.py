@@ -85,8 +85,8 @@ class _CoordinatorEnd:
     dispatcher: Dispatcher
     wake: Callable[[], None]
 
-    def outgoing(self, under_way: Collection[str]) -> Message | None:
-        return self.store.unsent(under_way)
+    def outgoing(self, under_way: Collection[str], busy: Collection[str]) -> Message | None:
+        return self.store.unsent(under_way, busy)
 
     def acknowledged(self, message: Message) -> None:
         self.store.delivered(message.message_id)
@@ -199,7 +199,8 @@ class NodeExchange:
             return _STOPPING
         end = _CoordinatorEnd(self._store, self._dispatcher, self._wake)
         heartbeat, kept = hello.heartbeat_ms / 1000, parts_of(hello)
-        self._link = Link(call, receiver, inbox, end, COORDINATOR, heartbeat=heartbeat, kept=kept)
+        limit = self._settings.limit
+        self._link = Link(call, receiver, inbox, end, COORDINATOR, heartbeat=heartbeat, limit=limit, kept=kept)
         if self._stopping.is_set():
             self._link.close(_STOPPING)
         try:
