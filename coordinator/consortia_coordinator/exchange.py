@@ -141,6 +141,7 @@ class ExchangeService(ExchangeServicer):
             peer = rpc.require_role(context, network, ("node",), self._clock(), lambda _: True)
             receiver = Receiver(peer.institution, network, limit)
             hello = await read_hello(context, receiver, peer.institution)
+            _require_room(hello, limit, peer.institution)
             await asyncio.to_thread(self._authorise, peer)
             inbox = await asyncio.to_thread(self._mailbox.inbox, peer.institution)
             receiver.go_on_with(inbox.parts)
@@ -185,6 +186,7 @@ class ExchangeService(ExchangeServicer):
             network=self._settings.network,
             software=self._settings.software,
             heartbeat_ms=int(self._settings.heartbeat * 1000),
+            max_message=self._settings.limit,
             unfinished=told(inbox.parts),
         )
 
@@ -199,3 +201,13 @@ class ExchangeService(ExchangeServicer):
         if event.endswith(".refused"):
             metrics.EXCHANGE_REFUSED.inc()
         await asyncio.to_thread(partial(self._audit, event, **fields))
+
+
+def _require_room(hello: pb.Hello, limit: int, institution: str) -> None:
+    """Return if the node takes what it may be sent; told now, and not when a job's message is too large for it."""
+    if 0 < hello.max_message < limit:
+        raise ExchangeError(
+            f"{institution} takes messages of {hello.max_message >> 20} MiB, and may be sent {limit >> 20} MiB",
+            blame="the settings of both ends, which do not fit",
+            remedy=f"set max_message_mib in node.toml to {limit >> 20}, or lower it in coordinator.toml",
+        )

@@ -59,6 +59,8 @@ class Tools:
     """Processes for what SEAL must read."""
     witnessed: Callable[[Entry], None]
     """Returns when the witnesses have cosigned a log that has the entry in it; raises WitnessError."""
+    now_ms: Callable[[], int]
+    """The time of day in Unix milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -112,22 +114,31 @@ class JobRun:
         """See Job."""
         self._tools.store.progress(self.job_id, stage, done, total)
 
-    def post(self, step: str, turn: int, asked: Mapping[str, Content], mark: str = "") -> dict[str, str]:
+    def post(
+        self, step: str, turn: int, asked: Mapping[str, Content], mark: str = "", deadline_ms: int = 0
+    ) -> dict[str, str]:
         """Journal a step's tasks together; their ids by party, the same whenever the same step is asked again.
 
-        ``mark`` tells apart tasks of one step and turn.
+        ``mark`` tells apart tasks of one step and turn; after ``deadline_ms`` (0: never) nobody begins them.
         """
         ids = {party: self.task_id(party, step, turn, mark) for party in asked}
-        self._tools.mailbox.post(self._posts(step, turn, asked, ids))
+        self._tools.mailbox.post(self._posts(step, turn, asked, ids, deadline_ms))
         return ids
 
     def _posts(
-        self, step: str, turn: int, asked: Mapping[str, Content], ids: Mapping[str, str]
+        self, step: str, turn: int, asked: Mapping[str, Content], ids: Mapping[str, str], deadline_ms: int
     ) -> Iterator[tuple[exchange_pb2.Task, str, Sequence[bytes]]]:
         for party, content in asked.items():
             body: list[bytes] = []
             carried = content.to_proto(body)
-            task = exchange_pb2.Task(task_id=ids[party], job_id=self.job_id, step=step, round=turn, content=carried)
+            task = exchange_pb2.Task(
+                task_id=ids[party],
+                job_id=self.job_id,
+                step=step,
+                round=turn,
+                deadline_ms=deadline_ms,
+                content=carried,
+            )
             yield task, party, body
 
     def task_id(self, institution: str, step: str, turn: int, mark: str = "") -> str:
@@ -162,7 +173,8 @@ class JobRun:
 
     def offer(self, offer: Content) -> dict[str, Content]:
         """Ask every party's gate; waits for all of them together, so that a refused job shows every refusal."""
-        ids = self.post("offer", 0, dict.fromkeys(self.spec.parties, offer))
+        deadline = self._tools.now_ms() + int(self._tools.offer_timeout * 1000)
+        ids = self.post("offer", 0, dict.fromkeys(self.spec.parties, offer), deadline_ms=deadline)
         answers = self.gather(list(ids.values()), self._tools.offer_timeout, every=True)
         failures = answers.failures | answers.late
         for institution in self.spec.parties:

@@ -167,6 +167,7 @@ async def _server(
             sums=settings.sums_folder,
             workers=parts.workers,
             witnessed=witnessing.rounds.witnessed,
+            now_ms=parts.now_ms,
         ),
         parts.members.identities,
         parts.now_ms,

@@ -213,7 +213,11 @@ class NodeExchange:
         """Exchange Hellos; the coordinator's, which says how often it wants a heartbeat."""
         settings = self._settings
         ours = pb.Hello(
-            version=VERSION, network=settings.network, software=settings.software, unfinished=told(inbox.parts)
+            version=VERSION,
+            network=settings.network,
+            software=settings.software,
+            max_message=settings.limit,
+            unfinished=told(inbox.parts),
         )
         with rpc.calling(COORDINATOR):
             await call.write(pb.Frame(hello=ours))
@@ -221,6 +225,7 @@ class NodeExchange:
         shortest, longest = HEARTBEAT_RANGE
         if not shortest <= hello.heartbeat_ms / 1000 <= longest:
             raise refusal(f"it asks for a heartbeat every {hello.heartbeat_ms / 1000} seconds", COORDINATOR)
+        self._store.limit = min(settings.limit, hello.max_message or settings.limit)
         return hello
 
     async def _pause(self, attempt: int) -> None:

@@ -27,6 +27,9 @@ institution = "{institution}"
 #worker_memory_mib = 4096
 #worker_seconds = 3600
 
+# Largest task or reply in MiB. A coordinator that may send more says so when the node connects, and refuses it.
+#max_message_mib = 256
+
 # A job under way of which nothing is asked for so many days is ended here, and its keys and rows are erased.
 #abandon_days = 14
 

@@ -94,7 +94,9 @@ async def serving(settings: NodeSettings) -> AsyncIterator[Running]:
         connect,
         tools.tasks,
         partial(_handle, Agent(tools, notices, withdrawals), outbox),
-        NodeExchangeSettings(settings.network, f"consortia {version('consortia')}"),
+        NodeExchangeSettings(
+            settings.network, f"consortia {version('consortia')}", limit=settings.max_message_mib << 20
+        ),
         on_refused=partial(_log_refused, tools.log),
     )
     desk = ConsentDesk(tools, withdrawals, outbox.poke)

@@ -40,11 +40,11 @@ class TaskStore:
     def __init__(
         self, engine: Engine, folder: Path, clock: Callable[[], datetime], limit: int = MESSAGE_LIMIT
     ) -> None:
-        """``folder`` is where long contents are."""
+        """``folder`` is where long contents are; ``limit`` the longest answer, in bytes."""
         self.engine = engine
         self.contents = Contents(contents, folder)
         self._clock = clock
-        self._limit = limit
+        self.limit = limit
 
     def receive(self, task: pb.Task, content: Held) -> bool:
         """Store a task; True if it is new. One that was answered before will have its answer sent again."""
@@ -77,7 +77,7 @@ class TaskStore:
     def sized(self, reply: pb.Reply, body: Sequence[bytes] = ()) -> Held:
         """What ``answer`` takes. Raises ExchangeError for one that is too large to travel."""
         head = reply.SerializeToString()
-        check_size(len(head) + sum(map(len, body)), self._limit, "this node's job handler")
+        check_size(len(head) + sum(map(len, body)), self.limit, "this node's job handler")
         return self.contents.make(head, body)
 
     def answer(self, connection: Connection | None, task_id: str, reply: Held) -> None:
