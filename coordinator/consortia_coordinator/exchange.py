@@ -21,6 +21,7 @@ from consortia_common.link import Ended, Link, read_hello
 from consortia_common.stream import MESSAGE_LIMIT, VERSION, Part, Receiver, legible, parts_of, told
 from consortia_common.tls import Peer
 from consortia_coordinator import metrics
+from consortia_coordinator.limits import REFUSAL_COST, STREAM_COST, Rates
 from consortia_coordinator.mailbox import Mailbox
 from consortia_crypto.errors import ConsortiaError
 from consortia_proto.v1 import exchange_pb2 as pb
@@ -50,6 +51,7 @@ class _NodeEnd:
     mailbox: Mailbox
     authorise: Authorise
     audit: Audit
+    rates: Rates
 
     def outgoing(self, under_way: Collection[str], busy: Collection[str]) -> Message | None:
         self.authorise(self.peer)
@@ -68,6 +70,7 @@ class _NodeEnd:
             self.mailbox.receive(self.peer.institution, message)
         except ExchangeError as error:
             metrics.EXCHANGE_REFUSED.inc()
+            self.rates.take(str(self.peer), REFUSAL_COST)  # a flood of them ends its stream, and fills no log
             self.audit("message.refused", peer=str(self.peer), reason=error.what)
 
 
@@ -94,12 +97,14 @@ class ExchangeService(ExchangeServicer):
         authorise: Authorise,
         audit: Audit,
         clock: Callable[[], datetime],
+        rates: Rates,
     ) -> None:
         self._mailbox = mailbox
         self._settings = settings
         self._authorise = authorise
         self._audit = audit
         self._clock = clock
+        self._rates = rates
         self._live: dict[str, Link] = {}
 
     def connected(self) -> frozenset[str]:
@@ -139,6 +144,7 @@ class ExchangeService(ExchangeServicer):
         peer: Peer | None = None
         try:
             peer = rpc.require_role(context, network, ("node",), self._clock(), lambda _: True)
+            self._rates.take(str(peer), STREAM_COST)
             receiver = Receiver(peer.institution, network, limit)
             hello = await read_hello(context, receiver, peer.institution)
             _require_room(hello, limit, peer.institution)
@@ -146,7 +152,8 @@ class ExchangeService(ExchangeServicer):
             inbox = await asyncio.to_thread(self._mailbox.inbox, peer.institution)
             receiver.go_on_with(inbox.parts)
         except ConsortiaError as error:
-            await self._log("peer.refused", peer=str(peer or ""), reason=error.what)
+            if self._rates.may_record(str(peer or ""), error):
+                await self._log("peer.refused", peer=str(peer or ""), reason=error.what)
             raise
         return _Admitted(peer, receiver, inbox, legible(hello.software) or "unknown", parts_of(hello))
 
@@ -154,7 +161,7 @@ class ExchangeService(ExchangeServicer):
         """Run the institution's link; it takes the place of an older one and ends with the certificate."""
         peer = admitted.peer
         institution = peer.institution
-        end = _NodeEnd(peer, self._mailbox, self._authorise, self._audit)
+        end = _NodeEnd(peer, self._mailbox, self._authorise, self._audit, self._rates)
         link = Link(
             context,
             admitted.receiver,

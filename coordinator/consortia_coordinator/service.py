@@ -185,6 +185,7 @@ async def _server(
         authorise=parts.members.authorise,
         audit=partial(_audit, parts.log, relay),
         clock=parts.members.clock,
+        rates=parts.members.rates,
     )
     enrolment = EnrolmentService(
         parts.engine,
