@@ -15,8 +15,8 @@ ROOT = Path(__file__).parents[2]
 UNITS = sorted((ROOT / "deploy").glob("*.service"))
 PAGE = (ROOT / "docs" / "operating.md").read_text()
 WARNING = re.compile(r"logs\.(?:failure|warning)\(\s*\"([a-z_.]+)\"|partial\(logs\.failure, \"([a-z_.]+)\"")
-CONDITIONAL = {"call.refused", "call.failed"}
-"""Named where rpc chooses one of both."""
+CONDITIONAL = {"call.refused", "call.failed", "consent.run_out", "jobs.abandoned"}
+"""Named where one of several is chosen, and not in the call."""
 
 
 class Unit(RawConfigParser):
