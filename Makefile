@@ -12,7 +12,7 @@ TOOLS := $(VENV)/.tools
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all fuzz bench-audit bench-consent bench-sum check format proto lock audit-dependencies clean
+.PHONY: help demo test test-all fuzz bench-audit bench-consent bench-sum bench-exchange check format proto lock audit-dependencies clean
 
 help:  ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -37,6 +37,9 @@ bench-consent: $(RUNTIME)  ## measure importing a million consents, and applying
 
 bench-sum: $(RUNTIME)  ## measure sealed sums against plain ones, CKKS and SecAgg+, and print who learns what
 	@$(BIN)/python -m benchmarks.sum.run
+
+bench-exchange: $(RUNTIME)  ## measure the exchange from 3 to 200 nodes beside plaintext gRPC and Flower's engine
+	@$(BIN)/python -m benchmarks.exchange.run
 
 check: $(TOOLS)  ## style, types, import contracts, generated code up to date
 	@$(BIN)/ruff check .

@@ -143,6 +143,11 @@ class Session:
         with rpc.calling(COORDINATOR):
             return list(self._jobs.List(pb.ListJobsRequest(), timeout=CALL_SECONDS).jobs)
 
+    def cancel(self, job_id: str) -> pb.JobStatus:
+        """End a job of one's own. Raises ConsortiaError if it has ended already."""
+        with rpc.calling(COORDINATOR):
+            return _about(job_id, self._jobs.Cancel(pb.JobRequest(job_id=job_id), timeout=CALL_SECONDS))
+
     def watch(self, job_id: str) -> Iterator[pb.JobStatus]:
         """Where a job stands, each time that changes, until it ends."""
         with rpc.calling(COORDINATOR):

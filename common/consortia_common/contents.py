@@ -138,6 +138,8 @@ class Message:
 
     message_id: str
     content: Held
+    job_id: str = ""
+    """Whose it is: messages of one job keep their order, those of several share the line."""
 
 
 def in_memory(data: bytes) -> Held:

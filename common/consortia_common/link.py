@@ -1,9 +1,10 @@
 """One live stream of the exchange, the same at both ends: journalled messages out, messages in, signs of life.
 
 Trusted for: a message counts as sent only when the other end has acknowledged it, and is acknowledged only when
-``End.received`` has stored it. Each direction carries one message at a time, a piece in memory at a time, and waits
-for Acks when a few messages are under way; nothing is read before what came last is on disk. So a slow peer holds
-up itself only. A message of which the peer has the beginning goes on from there. A peer that is silent for three
+``End.received`` has stored it. Each direction carries one message of a job at a time, and pieces of a few jobs'
+messages in turn, so that the megabytes of one do not hold up the others; a piece of each is in memory. It waits for
+Acks when some messages are under way, and nothing is read before what came last is on disk. So a slow peer holds up
+itself only. A message of which the peer has the beginning goes on from there. A peer that is silent for three
 heartbeats is dead. What a link does not do is try again: whoever runs it makes a new one.
 
 The state of a link lives in one event loop; only ``wake`` and ``close`` may be called from other threads.
@@ -11,7 +12,7 @@ The state of a link lives in one event loop; only ``wake`` and ``close`` may be 
 
 import asyncio
 import itertools
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
@@ -24,7 +25,7 @@ from consortia_common import rpc
 from consortia_common.contents import Message
 from consortia_common.errors import ConnectionLostError
 from consortia_common.inbox import Inbox
-from consortia_common.stream import CHUNK_BYTES, Part, Piece, Receiver, legible, refusal, resume_at
+from consortia_common.stream import CHUNK_BYTES, OPEN_MESSAGES, Part, Piece, Receiver, legible, refusal, resume_at
 from consortia_crypto.errors import ConsortiaError
 from consortia_proto.v1 import exchange_pb2 as pb
 
@@ -34,7 +35,9 @@ HELLO_SECONDS = 10.0
 GRACE_SECONDS = 2.0
 """How long an end that has said Bye waits for the other to hang up."""
 WINDOW = 8
-"""How many messages may be on their way or wait for their Acks; they overtake nothing."""
+"""How many messages may be on their way or wait for their Acks."""
+LANES = OPEN_MESSAGES - 1
+"""Of how many jobs a message is sent at a time. Those of one job overtake nothing."""
 
 
 class Wire(Protocol):
@@ -50,8 +53,8 @@ class Wire(Protocol):
 class End(Protocol):
     """What the two ends do differently. Called in worker threads, so that a commit holds nobody up."""
 
-    def outgoing(self, under_way: Collection[str]) -> Message | None:
-        """The oldest message that the other end has not acknowledged, but for those with these ids."""
+    def outgoing(self, under_way: Collection[str], busy: Collection[str]) -> Message | None:
+        """The oldest message that the other end has not acknowledged, but for those ids and for ``busy`` jobs."""
 
     def acknowledged(self, message: Message) -> None:
         """The other end has stored ``message``."""
@@ -79,7 +82,7 @@ async def read_hello(wire: Wire, receiver: Receiver, peer: str) -> pb.Hello:
 class Link:
     """A stream whose Hellos have been exchanged; both ends send a heartbeat every ``heartbeat`` seconds.
 
-    ``kept`` is what the peer says that it has of unfinished messages.
+    ``limit`` is how many bytes of unfinished messages the peer takes; ``kept`` is what it says that it has of them.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class Link:
         peer: str,
         *,
         heartbeat: float,
+        limit: int,
         kept: Mapping[str, Part],
     ) -> None:
         self._wire = wire
@@ -100,12 +104,13 @@ class Link:
         self._kept = dict(kept)
         self._peer = peer
         self._heartbeat = heartbeat
+        self._limit = limit
         self._loop = asyncio.get_running_loop()
         self._writing = asyncio.Lock()
         self._said_bye = False
         self._work = asyncio.Event()
         self._under_way: dict[str, Message] = {}
-        self._sending = ""
+        self._unsent: set[str] = set()
         self._closing: asyncio.Future[str] = self._loop.create_future()
 
     def wake(self) -> None:
@@ -188,40 +193,61 @@ class Link:
         return message is not None
 
     async def _take_ack(self, message_id: str) -> None:
-        if message_id not in self._under_way or message_id == self._sending:
+        if message_id not in self._under_way or message_id in self._unsent:
             raise refusal("an Ack is for no message under way", self._peer)
         await asyncio.to_thread(self._end.acknowledged, self._under_way[message_id])
         del self._under_way[message_id]
         self._work.set()
 
     async def _send(self) -> NoReturn:
+        """Send a piece of each job's oldest message in turn; look for more when there may be more."""
+        lanes: dict[str, tuple[str, AsyncIterator[pb.Frame]]] = {}
+        self._work.set()
         while True:
-            self._work.clear()
-            message = None
-            if len(self._under_way) < WINDOW:
-                message = await asyncio.to_thread(self._end.outgoing, tuple(self._under_way))
-            if message is None:
+            if self._work.is_set() and len(lanes) < LANES and len(self._under_way) < WINDOW:
+                self._work.clear()
+                message = await asyncio.to_thread(self._end.outgoing, tuple(self._under_way), tuple(lanes))
+                if message is not None and self._fits(message):
+                    self._under_way[message.message_id] = message
+                    self._unsent.add(message.message_id)
+                    lanes[message.job_id] = message.message_id, self._pieces(message)
+                    self._work.set()
+                    continue
+            if not lanes:
+                if len(self._under_way) >= WINDOW:
+                    self._work.clear()  # only an Ack makes room
                 await self._work.wait()
-            else:
-                await self._transmit(message)
+            for job_id, (message_id, pieces) in list(lanes.items()):
+                await self._write(await anext(pieces))
+                if message_id not in self._unsent:
+                    del lanes[job_id]
+                    self._work.set()
 
-    async def _transmit(self, message: Message) -> None:
+    def _fits(self, message: Message) -> bool:
+        """Whether the peer may have it unfinished beside those that are being sent."""
+        totals = [self._under_way[each].content.total for each in self._unsent]
+        return not totals or sum(totals) + message.content.total <= self._limit
+
+    async def _pieces(self, message: Message) -> AsyncIterator[pb.Frame]:
+        """A message from where the peer needs it; before the last piece it is taken out of the unsent ones."""
         content = message.content
-        self._under_way[message.message_id] = message
-        self._sending = message.message_id
         first = resume_at(self._kept.pop(message.message_id, None), content.total, content.sha256)
         for offset in range(first, content.total, CHUNK_BYTES):
+            data = content.data
+            if data is None:
+                data = await asyncio.to_thread(content.piece, offset)
             if offset + CHUNK_BYTES >= content.total:
-                self._sending = ""  # it may be acknowledged before the last write returns
-            chunk = pb.Chunk(
-                message_id=message.message_id,
-                total=content.total,
-                offset=offset,
-                data=await asyncio.to_thread(content.piece, offset),
-                sha256=content.sha256 if offset == first else b"",
-                body=content.body if offset == first else 0,
+                self._unsent.discard(message.message_id)  # it may be acknowledged before the last write returns
+            yield pb.Frame(
+                chunk=pb.Chunk(
+                    message_id=message.message_id,
+                    total=content.total,
+                    offset=offset,
+                    data=data,
+                    sha256=content.sha256 if offset == first else b"",
+                    body=content.body if offset == first else 0,
+                )
             )
-            await self._write(pb.Frame(chunk=chunk))
 
     async def _beat(self) -> None:
         for sequence in itertools.count(1):

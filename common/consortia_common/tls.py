@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, Self, cast, overload
+from typing import Any, Literal, Self, cast, overload
 
 import grpc
 import grpc.aio
@@ -150,16 +150,23 @@ def server_credentials(load: Callable[[], Credentials]) -> grpc.ServerCredential
     """The coordinator's side; ``load`` is asked at each handshake, so that a renewed certificate is shown.
 
     If a later ``load`` fails, the credentials shown before stay in use.
-    """
-    shown = _configuration(load())
 
-    def newest() -> grpc.ServerCertificateConfiguration:
+    gRPC is given a configuration only when it is another one. It takes each for a change and frees what it made of
+    the last, which handshakes in other threads may still use (https://github.com/grpc/grpc/issues/36693): a new one
+    at each handshake let a thousand silent connections end the process.
+    """
+    shown = load()
+
+    def newest() -> Any:  # a configuration, or None for no change, which the stubs do not know of
         nonlocal shown
         with suppress(CommonError):
-            shown = _configuration(load())
-        return shown
+            found = load()
+            if found != shown:
+                shown = found
+                return _configuration(found)
+        return None
 
-    return grpc.dynamic_ssl_server_credentials(shown, newest, require_client_authentication=True)
+    return grpc.dynamic_ssl_server_credentials(_configuration(shown), newest, require_client_authentication=True)
 
 
 def _configuration(credentials: Credentials) -> grpc.ServerCertificateConfiguration:

@@ -42,7 +42,7 @@ def await_officers(
 
 def _is_over(run: JobRun, mailbox: Mailbox, seen: int) -> bool:
     """Whether there is a new decision to ask about, or nothing more to wait for."""
-    return run.given_up() or mailbox.notices(run.job_id) > seen
+    return run.is_given_up() or mailbox.notices(run.job_id) > seen
 
 
 def _waiting(answers: Mapping[str, Content]) -> dict[str, int]:

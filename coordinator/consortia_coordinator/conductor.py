@@ -20,7 +20,7 @@ from consortia_common.documents.jobspec import Submission
 from consortia_coordinator.approvals import await_officers
 from consortia_coordinator.errors import CoordinatorError, PartiesRefusedError, StoppingError
 from consortia_coordinator.jobrun import JobRun, Tools
-from consortia_coordinator.jobs import JobState
+from consortia_coordinator.jobs import FINAL, JobState
 from consortia_coordinator.kinds import conduct_of
 from consortia_coordinator.replies import blob
 from consortia_coordinator.store.jobs import StoredJob, encode_refusals
@@ -33,6 +33,8 @@ Identities = Callable[[], list[PublicIdentity]]
 """The active members' public identities."""
 
 
+CANCELLED = "cancelled"
+"""The memo of a job whose analyst wants no more of it."""
 _CRASHED = CoordinatorError(
     "the coordinator met an error that it did not expect",
     blame="this coordinator",
@@ -45,6 +47,20 @@ class _Ending:
     state: JobState
     stage: str
     failures: Mapping[str, exchange_pb2.Failure]
+
+
+_CANCELLED = _Ending(
+    JobState.CANCELLED,
+    "cancelled by the analyst",
+    {
+        "analyst": exchange_pb2.Failure(
+            code="cancelled",
+            what="the analyst cancelled the job",
+            blame="nobody: whoever submitted it decided so",
+            remedy="submit it again if that was a mistake",
+        )
+    },
+)
 
 
 class Conductor:
@@ -62,7 +78,9 @@ class Conductor:
         self._now_ms = now_ms
         self._failing = failing
         self._threads: dict[str, threading.Thread] = {}
-        self._given_up: dict[str, ConsortiaError] = {}
+        self._runs: dict[str, JobRun] = {}
+        self._endings: dict[str, _Ending] = {}
+        """Of the jobs that are to be let go."""
 
     def start(self, job_id: str, failed: Mapping[str, Any] | None = None) -> None:
         """Run the job in a thread of its own; or only end it, if the log says already that it has ``failed``."""
@@ -72,8 +90,24 @@ class Conductor:
 
     def give_up(self, job_id: str, why: ConsortiaError) -> None:
         """End a job that is under way, with what it waits for; its parties are told. From any thread."""
-        self._given_up[job_id] = why
-        self._tools.mailbox.wake()
+        self._let_go(job_id, _Ending(JobState.FAILED, str(why), {"coordinator": _failure(why)}))
+
+    def cancel(self, job_id: str) -> None:
+        """End the job, as its analyst wishes; it is on record before anybody lets go. Raises CoordinatorError."""
+        state = self._tools.store.get(job_id).state
+        if state in FINAL:
+            raise CoordinatorError(
+                f"job {job_id} can't be cancelled: it is {state}",
+                blame="nobody: it had ended before",
+                remedy="`consortia job show` says how",
+            )
+        self._tools.store.keep(job_id, CANCELLED, b"cancelled")
+        self._let_go(job_id, _CANCELLED)
+
+    def _let_go(self, job_id: str, ending: _Ending) -> None:
+        self._endings[job_id] = ending
+        if run := self._runs.get(job_id):
+            run.give_up()
 
     def resume(self) -> None:
         """Take up every job that had not ended when the coordinator stopped."""
@@ -94,7 +128,8 @@ class Conductor:
             logs.failure("job.unended", error, job_id=job_id)
             self._failing(_unended(job_id))
         finally:
-            self._given_up.pop(job_id, None)
+            self._runs.pop(job_id, None)
+            self._endings.pop(job_id, None)
             del self._threads[job_id]
 
     def _conduct(self, job_id: str, failed: Mapping[str, Any] | None) -> None:
@@ -102,15 +137,19 @@ class Conductor:
         run = None
         try:
             spec = Submission.from_canonical(job.submission, "the stored submission").spec
-            run = JobRun(job_id, spec, self._tools, lambda: job_id in self._given_up)
+            run = self._runs[job_id] = JobRun(job_id, spec, self._tools)
+            if self._tools.store.memo(job_id, CANCELLED) is not None:
+                self._endings[job_id] = _CANCELLED
+            if job_id in self._endings:
+                run.give_up()
             if failed is not None:
                 raise PartiesRefusedError({_institution(failed): _failure(_failed_before(failed))})
             self._offer(run, job)
             conduct_of(job.kind).conduct(run)
             self._finish(run)
         except StoppingError:
-            if why := self._given_up.get(job_id):
-                self._end(job_id, run, _Ending(JobState.FAILED, str(why), {"coordinator": _failure(why)}))
+            if ending := self._endings.get(job_id):
+                self._end(job_id, run, ending)
         except OperationalError:  # the database's disk: to end the job would need it
             raise
         except PartiesRefusedError as error:
@@ -156,6 +195,7 @@ class Conductor:
             run.log_once(
                 f"receipt/{receipt.institution}", "job.receipt", institution=receipt.institution, digest=digest
             )
+        run.require_wanted()
         sealed_by, envelope = run.result
         result = network_pb2.JobResult(job_id=run.job_id, envelope=envelope, sealed_by=sealed_by, receipts=receipts)
         self._tools.witnessed(self._tools.log.append("job.finished", job=run.job_id, kind=run.spec.kind))

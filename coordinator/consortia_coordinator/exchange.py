@@ -21,6 +21,7 @@ from consortia_common.link import Ended, Link, read_hello
 from consortia_common.stream import MESSAGE_LIMIT, VERSION, Part, Receiver, legible, parts_of, told
 from consortia_common.tls import Peer
 from consortia_coordinator import metrics
+from consortia_coordinator.limits import REFUSAL_COST, STREAM_COST, Rates
 from consortia_coordinator.mailbox import Mailbox
 from consortia_crypto.errors import ConsortiaError
 from consortia_proto.v1 import exchange_pb2 as pb
@@ -50,10 +51,11 @@ class _NodeEnd:
     mailbox: Mailbox
     authorise: Authorise
     audit: Audit
+    rates: Rates
 
-    def outgoing(self, under_way: Collection[str]) -> Message | None:
+    def outgoing(self, under_way: Collection[str], busy: Collection[str]) -> Message | None:
         self.authorise(self.peer)
-        return self.mailbox.outgoing(self.peer.institution, under_way)
+        return self.mailbox.outgoing(self.peer.institution, under_way, busy)
 
     def acknowledged(self, message: Message) -> None:
         size = message.content.total
@@ -68,6 +70,7 @@ class _NodeEnd:
             self.mailbox.receive(self.peer.institution, message)
         except ExchangeError as error:
             metrics.EXCHANGE_REFUSED.inc()
+            self.rates.take(str(self.peer), REFUSAL_COST)  # a flood of them ends its stream, and fills no log
             self.audit("message.refused", peer=str(self.peer), reason=error.what)
 
 
@@ -94,12 +97,14 @@ class ExchangeService(ExchangeServicer):
         authorise: Authorise,
         audit: Audit,
         clock: Callable[[], datetime],
+        rates: Rates,
     ) -> None:
         self._mailbox = mailbox
         self._settings = settings
         self._authorise = authorise
         self._audit = audit
         self._clock = clock
+        self._rates = rates
         self._live: dict[str, Link] = {}
 
     def connected(self) -> frozenset[str]:
@@ -139,13 +144,16 @@ class ExchangeService(ExchangeServicer):
         peer: Peer | None = None
         try:
             peer = rpc.require_role(context, network, ("node",), self._clock())
+            self._rates.take(str(peer), STREAM_COST)
             receiver = Receiver(peer.institution, network, limit)
             hello = await read_hello(context, receiver, peer.institution)
+            _require_room(hello, limit, peer.institution)
             await asyncio.to_thread(self._authorise, peer)
             inbox = await asyncio.to_thread(self._mailbox.inbox, peer.institution)
             receiver.go_on_with(inbox.parts)
         except ConsortiaError as error:
-            await self._log("peer.refused", peer=str(peer or ""), reason=error.what)
+            if self._rates.may_record(str(peer or ""), error):
+                await self._log("peer.refused", peer=str(peer or ""), reason=error.what)
             raise
         return _Admitted(peer, receiver, inbox, legible(hello.software) or "unknown", parts_of(hello))
 
@@ -153,9 +161,17 @@ class ExchangeService(ExchangeServicer):
         """Run the institution's link; it takes the place of an older one and ends with the certificate."""
         peer = admitted.peer
         institution = peer.institution
-        end = _NodeEnd(peer, self._mailbox, self._authorise, self._audit)
-        heartbeat, receiver, inbox = self._settings.heartbeat, admitted.receiver, admitted.inbox
-        link = Link(context, receiver, inbox, end, institution, heartbeat=heartbeat, kept=admitted.kept)
+        end = _NodeEnd(peer, self._mailbox, self._authorise, self._audit, self._rates)
+        link = Link(
+            context,
+            admitted.receiver,
+            admitted.inbox,
+            end,
+            institution,
+            heartbeat=self._settings.heartbeat,
+            limit=self._settings.limit,
+            kept=admitted.kept,
+        )
         self.drop(institution, "a newer connection of this institution has taken its place")
         self._live[institution] = link
         unlisten = self._mailbox.listen(institution, link.wake)
@@ -177,6 +193,7 @@ class ExchangeService(ExchangeServicer):
             network=self._settings.network,
             software=self._settings.software,
             heartbeat_ms=int(self._settings.heartbeat * 1000),
+            max_message=self._settings.limit,
             unfinished=told(inbox.parts),
         )
 
@@ -191,3 +208,13 @@ class ExchangeService(ExchangeServicer):
         if event.endswith(".refused"):
             metrics.EXCHANGE_REFUSED.inc()
         await asyncio.to_thread(partial(self._audit, event, **fields))
+
+
+def _require_room(hello: pb.Hello, limit: int, institution: str) -> None:
+    """Return if the node takes what it may be sent; told now, and not when a job's message is too large for it."""
+    if 0 < hello.max_message < limit:
+        raise ExchangeError(
+            f"{institution} takes messages of {hello.max_message >> 20} MiB, and may be sent {limit >> 20} MiB",
+            blame="the settings of both ends, which do not fit",
+            remedy=f"set max_message_mib in node.toml to {limit >> 20}, or lower it in coordinator.toml",
+        )

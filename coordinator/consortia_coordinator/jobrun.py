@@ -5,6 +5,7 @@ are found in the mailbox by their ids, sums in the memos, and nothing is sent, a
 """
 
 import hashlib
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from consortia_common.documents.kinds.train import Parameters as TrainParameters
 from consortia_common.errors import ExchangeError
 from consortia_coordinator.adding import Workers
 from consortia_coordinator.epochs import open_epoch
-from consortia_coordinator.errors import PartiesRefusedError
+from consortia_coordinator.errors import PartiesRefusedError, StoppingError
 from consortia_coordinator.federated import ExchangeGrid, run_strategy
 from consortia_coordinator.mailbox import Mailbox
 from consortia_coordinator.replies import blob, failure_of, late, party_of
@@ -58,6 +59,8 @@ class Tools:
     """Processes for what SEAL must read."""
     witnessed: Callable[[Entry], None]
     """Returns when the witnesses have cosigned a log that has the entry in it; raises WitnessError."""
+    now_ms: Callable[[], int]
+    """The time of day in Unix milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -72,20 +75,35 @@ class Answers:
 class JobRun:
     """Implements consortia_coordinator.kinds.Job for one job."""
 
-    def __init__(
-        self, job_id: str, spec: JobSpec, tools: Tools, given_up: Callable[[], bool] = lambda: False
-    ) -> None:
-        """``given_up``: whether the job is to end; then what it waits for ends with StoppingError."""
+    def __init__(self, job_id: str, spec: JobSpec, tools: Tools) -> None:
         self.job_id = job_id
-        self.given_up = given_up
         self._spec = spec
         self._tools = tools
         self._sums = SumRuns(self)
+        self._given_up = threading.Event()
 
     @property
     def tools(self) -> Tools:
         """What every job shares."""
         return self._tools
+
+    def give_up(self) -> None:
+        """End every wait of this job, now and later, with StoppingError. From any thread."""
+        self._given_up.set()
+        self._tools.mailbox.wake()
+
+    def require_wanted(self) -> None:
+        """Return if the job is still to go on. Raises StoppingError."""
+        if self.is_given_up():
+            raise StoppingError(
+                "the job was let go: its analyst cancelled it, or a member of it was revoked",
+                blame="nobody",
+                remedy="submit it again if that was a mistake",
+            )
+
+    def is_given_up(self) -> bool:
+        """Whether the job is to end without going on."""
+        return self._given_up.is_set()
 
     @property
     def spec(self) -> JobSpec:
@@ -96,22 +114,31 @@ class JobRun:
         """See Job."""
         self._tools.store.progress(self.job_id, stage, done, total)
 
-    def post(self, step: str, turn: int, asked: Mapping[str, Content], mark: str = "") -> dict[str, str]:
+    def post(
+        self, step: str, turn: int, asked: Mapping[str, Content], mark: str = "", deadline_ms: int = 0
+    ) -> dict[str, str]:
         """Journal a step's tasks together; their ids by party, the same whenever the same step is asked again.
 
-        ``mark`` tells apart tasks of one step and turn.
+        ``mark`` tells apart tasks of one step and turn; after ``deadline_ms`` (0: never) nobody begins them.
         """
         ids = {party: self.task_id(party, step, turn, mark) for party in asked}
-        self._tools.mailbox.post(self._posts(step, turn, asked, ids))
+        self._tools.mailbox.post(self._posts(step, turn, asked, ids, deadline_ms))
         return ids
 
     def _posts(
-        self, step: str, turn: int, asked: Mapping[str, Content], ids: Mapping[str, str]
+        self, step: str, turn: int, asked: Mapping[str, Content], ids: Mapping[str, str], deadline_ms: int
     ) -> Iterator[tuple[exchange_pb2.Task, str, Sequence[bytes]]]:
         for party, content in asked.items():
             body: list[bytes] = []
             carried = content.to_proto(body)
-            task = exchange_pb2.Task(task_id=ids[party], job_id=self.job_id, step=step, round=turn, content=carried)
+            task = exchange_pb2.Task(
+                task_id=ids[party],
+                job_id=self.job_id,
+                step=step,
+                round=turn,
+                deadline_ms=deadline_ms,
+                content=carried,
+            )
             yield task, party, body
 
     def task_id(self, institution: str, step: str, turn: int, mark: str = "") -> str:
@@ -146,7 +173,8 @@ class JobRun:
 
     def offer(self, offer: Content) -> dict[str, Content]:
         """Ask every party's gate; waits for all of them together, so that a refused job shows every refusal."""
-        ids = self.post("offer", 0, dict.fromkeys(self.spec.parties, offer))
+        deadline = self._tools.now_ms() + int(self._tools.offer_timeout * 1000)
+        ids = self.post("offer", 0, dict.fromkeys(self.spec.parties, offer), deadline_ms=deadline)
         answers = self.gather(list(ids.values()), self._tools.offer_timeout, every=True)
         failures = answers.failures | answers.late
         for institution in self.spec.parties:
@@ -217,7 +245,7 @@ class JobRun:
 
     def gather(self, wanted: list[str], seconds: float, *, every: bool) -> Answers:
         """What comes of these tasks in time; unless ``every`` answer is wanted, a failure ends the wait."""
-        replies = self._tools.mailbox.replies(wanted, seconds, self.given_up, every=every)
+        replies = self._tools.mailbox.replies(wanted, seconds, self.is_given_up, every=every)
         answers = Answers({}, {}, {party_of(each): late(each, seconds) for each in wanted if each not in replies})
         for task_id, reply in replies.items():
             if reply.WhichOneof("outcome") == "content":

@@ -14,15 +14,18 @@ class JobState(StrEnum):
     FINISHED = "finished"
     REFUSED = "refused"
     FAILED = "failed"
+    CANCELLED = "cancelled"
 
 
+_GIVEN_UP = frozenset({JobState.FAILED, JobState.CANCELLED})
 TRANSITIONS: dict[JobState, frozenset[JobState]] = {
-    JobState.SUBMITTED: frozenset({JobState.OFFERED, JobState.FAILED}),
-    JobState.OFFERED: frozenset({JobState.RUNNING, JobState.REFUSED, JobState.FAILED}),
-    JobState.RUNNING: frozenset({JobState.FINISHED, JobState.REFUSED, JobState.FAILED}),
+    JobState.SUBMITTED: frozenset({JobState.OFFERED, *_GIVEN_UP}),
+    JobState.OFFERED: frozenset({JobState.RUNNING, JobState.REFUSED, *_GIVEN_UP}),
+    JobState.RUNNING: frozenset({JobState.FINISHED, JobState.REFUSED, *_GIVEN_UP}),
     JobState.FINISHED: frozenset(),
     JobState.REFUSED: frozenset(),
     JobState.FAILED: frozenset(),
+    JobState.CANCELLED: frozenset(),
 }
 FINAL = frozenset(state for state, following in TRANSITIONS.items() if not following)
 

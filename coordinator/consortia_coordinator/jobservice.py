@@ -86,13 +86,7 @@ class JobService(network_pb2_grpc.JobsServicer):
         """The sealed result and the receipts, for the analyst who submitted the job."""
         peer = self._members.require(context, "analyst")
         identity = await asyncio.to_thread(self._members.identity_of, peer)
-        job = await asyncio.to_thread(self._store.get, request.job_id)
-        if job.analyst != identity.fingerprint:
-            raise NotPermittedError(
-                f"job {job.job_id} is another analyst's",
-                blame=f"{peer}",
-                remedy="ask the analyst who submitted it; nobody else could open its result",
-            )
+        job = await asyncio.to_thread(self._own, request.job_id, identity)
         if job.result is None:
             raise CoordinatorError(
                 f"job {job.job_id} has no result: it is {job.state}",
@@ -102,6 +96,32 @@ class JobService(network_pb2_grpc.JobsServicer):
         result = pb.JobResult.FromString(job.result)
         await asyncio.to_thread(self._log_fetched, result, identity)
         return result
+
+    async def Cancel(self, request: pb.JobRequest, context: Any) -> pb.JobStatus:
+        """End a job for the analyst who submitted it: no step is asked any more, and every party is told."""
+        peer = self._members.require(context, "analyst")
+        identity = await asyncio.to_thread(self._members.identity_of, peer)
+        job = await asyncio.to_thread(self._own, request.job_id, identity)
+        await asyncio.to_thread(self._cancel, job.job_id, identity)
+        return self._status(await asyncio.to_thread(self._store.get, job.job_id))
+
+    def _own(self, job_id: str, analyst: PublicIdentity) -> StoredJob:
+        """The job, if this analyst submitted it. Raises NotPermittedError."""
+        job = self._store.get(job_id)
+        if job.analyst != analyst.fingerprint:
+            raise NotPermittedError(
+                f"job {job.job_id} is another analyst's",
+                blame=f"{analyst.institution}/{analyst.role}/{analyst.name}",
+                remedy="ask the analyst who submitted it; nobody else may open its result or cancel it",
+            )
+        return job
+
+    def _cancel(self, job_id: str, analyst: PublicIdentity) -> None:
+        if self._store.get(job_id).state not in FINAL:
+            self._log.append(
+                "job.cancelled", job=job_id, institution=analyst.institution, fingerprint=analyst.fingerprint
+            )
+        self._conductor.cancel(job_id)
 
     def _submit(self, request: pb.Submission, analyst: PublicIdentity) -> str:
         submission = self._checked(request, analyst)

@@ -6,6 +6,7 @@ more. Who has none left is told to wait; the others' buckets are not touched. Th
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Lock
 
 from consortia_common.errors import LimitError
 from consortia_crypto.errors import ConsortiaError
@@ -25,7 +26,7 @@ class _Bucket:
 class Rates:
     """The buckets of all members: ``rate`` calls a second each, ``seconds`` of which may be saved up.
 
-    Not for several threads at a time. ``clock`` counts seconds and never goes back.
+    From any thread. ``clock`` counts seconds and never goes back.
     """
 
     def __init__(self, rate: float, clock: Callable[[], float], seconds: float = 10.0) -> None:
@@ -33,17 +34,20 @@ class Rates:
         self._most = rate * seconds
         self._clock = clock
         self._buckets: dict[str, _Bucket] = {}
+        self._lock = Lock()
 
     def take(self, whose: str, cost: float = 1.0) -> None:
         """Let ``whose`` go on. Raises LimitError if it asks too often."""
-        bucket = self._filled(whose)
-        if bucket.tokens < cost:
+        with self._lock:
+            bucket = self._filled(whose)
+            enough = bucket.tokens >= cost
+            bucket.tokens -= cost if enough else 0
+        if not enough:
             raise LimitError(
                 f"{whose} asks more often than a member may ({self._rate:g} calls a second)",
                 blame=whose,
                 remedy="wait some seconds; if this is honest work, ask the operator to raise calls_per_second",
             )
-        bucket.tokens -= cost
 
     def may_record(self, whose: str, error: ConsortiaError) -> bool:
         """Whether a refusal of ``whose`` call goes on record; a flood of them must not fill the log.
@@ -56,10 +60,11 @@ class Rates:
 
     def spend(self, whose: str, cost: float) -> bool:
         """Take ``cost``, as far as there is that much; whether there was."""
-        bucket = self._filled(whose)
-        enough = bucket.tokens >= cost
-        bucket.tokens = max(0.0, bucket.tokens - cost)
-        return enough
+        with self._lock:
+            bucket = self._filled(whose)
+            enough = bucket.tokens >= cost
+            bucket.tokens = max(0.0, bucket.tokens - cost)
+            return enough
 
     def _filled(self, whose: str) -> _Bucket:
         now = self._clock()

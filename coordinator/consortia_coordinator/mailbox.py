@@ -8,7 +8,8 @@ instead of waiting for ever.
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -46,6 +47,8 @@ class Mailbox:
         self._changed = threading.Condition()
         self._closed = False
         self._listeners: dict[str, list[Wake]] = {}
+        self._waiting: list[dict[str, str]] = []
+        """What each wait has been told of, by task."""
 
     def resume(self) -> None:
         """At start: have everything sent again that has no answer; a power cut may have taken the answer."""
@@ -148,9 +151,11 @@ class Mailbox:
             self._listeners.setdefault(institution, []).append(wake)
         return partial(self._unlisten, institution, wake)
 
-    def outgoing(self, institution: str, under_way: Collection[str] = ()) -> Message | None:
-        """The oldest task that ``institution`` has not acknowledged, but for those that are under way."""
-        return self._journal.first_queued(institution, under_way)
+    def outgoing(
+        self, institution: str, under_way: Collection[str] = (), busy: Collection[str] = ()
+    ) -> Message | None:
+        """The oldest task that ``institution`` has not acknowledged, but for those ids and for ``busy`` jobs."""
+        return self._journal.first_queued(institution, under_way, busy)
 
     def delivered(self, institution: str, task_id: str, size: int) -> None:
         """The node of ``institution`` has stored the task."""
@@ -179,7 +184,11 @@ class Mailbox:
 
     def _store(self, task_id: str, reply: Held, size: int, outcome: str) -> None:
         if self._journal.answer(task_id, reply, size, outcome):
-            self.wake()
+            with self._changed:
+                for told in self._waiting:
+                    if task_id in told:
+                        told[task_id] = outcome
+                self._changed.notify_all()
 
     def _sized(self, task: pb.Task, body: Sequence[bytes] = ()) -> Held:
         head = task.SerializeToString(deterministic=True)
@@ -189,16 +198,31 @@ class Mailbox:
     def _await(
         self, wanted: tuple[str, ...], deadline: float | None, stop: Callable[[], bool], every: bool
     ) -> Collection[str]:
-        with self._changed:
+        with self._changed, self._told(wanted) as told:
             while True:
                 if self._closed or stop():
                     raise _stopped()
-                there = self._journal.answered(wanted)
+                there = {task_id: outcome for task_id, outcome in told.items() if outcome}
                 left = None if deadline is None else deadline - self._clock()
                 over = len(there) == len(wanted) or (FAILED in there.values() and not every)
                 if over or (left is not None and left <= 0):
                     return there.keys()
                 self._changed.wait(left)
+
+    @contextmanager
+    def _told(self, wanted: tuple[str, ...]) -> Iterator[dict[str, str]]:
+        """The outcomes of these tasks, "" while there is none; later ones appear by themselves.
+
+        So the journal is asked once: to ask it again at each of N replies would be N² looks. Use it with
+        ``_changed`` held.
+        """
+        told = dict.fromkeys(wanted, "")
+        self._waiting.append(told)
+        try:
+            told |= self._journal.answered(wanted)
+            yield told
+        finally:
+            self._waiting[:] = [other for other in self._waiting if other is not told]
 
     def _woken(self, institution: str) -> tuple[Wake, ...]:
         with self._changed:

@@ -232,6 +232,7 @@ def _conductor(parts: _Parts, store: JobStore, witnessing: Witnessing, failstop:
         sums=settings.sums_folder,
         workers=parts.workers,
         witnessed=witnessing.rounds.witnessed,
+        now_ms=parts.now_ms,
     )
     return Conductor(tools, parts.members.identities, parts.now_ms, failstop)
 
@@ -249,6 +250,7 @@ def _exchange(parts: _Parts, catch_up: Callable[[str], None]) -> ExchangeService
         authorise=parts.members.authorise,
         audit=partial(_audit, parts.log, catch_up),
         clock=parts.members.clock,
+        rates=parts.members.rates,
     )
 
 

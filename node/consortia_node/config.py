@@ -39,6 +39,10 @@ class NodeSettings(Settings):
     """Longest that one step of a job may compute."""
     monitor_listen: LoopbackAddress | None = None
     """Where this machine may ask for /livez, /readyz and /metrics; none unless set."""
+    max_message_mib: Annotated[int, Field(ge=1, le=1024)] = 256
+    """Largest task or reply that this node takes or gives, at least what the coordinator's settings say."""
+    abandon_days: Annotated[int, Field(ge=1, le=3650)] = 14
+    """A job under way of which nothing is asked for so long is ended, and its keys and rows erased."""
     subject_keys: LocalPath = Path("unbacked/subjects.key")
     """The file with the keys of customers' keys, which must never be in a backup; see docs/erasure.md."""
     witnesses: Literal["none"] | LocalPath = Path("witness.policy")

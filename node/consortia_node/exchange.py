@@ -85,8 +85,8 @@ class _CoordinatorEnd:
     dispatcher: Dispatcher
     wake: Callable[[], None]
 
-    def outgoing(self, under_way: Collection[str]) -> Message | None:
-        return self.store.unsent(under_way)
+    def outgoing(self, under_way: Collection[str], busy: Collection[str]) -> Message | None:
+        return self.store.unsent(under_way, busy)
 
     def acknowledged(self, message: Message) -> None:
         self.store.delivered(message.message_id)
@@ -213,7 +213,8 @@ class NodeExchange:
             return _STOPPING
         end = _CoordinatorEnd(self._store, self._dispatcher, self._wake)
         heartbeat, kept = hello.heartbeat_ms / 1000, parts_of(hello)
-        self._link = Link(call, receiver, inbox, end, COORDINATOR, heartbeat=heartbeat, kept=kept)
+        limit = self._settings.limit
+        self._link = Link(call, receiver, inbox, end, COORDINATOR, heartbeat=heartbeat, limit=limit, kept=kept)
         if self._stopping.is_set():
             self._link.close(_STOPPING)
         try:
@@ -226,7 +227,11 @@ class NodeExchange:
         """Exchange Hellos; the coordinator's, which says how often it wants a heartbeat."""
         settings = self._settings
         ours = pb.Hello(
-            version=VERSION, network=settings.network, software=settings.software, unfinished=told(inbox.parts)
+            version=VERSION,
+            network=settings.network,
+            software=settings.software,
+            max_message=settings.limit,
+            unfinished=told(inbox.parts),
         )
         with rpc.calling(COORDINATOR):
             await call.write(pb.Frame(hello=ours))
@@ -234,6 +239,7 @@ class NodeExchange:
         shortest, longest = HEARTBEAT_RANGE
         if not shortest <= hello.heartbeat_ms / 1000 <= longest:
             raise refusal(f"it asks for a heartbeat every {hello.heartbeat_ms / 1000} seconds", COORDINATOR)
+        self._store.limit = min(settings.limit, hello.max_message or settings.limit)
         return hello
 
     async def _pause(self, attempt: int) -> None:

@@ -18,7 +18,7 @@ WAITING, ACCEPTED, REFUSED, RUNNING, FINISHED, FAILED, CANCELLED = STATES = (
 LIFE = StateTable(
     "a job",
     {
-        WAITING: frozenset({ACCEPTED, REFUSED, FAILED}),
+        WAITING: frozenset({ACCEPTED, REFUSED, FAILED, CANCELLED}),
         ACCEPTED: frozenset({RUNNING, FINISHED, FAILED, CANCELLED}),
         RUNNING: frozenset({FINISHED, FAILED, CANCELLED}),
         REFUSED: frozenset(),

@@ -27,6 +27,12 @@ institution = "{institution}"
 #worker_memory_mib = 4096
 #worker_seconds = 3600
 
+# Largest task or reply in MiB. A coordinator that may send more says so when the node connects, and refuses it.
+#max_message_mib = 256
+
+# A job under way of which nothing is asked for so many days is ended here, and its keys and rows are erased.
+#abandon_days = 14
+
 # The file with the keys of customers' keys. It must never be in a backup or a snapshot: an erased customer can be
 # found again in an older backup of this folder by whoever has this file as it was then. See docs/erasure.md.
 #subject_keys = "unbacked/subjects.key"

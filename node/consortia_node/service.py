@@ -26,6 +26,7 @@ from consortia_common.monitor import Check, database_check, log_check, monitorin
 from consortia_common.renewal import Renewal, Renewed
 from consortia_crypto.errors import ConsortiaError
 from consortia_node import metrics
+from consortia_node.abandoned import end_abandoned
 from consortia_node.agent import Agent
 from consortia_node.config import NodeSettings
 from consortia_node.consent_desk import ConsentDesk
@@ -49,7 +50,7 @@ from consortia_proto.v1 import control_pb2_grpc, exchange_pb2, network_pb2, netw
 PUBLISH_SECONDS = 20
 ERASE_AGAIN_SECONDS = 5
 """An erasure that the witnesses did not let pass is tried again so much later."""
-RUN_OUT_SECONDS = 3600
+SWEEP_SECONDS = 3600
 CHECK_SECONDS = 60.0
 """How often the node looks whether its certificate is due, and asks which roots to trust."""
 
@@ -97,7 +98,9 @@ async def serving(settings: NodeSettings) -> AsyncIterator[Running]:
         connect,
         tools.tasks,
         partial(_handle, Agent(tools, notices, withdrawals), outbox),
-        NodeExchangeSettings(settings.network, f"consortia {version('consortia')}"),
+        NodeExchangeSettings(
+            settings.network, f"consortia {version('consortia')}", limit=settings.max_message_mib << 20
+        ),
         on_refused=partial(_log_refused, tools.log),
     )
     desk = ConsentDesk(tools, withdrawals, outbox.poke)
@@ -107,6 +110,7 @@ async def serving(settings: NodeSettings) -> AsyncIterator[Running]:
         tools.witnessing.rounds.start()
         await asyncio.to_thread(desk.run_out)
         await asyncio.to_thread(finish_failures, tools)
+        await asyncio.to_thread(end_abandoned, tools)
         with Heartbeat(tools.log, failed=partial(logs.failure, "audit.silent")):
             async with (
                 _control_server(settings, control),
@@ -118,7 +122,7 @@ async def serving(settings: NodeSettings) -> AsyncIterator[Running]:
                     asyncio.create_task(work)
                     for work in (
                         outbox.run(),
-                        _run_out(desk),
+                        _sweep(desk, tools),
                         stay_current(renewal_of(tools), partial(_redial, exchange, tools)),
                     )
                 ]
@@ -204,14 +208,15 @@ def _handle(agent: Agent, outbox: ConsentOutbox, task: exchange_pb2.Task) -> Non
         outbox.poke()
 
 
-async def _run_out(desk: ConsentDesk) -> None:
-    """Let the clock end consents, once an hour; reading looks at the clock by itself."""
+async def _sweep(desk: ConsentDesk, tools: Tools) -> None:
+    """Let the clock end consents, which reading also sees by itself, and jobs that were abandoned; once an hour."""
     while True:
-        await asyncio.sleep(RUN_OUT_SECONDS)
-        try:
-            await asyncio.to_thread(desk.run_out)
-        except ConsortiaError as error:
-            logs.failure("consent.run_out", error)
+        await asyncio.sleep(SWEEP_SECONDS)
+        for event, sweep in (("consent.run_out", desk.run_out), ("jobs.abandoned", partial(end_abandoned, tools))):
+            try:
+                await asyncio.to_thread(sweep)
+            except ConsortiaError as error:
+                logs.failure(event, error)
 
 
 def renewal_of(tools: Tools) -> Renewal:

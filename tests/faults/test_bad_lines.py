@@ -37,7 +37,7 @@ def test_a_job_goes_on_after_its_line_has_stalled(
         require_trained(processes, job_id, undisturbed, {})
         processes.kill("bank-b")
     processes.mend()
-    require_honest_logs(processes.consortium)
+    require_honest_logs(processes.consortium, job_id)
     vitals.require_calm(processes, before)
 
 

@@ -35,7 +35,7 @@ def test_a_job_goes_on_when_a_clock_jumps_and_comes_back(
         clock.write_text(str(wrong))
     require_trained(processes, job_id, undisturbed, {})
     assert abs(seconds) - HOUR / 2 < _largest_leap(processes, victim, job_id) < abs(seconds) + HOUR / 2
-    require_honest_logs(processes.consortium)
+    require_honest_logs(processes.consortium, job_id)
 
 
 def _largest_leap(processes: Processes, victim: str, job_id: str) -> float:

@@ -31,7 +31,7 @@ def test_a_job_waits_for_a_party_whose_disk_is_full_or_fails_and_says_so(
         _refuses_to_start(processes, victim, disk)
         processes.start(victim)
         _require_finished_or_explained(processes, job_id, undisturbed, victim)
-        require_honest_logs(processes.consortium)
+        require_honest_logs(processes.consortium, job_id)
         processes.kill(victim)
     processes.mend()
     vitals.require_calm(processes, before)

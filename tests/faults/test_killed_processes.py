@@ -27,7 +27,7 @@ def test_a_job_survives_the_death_of_the_coordinator_and_of_a_node(
             started |= processes.kill(victim)
         processes.start(*victims)
     require_trained(processes, job_id, undisturbed, {"bank-a": 1, "bank-b": 1, COORDINATOR: 2})
-    require_honest_logs(processes.consortium)
+    require_honest_logs(processes.consortium, job_id)
     assert started
     processes.bury(started)
 

@@ -57,5 +57,5 @@ def test_the_demos_jobs_survive_deaths_at_random_moments(
         assert processes.outcome(job_id) == expected[kind]
         require_over(processes, job_id, kills, spec(kind).parties)
     require_trained(processes, trained, undisturbed, kills)
-    require_honest_logs(processes.consortium)
+    require_honest_logs(processes.consortium, trained, *others.values())
     vitals.require_calm(processes, before)

@@ -25,7 +25,7 @@ OURS: Mapping[str, str] = {
     "consortia_crypto.sum.messages.Message": "the base of the messages",
     "consortia_crypto.sum.member._Record": "what Member.from_bytes reads first",
     "consortia_crypto.sum.collector._Record": "what Collector.from_bytes reads first",
-    "consortia_common.stream.check_size": "measures, parses nothing",
+    "consortia_common.contents.in_memory": "keeps, parses nothing",
     "consortia_common.pki.read_key": "a secret file of one's own",
     "consortia_node.consent.document_of": "a row of one's own database",
     "consortia_node.store.subject_record.decoded": "a row of one's own database",

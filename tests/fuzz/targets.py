@@ -4,6 +4,7 @@ The default suite, the longer runs and atheris all fuzz this table; ``discovery.
 """
 
 import base64
+import hashlib
 import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from consortia_client import receipts
 from consortia_client.errors import ResultError
 from consortia_common import consent_tree, pki, stream
 from consortia_common.consent_proof import ConsentProof
-from consortia_common.content import Content
+from consortia_common.content import Bytes, Content
 from consortia_common.documents.base import Document
 from consortia_common.errors import CertificateError, DocumentError, ExchangeError
 from consortia_common.stream import Receiver
@@ -192,13 +193,14 @@ def _others() -> dict[str, Target]:
 def _certificates() -> dict[str, Target]:
     root = pki.make_root("lab", NOW)
     key = pki.new_key()
+    request = pki.make_request(key)
     subject = pki.Subject("lab", "bank-a", "node", "node")
     leaf = pki.issue(root, key.public_key(), subject, NOW, timedelta(days=1))
     refused = (CertificateError, CryptographyDeprecationWarning)  # the latter where warnings are errors
     return {
         "consortia_common.pki.read_request": Target(
             lambda data: pki.read_request(_pem("CERTIFICATE REQUEST", data)), refused,
-            lambda: _both(pki.make_request(key)),
+            lambda: _both(request),
         ),
         "consortia_common.pki.read_chain": Target(
             lambda data: pki.read_chain(_pem("CERTIFICATE", data)), refused, lambda: _both(root.certificate_pem)
@@ -228,13 +230,18 @@ def _wire() -> dict[str, Target]:
     inner = Content(
         {"a": np.arange(6.0).reshape(2, 3)}, {"b": [b"x", b"y"], "c": 1, "d": "e"}, {"f": 0.5}
     ).to_bytes()
+    head = exchange_pb2.Chunk(
+        message_id="job/echo/0/bank-a", total=len(inner), data=inner, sha256=hashlib.sha256(inner).digest()
+    )
     frames = [
-        exchange_pb2.Frame(chunk=chunk) for chunk in stream.chunks("job/echo/0/bank-a", inner)
-    ] + [
+        exchange_pb2.Frame(chunk=head),
         exchange_pb2.Frame(ack=exchange_pb2.Ack(message_id="job")),
         exchange_pb2.Frame(heartbeat=exchange_pb2.Heartbeat(sequence=1)),
         exchange_pb2.Frame(bye=exchange_pb2.Bye(reason="over")),
-    ]  # fmt: skip
+    ]
+    body: list[bytes] = []
+    spans = Content({"a": np.arange(50_000.0)}, {"b": bytes(100_000)}).to_proto(body).SerializeToString()
+    behind = Bytes(b"".join(body))
 
     def receive(data: bytes) -> None:
         receiver = Receiver("bank-a", "demo", LIMIT)
@@ -248,6 +255,14 @@ def _wire() -> dict[str, Target]:
         "wire.Frame": Target(
             receive, (ExchangeError, DecodeError), lambda: [frame.SerializeToString() for frame in frames]
         ),
+        "wire.Hello": Target(
+            lambda data: Receiver("bank-a", "demo").receive(exchange_pb2.Frame.FromString(data)),
+            (ExchangeError, DecodeError), lambda: [hello.SerializeToString()],
+        ),
+        "wire.Spans": Target(
+            lambda data: Content.from_proto(content_pb2.Content.FromString(data), "bank-a", behind),
+            (ExchangeError, DecodeError), lambda: [spans],
+        ),
         "wire.Value": Target(
             lambda data: Content.from_proto(
                 content_pb2.Content(config={"a": content_pb2.Value.FromString(data)}), "bank-a"
@@ -255,7 +270,7 @@ def _wire() -> dict[str, Target]:
             (ExchangeError, DecodeError),
             lambda: [content_pb2.Value(texts=content_pb2.Texts(items=["a"])).SerializeToString()],
         ),
-    }
+    }  # fmt: skip
 
 
 @cache

@@ -1,6 +1,7 @@
 """A network in one process for the exchange's tests: real gRPC over loopback, real certificates, real databases."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from consortia_common import pki
 from consortia_common.errors import NotPermittedError
 from consortia_common.tls import SERVER_OPTIONS, Credentials, Peer, client_channel, server_credentials
 from consortia_coordinator.exchange import ExchangeService, ExchangeSettings
+from consortia_coordinator.limits import Rates
 from consortia_coordinator.mailbox import Mailbox
 from consortia_coordinator.store.database import open_database as open_coordinator
 from consortia_node.exchange import Backoff, NodeExchange, NodeExchangeSettings
@@ -183,6 +185,7 @@ class Lab:
             authorise=self._authorise,
             audit=lambda event, **fields: events.append((event, fields)),
             clock=now,
+            rates=Rates(100, time.monotonic),
         )
         server, port = await self.serve(service, port)
         return Coordinator(server, mailbox, service, port, events)

@@ -205,3 +205,15 @@ async def test_a_false_certificate_is_not_spoken_to(lab: Any) -> None:
     assert coordinator.events == []
     assert node.refused == []
     await node.stop()
+
+
+async def test_a_flood_of_replies_that_answer_nothing_ends_its_stream_and_fills_no_log(lab: Any) -> None:
+    coordinator = await lab.coordinator()
+    call = await lab.attach(coordinator.port, "bank-a")
+    for number in range(300):
+        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            await call.write(chunk(message_id=f"nobody/asked/{number}/bank-a"))
+    status, said = await refusal_of(call)
+    assert status is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "asks more often than a member may" in said
+    assert len(coordinator.reasons("message.refused")) < 150

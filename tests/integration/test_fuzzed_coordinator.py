@@ -15,6 +15,7 @@ import pytest
 from google.protobuf.message import DecodeError
 
 from consortia_common.content import Content
+from consortia_common.contents import in_memory
 from consortia_crypto.errors import ConsortiaError
 from consortia_proto.v1 import content_pb2
 from consortia_proto.v1 import exchange_pb2 as pb
@@ -58,7 +59,7 @@ def give(bank: Bank, step: str, content: content_pb2.Content, job: str, turn: in
     """What the node answers, which it must, whatever it is asked."""
     task_id = f"{job}/{step}/{turn}/{bank.tools.institution}/{secrets.token_hex(4)}"
     task = pb.Task(task_id=task_id, job_id=job, step=step, round=turn, content=content)
-    bank.tools.tasks.receive(task)
+    bank.tools.tasks.receive(task, in_memory(task.SerializeToString()))
     reply = bank.agent.handle(task)
     if reply.WhichOneof("outcome") is None:
         raise RuntimeError(f"no answer to {task}")

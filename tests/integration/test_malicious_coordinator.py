@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from consortia_common.content import Content
+from consortia_common.contents import in_memory
 from consortia_common.documents.agreement import Agreement
 from consortia_common.documents.jobspec import Submission
 from consortia_crypto import canonical
@@ -227,3 +228,17 @@ class TestAgreements:
     def test_a_stranger_who_signs(self, seat: Hostile, victim: Bank) -> None:
         agreement = self.agreement(seat, {bank: seat.identity(bank) for bank in BANKS}, id="strange")
         assert "not a party" in failure_of(self.relay(seat, agreement, fresh("bank-x"), victim)).what
+
+
+def test_an_offer_that_comes_too_late_spends_nothing(seat: Hostile, victim: Bank) -> None:
+    deal = seat.deal(spec("statistics"))
+    now = victim.tools.now_ms()
+    for late, why in ((now - 61_000, "after the time"), (now - 50_000, "")):
+        task = exchange_pb2.Task(
+            task_id=f"{deal.job_id}/offer/{late}/bank-c", job_id=deal.job_id, step="offer", deadline_ms=late
+        )
+        task.content.CopyFrom(deal.offer().to_proto())
+        assert victim.tools.tasks.receive(task, in_memory(task.SerializeToString()))
+        assert why in victim.agent.handle(task).failure.what
+        with victim.tools.engine.connect() as connection:
+            assert (JobStore(connection).get(deal.job_id) is None) == bool(why)

@@ -274,3 +274,15 @@ def _server_hello_extensions(stream: bytes) -> dict[int, bytes]:
         found[kind] = stream[at + 4 : at + 4 + length]
         at += 4 + length
     return found
+
+
+def test_the_server_is_given_credentials_again_only_when_they_have_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    fetchers: list[Any] = []
+    monkeypatch.setattr(grpc, "dynamic_ssl_server_credentials", lambda _, fetch, **__: fetchers.append(fetch))
+    shown = [SERVER]
+    tls.server_credentials(lambda: shown[-1])
+    (fetch,) = fetchers
+    assert fetch() is None
+    shown.append(_credentials(COORDINATOR))
+    assert isinstance(fetch(), grpc.ServerCertificateConfiguration)
+    assert fetch() is None

@@ -55,7 +55,7 @@ DATASETS = ("clients", "clients_test")
 SECRET_COLUMN = "salary_note"
 """In every dataset, and in no agreement."""
 JOB_SECONDS = 60
-ENDED = frozenset({"finished", "refused", "failed"})
+ENDED = frozenset({"finished", "refused", "failed", "cancelled"})
 
 
 @dataclass

@@ -17,7 +17,8 @@ import pytest
 
 from consortia_common import keyfiles, sealed
 from consortia_common.content import Content
-from consortia_common.contents import in_memory
+from consortia_common.contents import REPLY, in_memory
+from consortia_common.database import reading
 from consortia_common.documents.agreement import Agreement
 from consortia_common.documents.jobspec import JobSpec, Submission
 from consortia_crypto import canonical
@@ -61,8 +62,17 @@ class Bank:
             task_id=task_id, job_id=job, step=step, round=turn, content=(content or Content()).to_proto()
         )
         if self.tools.tasks.receive(asked, in_memory(asked.SerializeToString())):
-            return self.agent.handle(asked)
+            return self._whole(self.agent.handle(asked))
         return pb.Reply()
+
+    def _whole(self, reply: pb.Reply) -> pb.Reply:
+        """The reply with what was stored behind it in its place."""
+        with reading(self.tools.engine) as connection:
+            stored = self.tools.tasks.contents.get(connection, reply.task_id, REPLY)
+        if stored is not None and reply.HasField("content"):
+            content = Content.from_proto(reply.content, self.tools.institution, stored.tail())
+            reply.content.CopyFrom(content.to_proto())
+        return reply
 
     def entries(self, event: str = "") -> list[dict[str, Any]]:
         """The bodies of the log's entries, of one type or all."""

@@ -44,7 +44,7 @@ def receive(store: TaskStore, task_id: str) -> bool:
 
 
 def said(task_id: str, data: bytes) -> Message:
-    return Message(task_id, in_memory(data))
+    return Message(task_id, in_memory(data), task_id.split("/", maxsplit=1)[0])
 
 
 def test_tasks_wait_in_the_order_in_which_they_came(store: TaskStore) -> None:

@@ -144,7 +144,7 @@ def test_a_job_moves_as_the_table_says_and_no_other_way(old: JobState, new: JobS
 
 
 def test_every_job_can_end_and_an_end_is_one() -> None:
-    assert {JobState.FINISHED, JobState.REFUSED, JobState.FAILED} == FINAL
+    assert {JobState.FINISHED, JobState.REFUSED, JobState.FAILED, JobState.CANCELLED} == FINAL
     for state in set(JobState) - FINAL:
         assert JobState.FAILED in TRANSITIONS[state]
 
@@ -179,3 +179,22 @@ async def test_an_analyst_has_so_many_jobs_at_a_time(coordinator: Lab, jobs: Job
     assert refused.value.code is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert "max_jobs_per_analyst" in refused.value.told["remedy"]
     await jobs.Submit(handed_in[0], ANA)
+
+
+async def test_a_job_that_is_cancelled_ends_also_if_the_coordinator_is_restarted(
+    coordinator: Lab, jobs: JobService
+) -> None:
+    """Nobody is connected: the job waits for its offers to be answered."""
+    first = await jobs.Submit(signed(), ANA)
+    with pytest.raises(RefusedCallError, match="another analyst's"):
+        await jobs.Cancel(pb.JobRequest(job_id=first.job_id), Caller.of(BOB))
+    coordinator.mailbox.close()  # a coordinator that stops just now
+    await jobs.Cancel(pb.JobRequest(job_id=first.job_id), ANA)
+    coordinator.restart()
+    coordinator.conductor.stop(10)
+    ended = coordinator.store.get(first.job_id)
+    assert (ended.state, ended.stage) == (JobState.CANCELLED, "cancelled by the analyst")
+    closing = [task for task in coordinator.journalled() if task.startswith(f"{first.job_id}/close/1/")]
+    assert len(closing) == len(BANKS)
+    with pytest.raises(RefusedCallError, match="it is cancelled"):
+        await jobs.Cancel(pb.JobRequest(job_id=first.job_id), ANA)

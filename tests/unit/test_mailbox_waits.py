@@ -228,3 +228,25 @@ def test_an_erased_job_keeps_its_unanswered_tasks_and_no_answered_content(mailbo
     mailbox.erase("job")
     assert next_id(mailbox) == "job/2"
     assert mailbox.replies(["job/1"], 0)["job/1"] == pb.Reply()
+
+
+def test_a_wait_asks_the_journal_once_however_many_replies_come(
+    mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [f"job/echo/{turn}/bank-a" for turn in range(20)]
+    mailbox.post([(task(task_id), "bank-a") for task_id in ids])
+    asked: list[int] = []
+    answered = mailbox._journal.answered
+
+    def counted(wanted: tuple[str, ...]) -> dict[str, str]:
+        asked.append(len(wanted))
+        return answered(wanted)
+
+    monkeypatch.setattr(mailbox._journal, "answered", counted)
+    thread, got = in_thread(lambda: sorted(mailbox.replies(ids, 20)))
+    for task_id in ids:
+        mailbox.receive("bank-a", came(task_id, answer(task_id)))
+    thread.join(20)
+    assert got == [sorted(ids)]
+    assert asked == [20]
+    assert mailbox._waiting == []

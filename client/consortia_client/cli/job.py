@@ -85,6 +85,25 @@ def list_(folder: Path, as_json: bool, as_csv: bool) -> None:
 @job.command()
 @click.argument("job_id")
 @options.profile
+@options.as_json
+def cancel(job_id: str, folder: Path, as_json: bool) -> None:
+    """End the job JOB_ID, which you submitted.
+
+    No step is asked of the parties any more; each ends the job after the step that it is taking, and erases the
+    job's keys and rows. What the parties were asked before stays on their logs and counts against the agreement.
+    """
+    from consortia_client.profile import Profile
+    from consortia_client.progress import follow
+    from consortia_client.session import Session
+
+    with Session(Profile.load(folder)) as session:
+        session.cancel(job_id)
+        _show(follow(session, job_id, quiet=as_json), as_json)
+
+
+@job.command()
+@click.argument("job_id")
+@options.profile
 @click.option("--wait", is_flag=True, help="Wait for the job to end first.")
 @click.option("--table", "table", default="", help="Show this table of the result only.")
 @options.as_json
@@ -122,7 +141,7 @@ def _finish(session: Any, status: Any, as_json: bool, table: str = "") -> None:
         _show(status, as_json=False)
         if opened:
             show(opened, status, table)
-    if status.state in {"refused", "failed"}:
+    if status.state in {"refused", "failed", "cancelled"}:
         raise SystemExit(1)
 
 
@@ -144,13 +163,16 @@ def _show(status: Any, as_json: bool) -> None:
         failure = refusal.failure
         terminal.facts(
             {
-                "refused by" if failure.code == "refused" else "failed at": refusal.institution,
+                _ENDED_BY.get(failure.code, "failed at"): refusal.institution,
                 **({"clause": failure.clause} if failure.clause else {}),
                 "why": failure.what,
                 "at fault": failure.blame,
                 "what to do": failure.remedy,
             }
         )
+
+
+_ENDED_BY = {"refused": "refused by", "cancelled": "cancelled by"}
 
 
 def _plain(status: Any) -> dict[str, Any]:

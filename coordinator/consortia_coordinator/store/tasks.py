@@ -83,18 +83,19 @@ class TaskJournal:
             row = connection.execute(select(*columns).where(tasks.c.task_id == task_id)).one_or_none()
         return Entry(*row) if row else None
 
-    def first_queued(self, institution: str, under_way: Collection[str]) -> Message | None:
-        """The oldest task that ``institution`` has not acknowledged, but for those that are under way."""
+    def first_queued(self, institution: str, under_way: Collection[str], busy: Collection[str]) -> Message | None:
+        """The oldest task that ``institution`` has not acknowledged, but for those ids and for ``busy`` jobs."""
         waiting = (
-            select(tasks.c.task_id)
-            .where(tasks.c.institution == institution, tasks.c.state == QUEUED, tasks.c.task_id.not_in(under_way))
+            select(tasks.c.task_id, tasks.c.job_id)
+            .where(tasks.c.institution == institution, tasks.c.state == QUEUED)
+            .where(tasks.c.task_id.not_in(under_way), tasks.c.job_id.not_in(busy))
             .order_by(tasks.c.sequence)
             .limit(1)
         )
         with reading(self.engine) as connection:
-            task_id = connection.scalar(waiting)
-            request = self.contents.get(connection, task_id, TASK) if task_id else None
-        return Message(task_id, request) if task_id and request else None
+            row = connection.execute(waiting).one_or_none()
+            request = self.contents.get(connection, row.task_id, TASK) if row else None
+        return Message(row.task_id, request, row.job_id) if row and request else None
 
     def deliver(self, task_id: str, institution: str, size: int) -> None:
         """``institution`` has acknowledged the task, for which ``size`` bytes were sent."""

@@ -237,6 +237,8 @@ EVENTS: Mapping[str, EventType] = dict(
         _event("job.finished", "A job came to its end.", "handling", "job", kind=str, rounds=int, seconds=int),
         _event("job.failed", "A job was given up, for the reason given.", "handling", "job reason",
                step=str, institution=str),
+        _event("job.cancelled", "The analyst who submitted a job ended it; it then fails.", "handling", "job",
+               institution=str, fingerprint=str),
         _event("model.added", "A model was stored at its owner.", "handling", "model digest",
                model=str, digest=str, origin=str),
         _event("model.exported", "A model was handed to the institution's own people.", "handling", "model digest"),

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from consortia_node import jobs as rules
 from consortia_node.errors import StateError, StoreError
-from consortia_node.store.tables import cohort_members, cohorts, job_values, jobs, subjects, sums
+from consortia_node.store.tables import cohort_members, cohorts, job_values, jobs, subjects, sums, tasks
 
 BATCH_ROWS = 50_000
 _AT_ONCE = 5_000
@@ -91,6 +91,13 @@ class JobStore:
         query = select(jobs).where(jobs.c.state.in_(sorted(rules.UNDER_WAY)))
         rows = self._connection.execute(query.order_by(jobs.c.accepted_ms, jobs.c.job_id))
         return [StoredJob(**row._mapping) for row in rows]
+
+    def silent_since(self, before_ms: int) -> list[StoredJob]:
+        """The jobs under way that were accepted, and had their last task, before that."""
+        last = select(func.max(tasks.c.received_ms)).where(tasks.c.job_id == jobs.c.job_id).scalar_subquery()
+        silent = jobs.c.accepted_ms < before_ms, func.coalesce(last, 0) < before_ms
+        query = select(jobs).where(jobs.c.state.in_(sorted(rules.UNDER_WAY)), *silent)
+        return [StoredJob(**row._mapping) for row in self._connection.execute(query.order_by(jobs.c.job_id))]
 
     def in_state(self, state: str) -> list[StoredJob]:
         """The jobs in that state, oldest first."""

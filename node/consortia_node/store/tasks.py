@@ -40,11 +40,11 @@ class TaskStore:
     def __init__(
         self, engine: Engine, folder: Path, clock: Callable[[], datetime], limit: int = MESSAGE_LIMIT
     ) -> None:
-        """``folder`` is where long contents are."""
+        """``folder`` is where long contents are; ``limit`` the longest answer, in bytes."""
         self.engine = engine
         self.contents = Contents(contents, folder)
         self._clock = clock
-        self._limit = limit
+        self.limit = limit
 
     def receive(self, task: pb.Task, content: Held) -> bool:
         """Store a task; True if it is new. One that was answered before will have its answer sent again."""
@@ -77,7 +77,7 @@ class TaskStore:
     def sized(self, reply: pb.Reply, body: Sequence[bytes] = ()) -> Held:
         """What ``answer`` takes. Raises ExchangeError for one that is too large to travel."""
         head = reply.SerializeToString()
-        check_size(len(head) + sum(map(len, body)), self._limit, "this node's job handler")
+        check_size(len(head) + sum(map(len, body)), self.limit, "this node's job handler")
         return self.contents.make(head, body)
 
     def answer(self, connection: Connection | None, task_id: str, reply: Held) -> None:
@@ -94,18 +94,18 @@ class TaskStore:
             else:
                 self.contents.discard(reply)
 
-    def unsent(self, under_way: Collection[str] = ()) -> Message | None:
-        """The oldest answer that the coordinator has not acknowledged, but for those that are under way."""
+    def unsent(self, under_way: Collection[str] = (), busy: Collection[str] = ()) -> Message | None:
+        """The oldest answer that the coordinator has not acknowledged, but for those ids and for ``busy`` jobs."""
         waiting = (
-            select(tasks.c.task_id)
-            .where(tasks.c.state == ANSWERED, tasks.c.task_id.not_in(under_way))
+            select(tasks.c.task_id, tasks.c.job_id)
+            .where(tasks.c.state == ANSWERED, tasks.c.task_id.not_in(under_way), tasks.c.job_id.not_in(busy))
             .order_by(tasks.c.received_ms)
             .limit(1)
         )
         with reading(self.engine) as connection:
-            task_id = connection.scalar(waiting)
-            reply = self.contents.get(connection, task_id, REPLY) if task_id else None
-        return Message(task_id, reply) if task_id and reply else None
+            row = connection.execute(waiting).one_or_none()
+            reply = self.contents.get(connection, row.task_id, REPLY) if row else None
+        return Message(row.task_id, reply, row.job_id) if row and reply else None
 
     def delivered(self, task_id: str) -> None:
         """The coordinator has stored the answer."""

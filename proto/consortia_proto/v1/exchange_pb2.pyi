@@ -74,6 +74,7 @@ class Hello(_message.Message):
     NETWORK_FIELD_NUMBER: _builtins.int
     SOFTWARE_FIELD_NUMBER: _builtins.int
     HEARTBEAT_MS_FIELD_NUMBER: _builtins.int
+    MAX_MESSAGE_FIELD_NUMBER: _builtins.int
     UNFINISHED_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """of this contract; 1"""
@@ -81,6 +82,8 @@ class Hello(_message.Message):
     software: _builtins.str
     heartbeat_ms: _builtins.int
     """coordinator to node: how often to send one"""
+    max_message: _builtins.int
+    """bytes that its sender takes, of all unfinished messages together; 0: unsaid"""
     @_builtins.property
     def unfinished(self) -> _containers.RepeatedCompositeFieldContainer[Global___Unfinished]:
         """of the other end's messages; at most four"""
@@ -92,11 +95,12 @@ class Hello(_message.Message):
         network: _builtins.str = ...,
         software: _builtins.str = ...,
         heartbeat_ms: _builtins.int = ...,
+        max_message: _builtins.int = ...,
         unfinished: _abc.Iterable[Global___Unfinished] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["heartbeat_ms", b"heartbeat_ms", "network", b"network", "software", b"software", "unfinished", b"unfinished", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["heartbeat_ms", b"heartbeat_ms", "max_message", b"max_message", "network", b"network", "software", b"software", "unfinished", b"unfinished", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -249,7 +253,7 @@ class Task(_message.Message):
     """"offer", "epoch.open", "train", "notice.agreement", …"""
     round: _builtins.int
     deadline_ms: _builtins.int
-    """Unix time; 0: none"""
+    """Unix time after which it is not begun any more, nobody waits for it; 0: none"""
     @_builtins.property
     def content(self) -> _content_pb2.Content: ...
     def __init__(
@@ -314,7 +318,7 @@ class Failure(_message.Message):
     REMEDY_FIELD_NUMBER: _builtins.int
     CLAUSE_FIELD_NUMBER: _builtins.int
     code: _builtins.str
-    """"refused" (the gate said no) or "failed" (something broke)"""
+    """"refused" (the gate said no), "failed" (something broke) or "cancelled" (its analyst's wish)"""
     what: _builtins.str
     blame: _builtins.str
     remedy: _builtins.str

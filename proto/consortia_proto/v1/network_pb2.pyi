@@ -384,7 +384,7 @@ class JobStatus(_message.Message):
     kind: _builtins.str
     name: _builtins.str
     state: _builtins.str
-    """submitted, offered, running, finished, refused, failed"""
+    """submitted, offered, running, finished, refused, failed, cancelled"""
     stage: _builtins.str
     """what is happening, for a person: "round 3 of 20" """
     steps_done: _builtins.int

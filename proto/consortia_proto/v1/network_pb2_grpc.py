@@ -416,6 +416,11 @@ class JobsStub:
                 request_serializer=consortia__proto_dot_v1_dot_network__pb2.JobRequest.SerializeToString,
                 response_deserializer=consortia__proto_dot_v1_dot_network__pb2.JobResult.FromString,
                 _registered_method=True)
+        self.Cancel = channel.unary_unary(
+                '/consortia.v1.Jobs/Cancel',
+                request_serializer=consortia__proto_dot_v1_dot_network__pb2.JobRequest.SerializeToString,
+                response_deserializer=consortia__proto_dot_v1_dot_network__pb2.JobStatus.FromString,
+                _registered_method=True)
 
 
 class JobsServicer:
@@ -454,6 +459,13 @@ class JobsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Cancel(self, request, context):
+        """the submitting analyst; the nodes end it at their next step
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_JobsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -481,6 +493,11 @@ def add_JobsServicer_to_server(servicer, server):
                     servicer.Result,
                     request_deserializer=consortia__proto_dot_v1_dot_network__pb2.JobRequest.FromString,
                     response_serializer=consortia__proto_dot_v1_dot_network__pb2.JobResult.SerializeToString,
+            ),
+            'Cancel': grpc.unary_unary_rpc_method_handler(
+                    servicer.Cancel,
+                    request_deserializer=consortia__proto_dot_v1_dot_network__pb2.JobRequest.FromString,
+                    response_serializer=consortia__proto_dot_v1_dot_network__pb2.JobStatus.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -618,6 +635,33 @@ class Jobs:
             '/consortia.v1.Jobs/Result',
             consortia__proto_dot_v1_dot_network__pb2.JobRequest.SerializeToString,
             consortia__proto_dot_v1_dot_network__pb2.JobResult.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Cancel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/consortia.v1.Jobs/Cancel',
+            consortia__proto_dot_v1_dot_network__pb2.JobRequest.SerializeToString,
+            consortia__proto_dot_v1_dot_network__pb2.JobStatus.FromString,
             options,
             channel_credentials,
             insecure,

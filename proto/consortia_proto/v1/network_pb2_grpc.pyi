@@ -161,6 +161,8 @@ class JobsStub:
     Watch: _grpc.UnaryStreamMultiCallable[_network_pb2.JobRequest, _network_pb2.JobStatus]
     Result: _grpc.UnaryUnaryMultiCallable[_network_pb2.JobRequest, _network_pb2.JobResult]
     """the submitting analyst"""
+    Cancel: _grpc.UnaryUnaryMultiCallable[_network_pb2.JobRequest, _network_pb2.JobStatus]
+    """the submitting analyst; the nodes end it at their next step"""
 
 @_typing.type_check_only
 class JobsAsyncStub(JobsStub):
@@ -173,6 +175,8 @@ class JobsAsyncStub(JobsStub):
     Watch: _aio.UnaryStreamMultiCallable[_network_pb2.JobRequest, _network_pb2.JobStatus]  # type: ignore[assignment]
     Result: _aio.UnaryUnaryMultiCallable[_network_pb2.JobRequest, _network_pb2.JobResult]  # type: ignore[assignment]
     """the submitting analyst"""
+    Cancel: _aio.UnaryUnaryMultiCallable[_network_pb2.JobRequest, _network_pb2.JobStatus]  # type: ignore[assignment]
+    """the submitting analyst; the nodes end it at their next step"""
 
 class JobsServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -212,6 +216,14 @@ class JobsServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_network_pb2.JobResult, _abc.Awaitable[_network_pb2.JobResult]]:
         """the submitting analyst"""
+
+    @_abc_1.abstractmethod
+    def Cancel(
+        self,
+        request: _network_pb2.JobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_network_pb2.JobStatus, _abc.Awaitable[_network_pb2.JobStatus]]:
+        """the submitting analyst; the nodes end it at their next step"""
 
 def add_JobsServicer_to_server(servicer: JobsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 

@@ -1,0 +1,144 @@
+"""Light nodes: the real exchange with a connection and a journal each, and answers that cost next to nothing.
+
+No gate, no log, no data: what is measured is what the coordinator and the exchange take. In sums they do what nodes
+do, since the coordinator checks it. The journals lie in memory where the machine has a place for that.
+"""
+
+import asyncio
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import grpc.aio
+import numpy as np
+from sqlalchemy import Engine
+
+from benchmarks.exchange.network import NETWORK, Network
+from benchmarks.exchange.waiting import wait_until
+from consortia_common import tls
+from consortia_common.content import Body, Content
+from consortia_common.documents.jobspec import JobSpec, Submission
+from consortia_node.exchange import NodeExchange, NodeExchangeSettings
+from consortia_node.store.database import open_database
+from consortia_node.store.tasks import TaskStore
+from consortia_proto.v1 import exchange_pb2 as pb
+from tests.support.members import Institution
+
+ATTACH_SECONDS = 180.0
+_MEMORY = Path("/dev/shm")  # noqa: S108  # nothing secret is in a benchmark's journal
+
+
+class LightNode:
+    """One institution: it takes what it is told for granted."""
+
+    def __init__(self, name: str, store: TaskStore) -> None:
+        self._name = name
+        self._store = store
+        self._jobs: dict[str, Institution] = {}
+
+    def handle(self, task: pb.Task) -> None:
+        """Answer a task; long values go behind the answer, as a node's agent has them go."""
+        body: list[bytes] = []
+        content = self.answer(task, self._store.body(task.task_id)).to_proto(body)
+        reply = pb.Reply(task_id=task.task_id, job_id=task.job_id, content=content)
+        self._store.answer(None, task.task_id, self._store.sized(reply, body))
+
+    def answer(self, task: pb.Task, body: Body) -> Content:
+        """What it says. ``body`` is what came behind the task."""
+        if task.step == "offer":
+            content = Content.from_proto(task.content, "the coordinator", body)
+            spec = Submission.from_canonical(content.config["submission"], "the offer").spec
+            self._jobs[task.job_id] = Institution(task.job_id, spec, self._name)
+            return Content()
+        job = self._jobs.get(task.job_id)
+        if job is None:
+            return Content()
+        return job.answer(_whole(task, body)) or self._usual(task, job.spec)
+
+    def _usual(self, task: pb.Task, spec: JobSpec) -> Content:
+        match task.step:
+            case "train" if spec.kind == "plain_round":
+                asked: Any = spec.parameters
+                update = np.zeros(asked.length, np.float32)
+                np.random.default_rng(task.round).random(dtype=np.float32, out=update)
+                return Content(arrays={"update": update})
+            case "query.conclude":
+                return Content(config={"envelope.analyst": b"sealed"})
+            case "close":
+                return Content(config={"receipt": b"receipt", "signature": b"signature"})
+        return Content()
+
+
+def _whole(task: pb.Task, body: Body) -> pb.Task:
+    """The task with what came behind it put back, so that institutions of tests need not know of bodies."""
+    if task.step.partition(".")[0] in ("epoch", "sum"):
+        content = Content.from_proto(task.content, "the coordinator", body)
+        task.content.CopyFrom(content.to_proto())
+    return task
+
+
+@contextmanager
+def attached(network: Network) -> Iterator[float]:
+    """All nodes of the network connected until the block ends; yields the seconds until the last one was."""
+    place = _MEMORY if _MEMORY.is_dir() else None
+    loop = asyncio.new_event_loop()
+    with TemporaryDirectory(dir=place) as folder:
+        engines = _journals(Path(folder), network)
+        exchanges = _start(loop, network, engines, Path(folder))
+        thread = threading.Thread(target=loop.run_forever, daemon=True)
+        thread.start()
+        try:
+            yield wait_until(lambda: all(each.connected for each in exchanges), "all are connected", ATTACH_SECONDS)
+        finally:
+            asyncio.run_coroutine_threadsafe(_stop(exchanges), loop).result(60)
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(10)
+            loop.close()
+            for engine in engines:
+                engine.dispose()
+
+
+def _journals(folder: Path, network: Network) -> list[Engine]:
+    """An empty journal each, copied from one because making one takes longer."""
+    open_database(folder / "empty.db").dispose()
+    for bank in network.banks:
+        shutil.copy(folder / "empty.db", folder / f"{bank}.db")
+    return [open_database(folder / f"{bank}.db") for bank in network.banks]
+
+
+def _exchange(network: Network, bank: str, store: TaskStore) -> NodeExchange:
+    settings = NodeExchangeSettings(NETWORK, "light", threads=1)
+    return NodeExchange(partial(_channel, network, bank), store, LightNode(bank, store).handle, settings)
+
+
+def _start(
+    loop: asyncio.AbstractEventLoop, network: Network, engines: list[Engine], folder: Path
+) -> list[NodeExchange]:
+    async def start() -> list[NodeExchange]:
+        made = [
+            _exchange(network, bank, TaskStore(engine, folder / bank, partial(datetime.now, UTC)))
+            for bank, engine in zip(network.banks, engines, strict=True)
+        ]
+        _RUNNING[:] = [asyncio.create_task(exchange.run()) for exchange in made]
+        return made
+
+    return loop.run_until_complete(start())
+
+
+_RUNNING: list["asyncio.Task[None]"] = []
+
+
+async def _stop(exchanges: list[NodeExchange]) -> None:
+    for exchange in exchanges:
+        exchange.stop()
+    await asyncio.gather(*_RUNNING)
+
+
+def _channel(network: Network, bank: str) -> grpc.aio.Channel:
+    return tls.client_channel(network.address, tls.Credentials.load(network.root / bank), NETWORK, aio=True)

@@ -1,0 +1,1 @@
+"""Flower's own engine, asked for the same rounds."""
