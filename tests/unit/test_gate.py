@@ -123,6 +123,7 @@ GROUPED = STATISTICS | {
 REGROUPED = STATISTICS | {
     "parameters": STATISTICS["parameters"] | {"by": ["education"], "categories": {"education": [1]}}
 }
+PLACED = STATISTICS | {"parameters": STATISTICS["parameters"] | {"place": True}}
 FOUR = (*BANKS, "bank-d")
 FIVE_PARTIES = [{"institution": bank, "key": str(i) * 64} for i, bank in enumerate((*FOUR, "bank-e"))]
 
@@ -159,6 +160,11 @@ REFUSED: list[tuple[GateRequest, str, str]] = [
         request(agreement=amended(job_kinds=[{"kind": "statistics", "recipients": ["analyst"], "precision": 1}])),
         "job_kinds.precision",
         "to 2 decimals; the agreement allows 1 for statistics",
+    ),
+    (
+        request(PLACED, agreement=amended(job_kinds=[{"kind": "statistics", "recipients": ["analyst"]}])),
+        "job_kinds.recipients",
+        "leaves the data owner a file; the agreement lets analyst have a statistics result",
     ),
     (request(STATISTICS | {"purpose": "marketing"}), "purposes", "is marketing; the agreement allows credit-risk"),
     (request(agreement=amended(min_parties=4)), "min_parties", "over 3 institutions; the agreement asks for 4"),

@@ -166,6 +166,10 @@ class Parameters(KindParameters):
             shapes["refined"] = SumShape(word_bits=64, length=self.refined().words)
         return shapes
 
+    def keeps(self) -> bool:
+        """Each institution's place."""
+        return self.place
+
     def divisions(self) -> tuple[Division, ...]:
         """By the categories of each column, and by the bins of each range."""
         named = {column: tuple(map(str, self.categories[column])) for column in self.categories}
