@@ -9,8 +9,9 @@ import pytest
 
 from consortia_common.content import Content
 from consortia_common.documents.jobspec import JobSpec
-from consortia_common.documents.plan import ANSWER_DOMAIN, QUESTION_DOMAIN, STEP, PlanAnswer, PlanQuestion
+from consortia_common.documents.plan import QUESTION_DOMAIN, STEP, PlanAnswer, PlanQuestion
 from consortia_crypto import canonical
+from consortia_crypto.envelope import unseal
 from consortia_crypto.keys import PrivateIdentity
 from consortia_node.store.jobs import JobStore
 from tests.support.consortium import build, spec
@@ -32,6 +33,7 @@ def victim(seat: Hostile) -> Bank:
 class Asked:
     """A question as it is handed to a node."""
 
+    analyst: PrivateIdentity
     question: PlanQuestion
     signature: bytes
     identities: list[bytes]
@@ -56,15 +58,22 @@ def asked(
     )
     nodes = [seat.identity(bank).public for bank in what.parties]
     known = [canonical.encode(one.document()) for one in (signer.public, *nodes)]
-    return Asked(question, signer.sign(domain, question.canonical()), known)
+    return Asked(signer, question, signer.sign(domain, question.canonical()), known)
 
 
 def answer_of(seat: Hostile, bank: Bank, one: Asked) -> PlanAnswer:
-    """What the node answers, with its own signature."""
-    config = content_of(bank.ask(STEP, one.content, job=one.question.plan_id)).config
-    signer = seat.identity(bank.tools.institution).public
-    signer.verify(ANSWER_DOMAIN, config["answer"], config["signature"])
-    return PlanAnswer.from_canonical(config["answer"], "the plan")
+    """What the node sealed to the analyst, and to nobody else."""
+    envelope = content_of(bank.ask(STEP, one.content, job=one.question.plan_id)).config["answer"]
+    document = unseal(
+        envelope,
+        sender=seat.identity(bank.tools.institution).public,
+        recipient=one.analyst,
+        purpose=one.question.spec.purpose,
+        job=one.question.plan_id,
+        step=STEP,
+        sequence=0,
+    )
+    return PlanAnswer.from_canonical(document, "the plan")
 
 
 def test_an_honest_question_is_answered_and_leaves_no_job(seat: Hostile, victim: Bank) -> None:
