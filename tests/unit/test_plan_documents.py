@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from consortia_client.errors import ResultError
 from consortia_client.offering import OfferedColumn, OfferedDataset, Offering
 from consortia_client.plan import Plan, checked, unlike_columns
-from consortia_common.documents.jobspec import JobSpec
 from consortia_common.documents.kinds import names
 from consortia_common.documents.plan import STEP, PlanAnswer, PlanQuestion, band
 from consortia_common.errors import DocumentError
@@ -178,9 +177,14 @@ def test_fewer_rows_make_shorter_letters() -> None:
 
 @pytest.mark.parametrize("kind", names())
 def test_every_kind_says_what_each_learns(kind: str) -> None:
-    if kind == "statistics":
-        parties: list[str] = ["analyst", "each party", "coordinator"]
-        asked: JobSpec = spec("statistics")
-        assert list(asked.parameters.learns()) == parties
-    else:
-        assert spec(kind).parameters.learns()["coordinator"]
+    told = spec(kind).parameters.learns()
+    assert "no value" in told["coordinator"]
+    assert told["analyst"]
+
+
+def test_noise_and_the_own_place_are_told() -> None:
+    ranges = {"income": [0, 50_000], "age": [0, 120]}
+    told = spec("statistics", place=True, noise={"epsilon": "1"}, ranges=ranges).parameters.learns()
+    assert told["analyst"].endswith("with noise")
+    assert "its own figures" in told["each party"]
+    assert "its own figures" not in spec("statistics").parameters.learns()["each party"]

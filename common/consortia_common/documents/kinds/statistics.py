@@ -185,6 +185,13 @@ class Parameters(KindParameters):
         """As the spec says."""
         return 0 if self.noise is None else ceil(self.noise.epsilon * 1_000_000)
 
+    def learns(self) -> dict[str, str]:
+        """As of any kind that adds sums; noise and the own place beside."""
+        told = super().learns()
+        own = "; its own figures beside the joint ones, in a file that stays with it" if self.place else ""
+        noise = "; every figure with noise" if self.noise else ""
+        return told | {"analyst": told["analyst"] + noise, "each party": told["each party"] + noise + own}
+
     def result_bytes(self) -> int:
         """If no bin and no group is too small to be shown; which of them are is not known before."""
         quantiles, compared = self.quantiles, len(self.categories[self.compare.column]) if self.compare else 0
