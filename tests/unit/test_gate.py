@@ -264,6 +264,16 @@ def test_what_was_asked_long_ago_or_of_other_columns_is_no_objection() -> None:
     assert decide(request(budgets=after(SCORE))).accepted
 
 
+def test_other_bins_of_the_same_column_are_another_division() -> None:
+    def binned(bins: int) -> dict[str, Any]:
+        asked = {"histograms": ["limit"], "ranges": {"limit": [0, 100]}, "bins": bins}
+        return STATISTICS | {"parameters": STATISTICS["parameters"] | asked}
+
+    refused = decide(request(binned(20), budgets=after(binned(21))))
+    assert (refused.clause, refused.accepted) == ("differencing", False)
+    assert decide(request(binned(20), budgets=after(binned(20)))).accepted
+
+
 def test_groups_in_another_order_are_the_same_groups() -> None:
     turned = STATISTICS | {"parameters": GROUPED["parameters"] | {"categories": {"education": [2, 1]}}}
     assert decide(request(turned, budgets=after(GROUPED))).accepted
