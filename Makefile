@@ -12,7 +12,8 @@ TOOLS := $(VENV)/.tools
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all fuzz bench-audit bench-consent bench-sum bench-exchange check format proto lock audit-dependencies clean
+.PHONY: help demo test test-all fuzz bench-audit bench-consent bench-sum bench-exchange bench-statistics
+.PHONY: check format proto lock audit-dependencies clean
 
 help:  ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -34,6 +35,9 @@ bench-audit: $(RUNTIME)  ## measure the audit log against the disk and the hash 
 
 bench-consent: $(RUNTIME)  ## measure importing a million consents, and applying them to a scan
 	@$(BIN)/python -m benchmarks.consent
+
+bench-statistics: $(RUNTIME)  ## measure joint statistics of three banks against their own queries
+	@$(BIN)/python -m benchmarks.statistics.run
 
 bench-sum: $(RUNTIME)  ## measure sealed sums against plain ones, CKKS and SecAgg+, and print who learns what
 	@$(BIN)/python -m benchmarks.sum.run

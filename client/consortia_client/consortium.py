@@ -117,6 +117,10 @@ class Consortium:
         """Have a model fitted and wait: see ``spec`` and docs/kinds/train.md for what can be given."""
         return self.run(self.spec("train", **question), progress=progress)
 
+    def follow(self, job_id: str, *, progress: bool = True) -> pb.JobStatus:
+        """Wait until a job has ended; its last status."""
+        return follow(self._session, job_id, quiet=not progress)
+
     def result(self, job_id: str) -> Result:
         """The result of a finished job that this profile submitted. Raises ResultError if it can't be believed."""
         opened = self._session.result(job_id)
@@ -141,7 +145,7 @@ class Job:
 
     def wait(self, *, progress: bool = True) -> Result:
         """The result, once it is there. Raises JobEndedError if the job is refused or fails."""
-        self.status = follow(self._consortium._session, self.job_id, quiet=not progress)
+        self.status = self._consortium.follow(self.job_id, progress=progress)
         if self.status.state in FAILED:
             raise ended(self.status)
         return self._consortium.result(self.job_id)

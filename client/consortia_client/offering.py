@@ -149,4 +149,6 @@ def _comparable(column: CatalogueColumn) -> str:
 def _allowed(column: CatalogueColumn) -> str:
     if column.values:
         return ", ".join(map(str, column.values))
-    return f"{column.low:f} to {column.high:f}" if column.low is not None and column.high is not None else ""
+    if column.low is None or column.high is None:
+        return ""
+    return f"{float(column.low):.15g} to {float(column.high):.15g}"

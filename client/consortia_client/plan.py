@@ -1,6 +1,6 @@
 """A job's plan: what each institution's gate would say, what the job takes, and what everybody learns from it.
 
-The answers are the institutions' own, signed; bytes and rounds follow from the spec and are reckoned here.
+The answers are the institutions' own, sealed to the analyst; bytes and rounds follow from the spec.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,10 +11,11 @@ from typing import Any
 from consortia_client.errors import ResultError
 from consortia_client.offering import Offering
 from consortia_common.documents.jobspec import JobSpec
-from consortia_common.documents.plan import ANSWER_DOMAIN, PlanAnswer, PlanQuestion
+from consortia_common.documents.plan import STEP, PlanAnswer, PlanQuestion
 from consortia_common.documents.receipt import Receipt
 from consortia_common.traffic import Traffic, traffic
-from consortia_crypto.keys import PublicIdentity
+from consortia_crypto.envelope import unseal
+from consortia_crypto.keys import PrivateIdentity, PublicIdentity
 from consortia_proto.v1 import exchange_pb2
 from consortia_proto.v1 import network_pb2 as pb
 
@@ -133,13 +134,16 @@ def against_plan(spec: JobSpec, receipts: Iterable[Receipt], up: int, down: int)
 
 
 def checked(
-    question: PlanQuestion, answers: Iterable[pb.SignedAnswer], identities: Mapping[str, PublicIdentity]
+    question: PlanQuestion,
+    answers: Iterable[pb.SignedAnswer],
+    identities: Mapping[str, PublicIdentity],
+    analyst: PrivateIdentity,
 ) -> Plan:
     """The plan that these answers make. Raises CryptoError, DocumentError or ResultError for one that is not its
     institution's, or that answers another question."""
     came = {item.institution: item for item in answers}
     found = {
-        party: _answer(question, came[party], identities[party])
+        party: _answer(question, came[party], identities[party], analyst)
         for party in question.spec.parties
         if party in came and came[party].document
     }
@@ -155,9 +159,19 @@ def checked(
     )
 
 
-def _answer(question: PlanQuestion, item: pb.SignedAnswer, identity: PublicIdentity) -> PlanAnswer:
-    identity.verify(ANSWER_DOMAIN, item.document, item.signature)
-    answer = PlanAnswer.from_canonical(item.document, f"the plan of {identity.institution}")
+def _answer(
+    question: PlanQuestion, item: pb.SignedAnswer, identity: PublicIdentity, analyst: PrivateIdentity
+) -> PlanAnswer:
+    document = unseal(
+        item.document,
+        sender=identity,
+        recipient=analyst,
+        purpose=question.spec.purpose,
+        job=question.plan_id,
+        step=STEP,
+        sequence=0,
+    )
+    answer = PlanAnswer.from_canonical(document, f"the plan of {identity.institution}")
     said = (answer.network, answer.institution, answer.question)
     if said != (question.network, identity.institution, question.hash()):
         raise ResultError(

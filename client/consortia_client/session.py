@@ -105,7 +105,8 @@ class Session:
         with rpc.calling(COORDINATOR):
             asked = pb.SignedQuestion(document=document, signature=signature)
             came = network_pb2_grpc.PlansStub(self._channel).Ask(asked, timeout=PLAN_SECONDS)
-        found = checked(question, came.answers, self._parties(question.as_submission()))
+        parties = self._parties(question.as_submission())
+        found = checked(question, came.answers, parties, self._profile.identity)
         cited = [agreement for agreement in self.agreements() if agreement.short == spec.agreement]
         if not (found.accepted and cited):
             return found

@@ -24,7 +24,7 @@ def build(template: str, keys: Mapping[str, str]) -> str:
     document: dict[str, Any] = yaml.safe_load(template)
     for party in document["parties"]:
         party["key"] = _of(keys, party["institution"])
-    officers = [officer for party in document["parties"] for officer in party["officers"]]
+    officers = [officer for party in document["parties"] for officer in party.get("officers", [])]
     for person in (*officers, *document["analysts"]):
         person["key"] = _of(keys, person["name"])
     text = agreement_schema.HEADER + yaml.dump(document, sort_keys=False, Dumper=_Plain)

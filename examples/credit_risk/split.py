@@ -36,7 +36,7 @@ _PAY_STATUS = ("pay_0", "pay_2", "pay_3", "pay_4", "pay_5", "pay_6")
 
 @dataclass(frozen=True)
 class Column:
-    """A column as a bank's datasets.toml describes it: its meaning, its type, bounds that are public knowledge."""
+    """A column as a bank's datasets.toml describes it: meaning, type, bounds that are public knowledge."""
 
     type: str
     meaning: str

@@ -21,12 +21,13 @@ class Asked:
     signature: bytes
     identities: list[PublicIdentity]
 
-    def verify(self, domain: str, analyst: str, source: str) -> None:
-        """Return if the identity with the fingerprint ``analyst`` signed it. Raises DocumentError, CryptoError."""
+    def verify(self, domain: str, analyst: str, source: str) -> PublicIdentity:
+        """The identity with the fingerprint ``analyst``, if it signed. Raises DocumentError, CryptoError."""
         found = next((item for item in self.identities if item.fingerprint == analyst), None)
         if found is None:
             raise refuse(source, ["the analyst's identity is missing"])
         found.verify(domain, self.document, self.signature)
+        return found
 
 
 def read(content: Content, name: str, source: str) -> Asked:

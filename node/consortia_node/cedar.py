@@ -31,7 +31,7 @@ entity Job = { parties: Set<String>, apart: Long, divided: Set<String>, division
 action run appliesTo { principal: Analyst, resource: Agreement, context: {
   network: String, fresh: Bool, cited: String, state: String, now: Long, analyst: Analyst, parties: Set<String>,
   party_count: Long, colluders: Long,
-  kind: String, precision: Long, purpose: String, sums: Bool, reads: Bool, standing: Long,
+  kind: String, precision: Long, keeps: Bool, purpose: String, sums: Bool, reads: Bool, standing: Long,
   jobs_run: Long, rows_scored: Long, rows_asked: Long, epsilon_spent: Long, epsilon_asked: Long, repeats: Long,
 } };
 action read appliesTo { principal: Analyst, resource: Column };
@@ -120,6 +120,11 @@ def _allowing(agreement: Agreement, policy: NodePolicy) -> dict[str, str]:
                 ),
             ]
         ),
+        "recipients": "!context.keeps || "
+        + _among(
+            "context.kind",
+            (_text(kind.kind) for kind in agreement.job_kinds if {"data_owner", "parties"} & set(kind.recipients)),
+        ),
         "purpose": _among("context.purpose", map(_text, agreement.purposes)),
         "min parties": f"!context.sums || context.party_count >= {agreement.min_parties}",
         "min colluding": f"context.colluders < 0 || context.colluders >= {agreement.min_colluding}",
@@ -186,6 +191,7 @@ def _context(request: GateRequest, agreement: Agreement) -> dict[str, Any]:
         "colluders": spec.colluders if spec.parameters.sums() else -1,
         "kind": spec.kind,
         "precision": spec.parameters.precision(),
+        "keeps": spec.parameters.keeps(),
         "purpose": spec.purpose,
         "sums": spec.parameters.MIN_PARTIES >= 3,
         "reads": bool(spec.parameters.reads(request.policy.institution)),

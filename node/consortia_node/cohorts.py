@@ -81,6 +81,7 @@ class Cohorts:
             folder / f"{reads.dataset}.subjects.parquet" if needs_consent(job.agreement) else None,
             state,
             named=reads.subjects,
+            spill=folder,
         )
 
     def _is_fresh(self, state: Mapping[str, Any], now_ms: int) -> bool:

@@ -1,15 +1,16 @@
 """What this node would do with a job, asked before it is submitted: a dry run of its gate. No row is read.
 
 The question is logged before it is looked at, the answer before it is given. How many customers have consented is
-told in bands, and only if the gate would accept; whoever it would refuse learns the clause, as from an offer.
+told in bands, and only if the gate would accept; whoever it would refuse learns the clause, as from an offer. The
+answer is sealed to the analyst: the coordinator carries it and can't read it.
 """
 
 from consortia_common.content import Content
 from consortia_common.documents.base import refuse
 from consortia_common.documents.jobspec import Submission
 from consortia_common.documents.plan import (
-    ANSWER_DOMAIN,
     QUESTION_DOMAIN,
+    STEP,
     Budget,
     PlanAnswer,
     PlannedRead,
@@ -17,6 +18,7 @@ from consortia_common.documents.plan import (
     band,
 )
 from consortia_common.gate.request import Decision
+from consortia_crypto.envelope import seal
 from consortia_node import approval, estimates
 from consortia_node.answers import Answer
 from consortia_node.asked import read
@@ -39,12 +41,12 @@ class Plans:
         self._guards = Guards(tools)
 
     def ask(self, task: pb.Task, content: Content) -> Answer:
-        """What the gate would decide now, signed. Raises DocumentError, CryptoError for what is no question."""
+        """What the gate would decide now, sealed. Raises DocumentError, CryptoError for what is no question."""
         asked = read(content, "question", "the plan")
         question = PlanQuestion.from_canonical(asked.document, "the plan")
         if question.plan_id != task.job_id:
             raise refuse("the plan", ["its id is not that of the question"])
-        asked.verify(QUESTION_DOMAIN, question.analyst, "the plan")
+        analyst = asked.verify(QUESTION_DOMAIN, question.analyst, "the plan")
         spec = question.spec
         self._tools.log.append(
             "plan.asked",
@@ -71,8 +73,16 @@ class Plans:
             clause=decision.clause,
             digest=answer.hash(),
         )
-        signature = self._tools.identity.sign(ANSWER_DOMAIN, document)
-        return Answer(Content(config={"answer": document, "signature": signature}))
+        envelope = seal(
+            document,
+            sender=self._tools.identity,
+            recipient=analyst,
+            purpose=spec.purpose,
+            job=question.plan_id,
+            step=STEP,
+            sequence=0,
+        )
+        return Answer(Content(config={"answer": envelope, "signature": b""}))
 
     def _answer(
         self, question: PlanQuestion, submission: Submission, stored: StoredAgreement | None, decision: Decision

@@ -13,7 +13,7 @@ from consortia_common.gate.rules import listed
 from consortia_node.datasets import ColumnSettings, DatasetSettings
 
 _TYPES: Mapping[Use, frozenset[str]] = {
-    "number": frozenset({"integer", "number", "boolean"}),
+    "number": frozenset({"integer", "number", "boolean", "category"}),
     "label": frozenset({"boolean"}),
     "category": frozenset({"category"}),
     "codes": frozenset({"category", "integer", "boolean"}),
@@ -52,6 +52,8 @@ def _fits(column: ColumnSettings, use: Use) -> bool:
     if column.type not in _TYPES[use]:
         return False
     kinds = {type(value) for value in column.values}
+    if use == "number" and column.type == "category":
+        return kinds == {int}
     return not (use == "codes" and str in kinds) and not (use == "words" and int in kinds)
 
 

@@ -2,11 +2,15 @@
 
 import sqlite3
 import threading
+from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from consortia_node import workers
+from consortia_node.step import StepRequest
 from tests.support.consortium import Consortium, averaging, spec
 from tests.support.spoilt import (
     MODEL,
@@ -69,6 +73,47 @@ def test_a_bad_table_of_one_bank_ends_a_sum_over_all(spoilt: Consortium) -> None
     failure = only_failure(status, SPOILT_BANK, "infinite")
     for bank in ("bank-a", "bank-c"):
         assert reasons(spoilt, bank, "job.failed", status.job_id) in ([failure.what], [])
+
+
+@pytest.mark.parametrize(
+    ("dataset", "words"),
+    [
+        ("with_odd_income", "column income has 1 rows whose value lies outside the range in datasets.toml"),
+        ("torn_file", "it can't be read"),
+    ],
+)
+def test_a_job_that_scans_in_place_finds_the_same_faults(dataset: str, words: str, spoilt: Consortium) -> None:
+    status = spoilt.run(spec("statistics", dataset=dataset))
+    failure = only_failure(status, SPOILT_BANK, words)
+    check_silent(spoilt, str(status), failure.what)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "meddle", "words"),
+    [
+        ("vanishing", Path.unlink, "its file does not exist"),
+        ("changing", Path.touch, "its file was changed while a job read it"),
+    ],
+)
+def test_a_table_that_vanishes_or_changes_in_mid_job_ends_it(
+    dataset: str, meddle: Callable[[Path], None], words: str, spoilt: Consortium, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = spoilt.root / SPOILT_BANK / "data" / f"{dataset}.parquet"
+    honest = workers.Workers.run
+
+    def run(self: workers.Workers, request: Any) -> Any:
+        if isinstance(request, StepRequest) and (request.institution, request.step) == (
+            SPOILT_BANK,
+            "query.refine",
+        ):
+            meddle(table)
+        return honest(self, request)
+
+    monkeypatch.setattr(workers.Workers, "run", run)
+    asked = spec("statistics", dataset=dataset, ranges={"income": [0, 50000]}, quantiles={"columns": ["income"]})
+    status = spoilt.run(asked)
+    only_failure(status, SPOILT_BANK, words)
+    assert not (spoilt.root / SPOILT_BANK / "work" / status.job_id).exists()
 
 
 def held(consortium: Consortium, job_id: str) -> tuple[int, int]:

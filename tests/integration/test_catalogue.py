@@ -59,6 +59,9 @@ def test_the_command_lists_it(consortium: Consortium) -> None:
     listed = as_json(consortia("catalogue", "list", "--profile", consortium.root / "analyst", "--json"))
     (offered,) = [one for one in listed if one["agreement"] == "credit-risk@1"]
     assert offered["datasets"][0]["columns"][0]["type"] == "number"
+    lines = consortia("catalogue", "list", "--profile", consortium.root / "analyst", "--csv").stdout.splitlines()
+    assert lines[0].startswith("agreement,dataset,institutions,column,type,")
+    assert any(line.startswith('credit-risk@1,clients,"bank-a, bank-b, bank-c",income,number,') for line in lines)
     shown = consortia("catalogue", "list", "--profile", consortium.root / "analyst", "--agreement", "credit-risk")
     assert shown.exit_code == 0, shown.output
     assert "credit-risk@1 · clients" in shown.output

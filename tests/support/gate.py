@@ -50,6 +50,7 @@ def agreement(pick: Pick) -> Agreement:
     repeats = st.builds(Differencing, memory_days=st.integers(1, 9), max_repeats=st.integers(1, 3))
     parties = pick("parties", BANKS, some(BANKS, 2))
     precision = pick("precision", 2, st.integers(1, 3))
+    receiving = pick("recipients", ("analyst", "data_owner"), st.sampled_from([("analyst",), ("parties",)]))
     return Agreement.model_construct(
         schema_version=1,
         id="risk",
@@ -63,7 +64,7 @@ def agreement(pick: Pick) -> Agreement:
         ),
         datasets=tuple(pick("datasets", [USUAL], st.lists(datasets, min_size=1, max_size=3))),
         job_kinds=tuple(
-            JobKind(kind=kind, recipients=("analyst",), precision=precision)
+            JobKind(kind=kind, recipients=receiving, precision=precision)
             for kind in pick("kinds", KINDS, some(KINDS))
         ),
         lawful_basis=pick("basis", "consent", st.sampled_from(["consent", "contract"])),
@@ -92,7 +93,7 @@ def spec(pick: Pick) -> dict[str, Any]:
         parameters |= {"data_owner": parties[0], "model_owner": parties[-1]}
     elif by := pick("by", "education", st.sampled_from(["education", "age", None])):
         groups = pick("groups", [1, 2], st.lists(st.integers(1, 3), min_size=1, max_size=2, unique=True))
-        parameters |= {"by": [by], "categories": {by: groups}}
+        parameters |= {"by": [by], "categories": {by: groups}, "place": pick("place", False, st.just(True))}
     colluding = pick("colluding", None, st.integers(0, len(parties) - 2))
     return {
         "version": 1,
@@ -167,5 +168,6 @@ THINGS = (
     *("max_scored", "dp", "differencing", "from", "until", "dataset", "asked", "columns", "kind", "by", "groups"),
     *("cited", "purpose", "key", "grades", "held", "network", "requester", "state", "here", "decided", "standing"),
     *("budgets", "budgets", "budgets", "asked", "differencing", "groups"),
+    *("place", "recipients", "recipients"),
 )
 """What can be otherwise; what only shows together with something else, more than once."""

@@ -57,6 +57,8 @@ TABLES: Mapping[str, Callable[[pa.Table], pa.Table]] = {
     "with_few_rows": lambda table: table.slice(0, 15),
     "no_file": lambda table: table,
     "torn_file": lambda table: table,
+    "vanishing": lambda table: table,
+    "changing": lambda table: table,
     "one_label": _with("default", lambda labels: [0] * len(labels)),
 }
 """Datasets that every bank offers; at SPOILT_BANK each is spoilt in its own way."""

@@ -73,6 +73,7 @@ def cohort(
         None if everybody else folder / "subjects.parquet",
         state_of(source),
         named,
+        folder,
     )
 
 

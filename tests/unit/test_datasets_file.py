@@ -58,7 +58,7 @@ def test_the_sample_is_read_as_it_is_and_with_its_examples(tmp_path: Path) -> No
         (DATASET.replace("low", "lo"), r"no setting datasets\.0\.columns\.LIMIT_BAL\.lo"),
         (DATASET.replace('path = "data/clients.parquet"', ""), "give either path or postgresql"),
         (DATASET + 'x = { type = "text", role = "id" }', "exactly one has role id"),
-        (DATASET.replace('role = "id"', ""), "a column with role feature has type"),
+        (DATASET.replace(', role = "id"', ""), "a column with role feature has type"),
         (DATASET.replace("customer_id = {", "#"), "exactly one has role id"),
         (DATASET.replace("low = 0, ", ""), "given together"),
         (DATASET.replace("low = 0", "low = 2_000_000"), "low must be below high"),

@@ -123,6 +123,7 @@ GROUPED = STATISTICS | {
 REGROUPED = STATISTICS | {
     "parameters": STATISTICS["parameters"] | {"by": ["education"], "categories": {"education": [1]}}
 }
+PLACED = STATISTICS | {"parameters": STATISTICS["parameters"] | {"place": True}}
 FOUR = (*BANKS, "bank-d")
 FIVE_PARTIES = [{"institution": bank, "key": str(i) * 64} for i, bank in enumerate((*FOUR, "bank-e"))]
 
@@ -159,6 +160,11 @@ REFUSED: list[tuple[GateRequest, str, str]] = [
         request(agreement=amended(job_kinds=[{"kind": "statistics", "recipients": ["analyst"], "precision": 1}])),
         "job_kinds.precision",
         "to 2 decimals; the agreement allows 1 for statistics",
+    ),
+    (
+        request(PLACED, agreement=amended(job_kinds=[{"kind": "statistics", "recipients": ["analyst"]}])),
+        "job_kinds.recipients",
+        "leaves the data owner a file; the agreement lets analyst have a statistics result",
     ),
     (request(STATISTICS | {"purpose": "marketing"}), "purposes", "is marketing; the agreement allows credit-risk"),
     (request(agreement=amended(min_parties=4)), "min_parties", "over 3 institutions; the agreement asks for 4"),
@@ -256,6 +262,16 @@ def test_what_was_asked_long_ago_or_of_other_columns_is_no_objection() -> None:
     elsewhere = statistics_of(dataset="clients", columns=["age"], by=["age"], categories={"age": [1]})
     assert decide(request(REGROUPED, budgets=after(elsewhere))).accepted
     assert decide(request(budgets=after(SCORE))).accepted
+
+
+def test_other_bins_of_the_same_column_are_another_division() -> None:
+    def binned(bins: int) -> dict[str, Any]:
+        asked = {"histograms": ["limit"], "ranges": {"limit": [0, 100]}, "bins": bins}
+        return STATISTICS | {"parameters": STATISTICS["parameters"] | asked}
+
+    refused = decide(request(binned(20), budgets=after(binned(21))))
+    assert (refused.clause, refused.accepted) == ("differencing", False)
+    assert decide(request(binned(20), budgets=after(binned(20)))).accepted
 
 
 def test_groups_in_another_order_are_the_same_groups() -> None:

@@ -10,21 +10,24 @@ from hypothesis import strategies as st
 
 from consortia_client.errors import ResultError
 from consortia_client.offering import OfferedColumn, OfferedDataset, Offering
-from consortia_client.plan import checked, unlike_columns
-from consortia_common.documents.jobspec import JobSpec
+from consortia_client.plan import Plan, checked, unlike_columns
 from consortia_common.documents.kinds import names
-from consortia_common.documents.plan import ANSWER_DOMAIN, PlanAnswer, PlanQuestion, band
+from consortia_common.documents.plan import STEP, PlanAnswer, PlanQuestion, band
 from consortia_common.errors import DocumentError
 from consortia_common.traffic import Traffic, traffic
-from consortia_crypto.errors import SignatureRefusedError
+from consortia_crypto.envelope import seal
+from consortia_crypto.errors import EnvelopeError
 from consortia_crypto.keys import PrivateIdentity
 from consortia_proto.v1 import exchange_pb2
 from consortia_proto.v1 import network_pb2 as pb
 from tests.support.consortium import BANKS, averaging, spec
 
 NODES = {bank: PrivateIdentity.generate("lab", bank, "node", "node") for bank in BANKS}
+ANALYST = PrivateIdentity.generate("lab", "bank-a", "analyst", "ana")
 IDENTITIES = {bank: node.public for bank, node in NODES.items()}
-QUESTION = PlanQuestion(network="lab", spec=spec("train"), nonce="0" * 32, asked_ms=5, analyst="a" * 64)
+QUESTION = PlanQuestion(
+    network="lab", spec=spec("train"), nonce="0" * 32, asked_ms=5, analyst=ANALYST.public.fingerprint
+)
 
 
 def answer(bank: str, **changes: Any) -> PlanAnswer:
@@ -43,10 +46,23 @@ def answer(bank: str, **changes: Any) -> PlanAnswer:
     return PlanAnswer.from_value(value | changes, "the plan")
 
 
-def said(bank: str, by: str = "", domain: str = ANSWER_DOMAIN, **changes: Any) -> pb.SignedAnswer:
-    document = answer(bank, **changes).canonical()
-    signature = NODES[by or bank].sign(domain, document)
-    return pb.SignedAnswer(institution=bank, document=document, signature=signature)
+def said(
+    bank: str, by: str = "", to: PrivateIdentity | None = None, job: str = QUESTION.plan_id, **changes: Any
+) -> pb.SignedAnswer:
+    document = seal(
+        answer(bank, **changes).canonical(),
+        sender=NODES[by or bank],
+        recipient=(to or ANALYST).public,
+        purpose=QUESTION.spec.purpose,
+        job=job,
+        step=STEP,
+        sequence=0,
+    )
+    return pb.SignedAnswer(institution=bank, document=document)
+
+
+def plan_of(*answers: pb.SignedAnswer) -> Plan:
+    return checked(QUESTION, answers, IDENTITIES, ANALYST)
 
 
 def test_a_plan_is_what_every_party_says() -> None:
@@ -54,7 +70,7 @@ def test_a_plan_is_what_every_party_says() -> None:
     late = pb.SignedAnswer(
         institution="bank-c", failure=exchange_pb2.Failure(what="no answer", remedy="ask bank-c")
     )
-    plan = checked(QUESTION, [said("bank-a", officers=2), said("bank-b", **refused), late], IDENTITIES)
+    plan = plan_of(said("bank-a", officers=2), said("bank-b", **refused), late)
     assert not plan.accepted
     assert [party.verdict for party in plan.parties] == [
         "accepts, once 2 of its officers approve",
@@ -65,35 +81,36 @@ def test_a_plan_is_what_every_party_says() -> None:
     told = plan.document()
     assert [party["accepts"] for party in told["parties"]] == [True, False, False]
     assert told["bytes_up"] == sum(party["bytes_up"] for party in told["parties"])
-    assert checked(QUESTION, [said(bank) for bank in BANKS], IDENTITIES).accepted
+    assert plan_of(*(said(bank) for bank in BANKS)).accepted
 
 
 @pytest.mark.parametrize(
     ("lie", "error"),
     [
-        (lambda: said("bank-a", by="bank-b"), SignatureRefusedError),
-        (lambda: said("bank-a", domain="receipt"), SignatureRefusedError),
+        (lambda: said("bank-a", by="bank-b"), EnvelopeError),
+        (lambda: said("bank-a", to=NODES["bank-c"]), EnvelopeError),
+        (lambda: said("bank-a", job="plan-" + "0" * 16), EnvelopeError),
         (lambda: said("bank-a", question="c" * 64), ResultError),
         (lambda: said("bank-a", network="other"), ResultError),
-        (lambda: pb.SignedAnswer(institution="bank-a", document=b"{}", signature=b"x"), SignatureRefusedError),
+        (lambda: pb.SignedAnswer(institution="bank-a", document=b"{}"), EnvelopeError),
     ],
 )
 def test_an_answer_that_is_another_s_or_to_something_else_is_refused(
     lie: Callable[[], pb.SignedAnswer], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        checked(QUESTION, [lie(), said("bank-b"), said("bank-c")], IDENTITIES)
+        plan_of(lie(), said("bank-b"), said("bank-c"))
 
 
 def test_one_institution_can_not_answer_for_another() -> None:
     stolen = said("bank-b")
     stolen.institution = "bank-a"
-    with pytest.raises(SignatureRefusedError):
-        checked(QUESTION, [stolen], IDENTITIES)
+    with pytest.raises(EnvelopeError):
+        plan_of(stolen)
 
 
 def test_an_answer_that_the_coordinator_keeps_back_is_no_acceptance() -> None:
-    plan = checked(QUESTION, [said("bank-a"), said("bank-b")], IDENTITIES)
+    plan = plan_of(said("bank-a"), said("bank-b"))
     assert not plan.accepted
     assert plan.parties[2].verdict == "no answer: nothing came"
 
@@ -123,7 +140,7 @@ def test_columns_that_are_not_the_same_everywhere_are_told_before_they_are_added
         "clients.income is not the same everywhere: bank-a: CNY; bank-b: USD"
     ]
     assert list(unlike_columns(spec("train", features=["age"]), offering)) == []
-    plan = checked(QUESTION, [said(bank) for bank in BANKS], IDENTITIES)
+    plan = plan_of(*(said(bank) for bank in BANKS))
     assert plan.ready
     assert not replace(plan, unlike=("clients.income is not the same everywhere",)).ready
 
@@ -160,9 +177,14 @@ def test_fewer_rows_make_shorter_letters() -> None:
 
 @pytest.mark.parametrize("kind", names())
 def test_every_kind_says_what_each_learns(kind: str) -> None:
-    if kind == "statistics":
-        parties: list[str] = ["analyst", "each party", "coordinator"]
-        asked: JobSpec = spec("statistics")
-        assert list(asked.parameters.learns()) == parties
-    else:
-        assert spec(kind).parameters.learns()["coordinator"]
+    told = spec(kind).parameters.learns()
+    assert "no value" in told["coordinator"]
+    assert told["analyst"]
+
+
+def test_noise_and_the_own_place_are_told() -> None:
+    ranges = {"income": [0, 50_000], "age": [0, 120]}
+    told = spec("statistics", place=True, noise={"epsilon": "1"}, ranges=ranges).parameters.learns()
+    assert told["analyst"].endswith("with noise")
+    assert "its own figures" in told["each party"]
+    assert "its own figures" not in spec("statistics").parameters.learns()["each party"]

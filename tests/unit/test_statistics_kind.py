@@ -173,6 +173,31 @@ def test_correlations_are_those_of_the_complete_rows() -> None:
     assert close(np.array(found["correlation"]), rows.corr().to_numpy())
 
 
+@pytest.mark.parametrize(("gaps", "shown"), [(0, True), (3, False), (30, True)])
+def test_correlations_of_all_but_a_few_of_a_described_columns_rows_are_not_shown(gaps: int, shown: bool) -> None:
+    """Or two variances, with and without those few, would give their values."""
+    tables = {bank: made(100, 1) | {"income": list(range(100))} for bank in BANKS}
+    tables[BANKS[0]] |= {"age": [None] * gaps + tables[BANKS[0]]["age"][gaps:]}
+    asked = PLAIN | {"columns": ["income"], "correlations": ["income", "age"]}
+    found = result(banks(10, tables, **asked))["correlations"]
+    assert (found["count"] is not None) == shown
+    assert (found["covariance"][0][0] is not None) == shown
+
+
+def test_bins_of_information_are_made_of_those_of_the_histogram() -> None:
+    """Or a bin that one merges with its left and the other with its right neighbour would be their difference."""
+    asked = {
+        "histograms": ["age"],
+        "information": ["age"],
+        "label": "default",
+        "ranges": {"age": [0, 100]},
+        "bins": 50,
+    }
+    found = result(banks(25, **PLAIN | asked))
+    edges = {item["low"] for item in found["histograms"]["age"]["bins"]}
+    assert {item["low"] for item in found["information"]["age"]["bins"]} <= edges
+
+
 def test_a_constant_column_correlates_withContent() -> None:
     tables = {bank: made(50, 1) | {"age": [7] * 50} for bank in BANKS}
     found = result(banks(tables=tables, **PLAIN | {"columns": ["age"], "correlations": ["income", "age"]}))

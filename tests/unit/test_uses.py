@@ -47,6 +47,14 @@ def test_another_type_is_refused_by_name(changes: dict[str, Any], words: str) ->
     assert words in refused(spec("statistics", parties=BANKS), **changes)
 
 
+def test_categories_that_are_whole_numbers_may_be_taken_as_numbers() -> None:
+    assert not refused(spec("train", parties=BANKS), income=DECLARED["region"])
+    words = ColumnSettings(type="category", values=("a", "b"))
+    assert "income of clients as numbers, which is a category of text" in refused(
+        spec("train", parties=BANKS), income=words
+    )
+
+
 def test_a_dataset_that_the_job_does_not_read_is_not_looked_at() -> None:
     asked = spec("statistics", parties=BANKS, dataset="other")
     assert not refused(asked, income=ColumnSettings(type="category"))

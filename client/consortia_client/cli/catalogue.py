@@ -22,12 +22,14 @@ def catalogue() -> None:
 @click.option("--agreement", "wanted", default="", help="Only this agreement, by id or id@version.")
 @options.profile
 @options.as_json
-def list_(wanted: str, folder: Path, as_json: bool) -> None:
+@options.as_csv
+def list_(wanted: str, folder: Path, as_json: bool, as_csv: bool) -> None:
     """List datasets and columns, as each institution declares them.
 
     Every party is asked, answers for itself, signed, and logs that it was asked; it answers analysts whom the
     agreement names. What institutions declare differently is marked: sums over such a column can't be trusted.
     """
+    from consortia_client.catalogue import Catalogue
     from consortia_client.offering import Offering
     from consortia_client.profile import Profile
     from consortia_client.session import Session
@@ -41,6 +43,9 @@ def list_(wanted: str, folder: Path, as_json: bool) -> None:
                 silent += [(agreement.short, one) for one in told if one.answer is None]
     if as_json:
         terminal.as_json([_document(offering) for offering in offerings])
+    elif as_csv:
+        table = Catalogue(offerings).table
+        terminal.as_csv(table.columns, table.cells())
     else:
         for offering in offerings:
             _show(offering)

@@ -60,7 +60,7 @@ def check(spec: Path, as_json: bool) -> None:
         found = JobSpec.from_yaml(text, str(spec))
     except DocumentError as error:
         _tell(str(spec), text, error, as_json)
-        raise SystemExit(1) from error
+        raise
     if as_json:
         terminal.as_json({"spec": str(spec), "kind": found.kind, "hash": found.hash(), "mistakes": []})
         return
@@ -80,8 +80,6 @@ def _tell(source: str, text: str, error: Any, as_json: bool) -> None:
             lines[mistake.line - 1] if 0 < mistake.line <= len(lines) else "",
             mistake.column,
         )
-    several = len(error.mistakes) != 1
-    terminal.note(f"{len(error.mistakes)} mistake{'s' if several else ''}; docs/job-specs.md explains each field.")
 
 
 def _meant(mistake: str) -> str:

@@ -17,6 +17,7 @@ STEP = "catalogue"
 """The step by which nodes are asked."""
 Said = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Values = tuple[int, ...] | tuple[str, ...]
+Bound = Annotated[Number, Field(ge=-(10**18), le=10**18)]
 
 
 class CatalogueQuestion(Document):
@@ -46,8 +47,8 @@ class CatalogueColumn(Document):
     meaning: Said = ""
     unit: Said = ""
     grade: Count
-    low: Number | None = None
-    high: Number | None = None
+    low: Bound | None = None
+    high: Bound | None = None
     values: Annotated[Values, Field(max_length=10_000)] = ()
 
 

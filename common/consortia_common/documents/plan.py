@@ -1,4 +1,4 @@
-"""What an analyst asks before submitting a job, and what each party's node answers, both signed.
+"""What an analyst asks before submitting a job, signed, and what each party's node answers, sealed to the analyst.
 
 A question is signed under a domain of its own, so that nobody can run it as a job. An answer says what the gate
 would decide now; of customers it gives bands, and only to those whose job it would accept.
@@ -12,7 +12,6 @@ from consortia_common.documents.base import Count, Document, Fingerprint, Name, 
 from consortia_common.documents.jobspec import JobSpec, Submission
 
 QUESTION_DOMAIN = "plan.question"
-ANSWER_DOMAIN = "plan.answer"
 STEP = "plan"
 """The step by which nodes are asked."""
 

@@ -103,6 +103,19 @@ def _precision(request: GateRequest, agreement: Agreement) -> Decision | None:
     )
 
 
+def _recipients(request: GateRequest, agreement: Agreement) -> Decision | None:
+    """A file that stays at an institution is an answer too."""
+    spec = request.spec
+    named = {who for kind in agreement.job_kinds if kind.kind == spec.kind for who in kind.recipients}
+    if not spec.parameters.keeps() or named & {"data_owner", "parties"}:
+        return None
+    return _refuse(
+        "job_kinds.recipients",
+        f"The job leaves the data owner a file; the agreement lets {listed(sorted(named))} have "
+        f"a {spec.kind} result.",
+    )
+
+
 def _purpose(request: GateRequest, agreement: Agreement) -> Decision | None:
     asked = request.spec.purpose
     if asked in agreement.purposes:
@@ -209,6 +222,7 @@ RULES: tuple[Rule, ...] = (
     _parties,
     _kind,
     _precision,
+    _recipients,
     _purpose,
     _min_parties,
     _min_colluding,

@@ -95,8 +95,9 @@ class Layout:
     @property
     def words(self) -> int:
         """The length of the sealed sum: low words of all numbers, then the high words of the wide ones."""
-        wide = sum(field.wide for field in self.fields) * self.cells.size + sum(f.wide for f in self.related)
-        return len(self.numbers) + wide
+        fields = len(self.fields) + sum(field.wide for field in self.fields)
+        related = len(self.related) + sum(field.wide for field in self.related)
+        return fields * self.cells.size + sum(tally.size for tally in self.tallies) + related
 
     def touched(self) -> int:
         """How many numbers one row can change."""

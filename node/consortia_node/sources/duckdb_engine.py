@@ -140,6 +140,9 @@ class Engine:
         for fault in more:
             first = first | fault
         stop = Function("error", Constant("unfit"))
+        if self._typed and self._dataset.columns[name].type in {"integer", "number"}:
+            whole, fit = _plainly_fit(name, self._dataset.columns[name], self.schema[name])
+            return Case(fit, whole).when(first, stop).otherwise(value).alias(name)
         return Case(first, stop).otherwise(value).alias(name)
 
     def _conformed(self, name: str) -> tuple[Expression, _Faults]:
@@ -167,6 +170,18 @@ def _converted(name: str, column: ColumnSettings, stored: nw.dtypes.DType) -> tu
             as_codes = stored.is_integer() and (is_coded(column) or not column.values)
             value = found.cast(BIGINT if as_codes else VARCHAR)
     return value, faults | _range(value, column)
+
+
+def _plainly_fit(name: str, column: ColumnSettings, stored: nw.dtypes.DType) -> tuple[Expression, Expression]:
+    """A numeric column's value, and when it is surely fit: looked at first, as it nearly always is.
+
+    All else about a value is then evaluated for the few others alone, which halves the time of a scan.
+    """
+    value = Column(name).cast(DOUBLE if column.type == "number" else BIGINT)
+    fit = Function("isfinite", value) if stored.is_float() else value.isnotnull()
+    if column.low is not None and column.high is not None:
+        fit = fit & (value >= Constant(column.low)) & (value <= Constant(column.high))
+    return value, fit
 
 
 _SQL_TYPES = {"number": "DOUBLE", "integer": "BIGINT", "boolean": "BOOLEAN", "date": "DATE"}
@@ -239,7 +254,10 @@ def copied(dataset: DatasetSettings, rows: Path) -> Iterator[Frame]:
 
 
 def _connected(spill: Path | None) -> duckdb.DuckDBPyConnection:
-    return duckdb.connect(":memory:", config=_CONFIG | {"temp_directory": str(spill or "")})
+    connection = duckdb.connect(":memory:", config=_CONFIG | {"temp_directory": str(spill or "")})
+    # A setting of the connection; the bar would be drawn into the node's own output.
+    connection.execute("SET enable_progress_bar = false")
+    return connection
 
 
 _FAILURES = (duckdb.Error, nw.exceptions.NarwhalsError, pa.ArrowException, OSError)

@@ -40,8 +40,7 @@ def form(cohort: Cohort, allowed: pa.Array) -> Formed:
     ``allowed`` has each customer number once, as text. Of a cohort without a file ``subjects`` all rows are used,
     as consent is not the basis; ``allowed`` then only tells whose they are. Raises SourceError, and leaves no file.
     """
-    dataset, columns = cohort.dataset, cohort.columns
-    spill = next((path.parent for path in cohort.files), None)
+    dataset, columns, spill = cohort.dataset, cohort.columns, cohort.spill
     try:
         with _server(dataset) as server:
             with duckdb_engine.opened(dataset, spill, server and server.rows(())) as engine:

@@ -28,6 +28,8 @@ class Cohort:
     state: str = ""
     named: bool = False
     """Whether the rows come with their customer number, as SUBJECT."""
+    spill: Path | None = None
+    """The job's folder, to which goes what does not fit the engine's memory."""
 
     @property
     def files(self) -> tuple[Path, ...]:

@@ -6,6 +6,8 @@ Nothing of this leaves the node; ``consortia dataset`` prints it on the terminal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import narwhals as nw
 
@@ -46,12 +48,17 @@ class Profile:
 
 @contextmanager
 def passes(dataset: DatasetSettings, *, guess_types: bool = False) -> Iterator[Passes]:
-    """The source, to be read as often as need be. With ``guess_types`` the columns of a CSV file are not all text.
+    """The source, to be read as often as need be; what does not fit memory goes to a folder that is then removed.
 
-    Raises SourceError.
+    With ``guess_types`` the columns of a CSV file are not all text. Raises SourceError.
     """
-    with postgres.opened(dataset) if dataset.postgresql else nullcontext() as server:
-        yield lambda: duckdb_engine.opened(dataset, None, server and server.everything(), guess_types=guess_types)
+    with (
+        postgres.opened(dataset) if dataset.postgresql else nullcontext() as server,
+        TemporaryDirectory(prefix="consortia-") as spill,
+    ):
+        yield lambda: duckdb_engine.opened(
+            dataset, Path(spill), server and server.everything(), guess_types=guess_types
+        )
 
 
 def profile(dataset: DatasetSettings, open_: Passes) -> Profile:

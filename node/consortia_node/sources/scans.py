@@ -56,8 +56,7 @@ class Scans:
             return copy.select(*([SUBJECT] if cohort.named else []), *columns)
         require_state(cohort)
         self._scanned.append(cohort)
-        spill = cohort.subjects.parent if cohort.subjects else None
-        engine = self._open.enter_context(duckdb_engine.opened(cohort.dataset, spill))
+        engine = self._open.enter_context(duckdb_engine.opened(cohort.dataset, cohort.spill))
         return engine.rows(columns, cohort.subjects, keep_subject=cohort.named)
 
     def matrix(self, dataset: str, columns: Sequence[str]) -> NDArray[np.float64]:

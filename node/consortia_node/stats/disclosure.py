@@ -2,18 +2,20 @@
 
 Nor by subtraction: every column of categories is first recoded so that each class has enough rows, in the same way
 for all tables of a job; then, in a table of several columns, cells are withheld until every line of the table has
-none withheld or several that are large enough together, and until no withheld cell follows from the others with all
-margins known. Neighbouring bins of a distribution are merged instead. What can still be inferred is between which
-bounds a withheld cell lies.
+none withheld or several that are large enough together, and until no small cell follows from the others with all
+margins known that are not small themselves. Neighbouring bins of a distribution are merged instead. What can still
+be inferred is between which bounds a withheld cell lies.
 """
 
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
+Margins = dict[tuple[int, ...], Flags]
 _AUDITED = 1500
 """Most withheld cells for which it is computed what follows from the margins; of more, nothing is shown."""
 
@@ -45,14 +47,20 @@ def regrouped(table: NDArray[np.int64], axis: int, codes: Sequence[int]) -> Inte
 
 
 def withheld(counts: Integers, smallest: int) -> Flags:
-    """Which cells of a table of one or more axes must not be shown; empty ones may."""
+    """Which cells of a table of one or more axes must not be shown; empty ones may.
+
+    Taken to be known besides the cells shown: every margin that could itself be shown by this rule.
+    """
     hidden = (counts > 0) & (counts < smallest)
+    if not hidden.any() and counts.ndim == 1:
+        return hidden
+    margins = _margins(counts, smallest)
     while True:
-        _protect_lines(counts, hidden, smallest)
-        told = _following(hidden) & (counts < smallest)
+        _protect_lines(counts, hidden, margins, smallest)
+        told = _following(hidden, margins) & (counts < smallest)
         if not told.any():
             return hidden
-        if not _hide_one_more(counts, hidden, told):
+        if not _hide_more(counts, hidden, told):
             return counts > 0
 
 
@@ -79,16 +87,29 @@ def merged_bins(weights: Sequence[Integers], smallest: int) -> list[slice]:
     return parts
 
 
-def _protect_lines(counts: Integers, hidden: Flags, smallest: int) -> None:
-    """Withhold more, smallest first, until each line has none withheld, or several that are large together."""
+def _margins(counts: Integers, smallest: int) -> Margins:
+    """For each set of axes that is kept, which sums over the others are known."""
+    margins: Margins = {(): np.array(True)}
+    for size in range(1, counts.ndim):
+        for kept in combinations(range(counts.ndim), size):
+            others = tuple(axis for axis in range(counts.ndim) if axis not in kept)
+            margins[kept] = ~withheld(counts.sum(axis=others), smallest)
+    return margins
+
+
+def _protect_lines(counts: Integers, hidden: Flags, margins: Margins, smallest: int) -> None:
+    """Withhold more, smallest first, until each line whose sum is known has none withheld, or several that are
+    large together, and each line whose sum is not known has some."""
     changed = True
     while changed:
         changed = False
         for axis in range(counts.ndim):
+            known = margins[tuple(other for other in range(counts.ndim) if other != axis)]
             lines, flags = np.moveaxis(counts, axis, -1), np.moveaxis(hidden, axis, -1)
             alone = flags.sum(axis=-1) == 1
-            few = np.where(flags, lines, 0).sum(axis=-1) < smallest
-            for line in map(tuple, np.argwhere(flags.any(axis=-1) & (alone | few)).tolist()):
+            few = flags.any(axis=-1) & (np.where(flags, lines, 0).sum(axis=-1) < smallest)
+            open_wide = ~flags.any(axis=-1) & (lines > 0).any(axis=-1)
+            for line in map(tuple, np.argwhere(np.where(known, alone | few, open_wide)).tolist()):
                 changed |= _hide_in_line(lines[line], flags[line])
 
 
@@ -101,37 +122,36 @@ def _hide_in_line(line: Integers, flags: Flags) -> bool:
     return True
 
 
-def _following(hidden: Flags) -> Flags:
-    """The withheld cells whose value follows from all margins and from the cells that are shown."""
+def _following(hidden: Flags, margins: Margins) -> Flags:
+    """The withheld cells whose value follows from the known margins and from the cells that are shown."""
     places = np.argwhere(hidden)
     if not len(places):
         return np.zeros_like(hidden)
     if len(places) > _AUDITED:
         return hidden.copy()
-    margins = []
-    for axis in range(hidden.ndim):
-        line = np.delete(places, axis, axis=1)
-        _, index = np.unique(line, axis=0, return_inverse=True)
-        margins.append(np.eye(index.max() + 1)[index.ravel()].T)
-    matrix = np.vstack(margins)
+    sums = []
+    for kept, known in margins.items():
+        told, index = np.unique(places[:, list(kept)], axis=0, return_inverse=True)
+        rows = np.eye(len(told))[index.ravel()].T
+        sums.append(rows[[bool(known[tuple(margin)]) for margin in told.tolist()]])
     # A cell follows if its unit vector lies in the row space, onto which this projects.
-    _, values, rows = np.linalg.svd(matrix, full_matrices=False)
+    _, values, rows = np.linalg.svd(np.vstack(sums), full_matrices=False)
     rows = rows[values > 1e-9 * max(values.max(initial=0.0), 1.0)]
-    told = np.zeros_like(hidden)
-    told[tuple(places.T)] = (rows**2).sum(axis=0) > 1 - 1e-6
-    return told
+    follows = np.zeros_like(hidden)
+    follows[tuple(places.T)] = (rows**2).sum(axis=0) > 1 - 1e-6
+    return follows
 
 
-def _hide_one_more(counts: Integers, hidden: Flags, told: Flags) -> bool:
-    """Withhold the smallest open cell that shares a line with one that follows from the others."""
-    near = np.zeros_like(hidden)
-    for axis in range(counts.ndim):
-        near |= told.any(axis=axis, keepdims=True)
-    near &= ~hidden & (counts > 0)
-    if not near.any():
-        near = ~hidden & (counts > 0)
-    if not near.any():
-        return False
-    masked = np.where(near, counts, np.iinfo(np.int64).max)
-    hidden[np.unravel_index(masked.argmin(), counts.shape)] = True
-    return True
+def _hide_more(counts: Integers, hidden: Flags, told: Flags) -> bool:
+    """For each cell that follows from others withhold the smallest open one that shares a line with it, or else
+    the smallest of all; whether there was any."""
+    changed = False
+    for place in np.argwhere(told):
+        apart = (np.indices(counts.shape).reshape(counts.ndim, -1) != place[:, None]).sum(axis=0)
+        near = (apart == 1).reshape(counts.shape) & ~hidden & (counts > 0)
+        candidates = near if near.any() else ~hidden & (counts > 0)
+        if candidates.any():
+            masked = np.where(candidates, counts, np.iinfo(np.int64).max)
+            hidden[np.unravel_index(masked.argmin(), counts.shape)] = True
+            changed = True
+    return changed

@@ -44,16 +44,18 @@ class Expressions:
         self._unit = 10**parameters.decimals
 
     def fixed(self, column: str) -> nw.Expr:
-        """The column as Int64 in fixed point, clipped to what may be summed; null where it is."""
+        """The column in fixed point as Int64; null where it is, and where a value is too large to be summed."""
+        value: nw.Expr = nw.col(column)
         low, high = self._limits(column)
-        value: nw.Expr
         if self._schema[column] == nw.Boolean:
-            value = nw.col(column).cast(nw.Int64) * self._unit
-        elif self._schema[column].is_integer():
-            value = nw.col(column).cast(nw.Int64).clip(-(-low // self._unit), high // self._unit) * self._unit
-        else:
-            value = (nw.col(column).cast(nw.Float64) * self._unit).clip(float(low), float(high)).round()
-        return value.cast(nw.Int64)
+            whole: nw.Expr = value.cast(nw.Int64) * self._unit
+            return whole
+        if self._parameters.noise is not None:
+            value = value.clip(low, high)
+        rounded: nw.Expr = value * self._unit
+        if not self._schema[column].is_integer():
+            rounded = rounded.round()
+        return nw.when((value >= low) & (value <= high)).then(rounded.cast(nw.Int64))
 
     def label(self) -> nw.Expr:
         """The label as Float64."""
@@ -76,7 +78,7 @@ class Expressions:
                 continue
             inside = (value >= bracket.low) & (value < bracket.end)
             key = nw.when(inside).then(place * bins + self._bin(value, bracket)).otherwise(key)
-        return key.cast(nw.Int64)
+        return key.cast(nw.Int32)
 
     def _class(self, axis: Axis) -> nw.Expr:
         if axis.kind == "category":
@@ -85,20 +87,22 @@ class Expressions:
             return nw.col(axis.column).cast(nw.Int64).fill_null(2)
         low, high = self._parameters.fixed_range(axis.column)
         value, bins = self._rounded(axis.column), self._parameters.bins
+        place = nw.min_horizontal(self._bin(value, Bracket(low, high)), nw.lit(float(bins)))
+        place = nw.max_horizontal(place, nw.lit(-1.0)) + 1
         # The highest value of a range belongs to its last bin.
-        place = self._bin(value, Bracket(low, high)).clip(-1, bins) - (value == high).cast(nw.Int64)
-        return place.fill_null(bins + 1) + 1
+        place = nw.when(value == high).then(nw.lit(float(bins))).otherwise(place)
+        return nw.when(value.is_null()).then(nw.lit(float(bins + 2))).otherwise(place).cast(nw.Int32)
 
     def _bin(self, value: nw.Expr, bracket: Bracket) -> nw.Expr:
+        """The number of the bin as a whole number of Float64, below 0 or too large outside the bracket."""
         bins = self._parameters.bins
-        return ((value - (bracket.low - 0.5 / bins)) * (bins / bracket.width)).floor().cast(nw.Int64)
+        return ((value - (bracket.low - 0.5 / bins)) * (bins / bracket.width)).floor()
 
     def _rounded(self, column: str) -> nw.Expr:
         """The column in fixed point as whole numbers of Float64, which holds them exactly."""
-        value = nw.col(column).cast(nw.Float64) * self._unit
+        value: nw.Expr = nw.col(column).cast(nw.Float64) * self._unit
         whole = self._schema[column] == nw.Boolean or self._schema[column].is_integer()
-        bounded: nw.Expr = value.clip(-2.0 * LARGEST, 2.0 * LARGEST)
-        return bounded if whole else bounded.round()
+        return value if whole else value.round()
 
     def _category(self, axis: Axis) -> nw.Expr:
         known, dtype = self._parameters.categories[axis.column], self._schema[axis.column]
@@ -113,11 +117,12 @@ class Expressions:
                 key = nw.when(value == nw.lit(told)).then(nw.lit(place)).otherwise(key)
         return key
 
-    def _limits(self, column: str) -> tuple[int, int]:
-        """Between what the column's values count; beyond LARGEST the step is refused, see ``size``."""
+    def _limits(self, column: str) -> tuple[float, float]:
+        """Between what the column's values count."""
         if self._parameters.noise is not None:
-            return self._parameters.fixed_range(column)
-        return -LARGEST, LARGEST
+            low, high = self._parameters.ranges[column]
+            return float(low), float(high)
+        return -LARGEST / self._unit, LARGEST / self._unit
 
 
 def _number(category: int | str) -> int | None:

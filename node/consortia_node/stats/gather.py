@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consortia_common.documents.kinds.statistics import Parameters
-from consortia_common.statistics.layout import LARGEST, MAX_ROWS, Field, Layout
+from consortia_common.statistics.layout import LARGEST, Field, Layout
 from consortia_node.errors import StepError
 from consortia_node.stats.expressions import CELL, LABEL, Bracket, Expressions
 
@@ -25,16 +25,31 @@ _UNFIT = "_unfit"
 def table(frame: Frame, parameters: Parameters, count_by: CountBy) -> list[int]:
     """The numbers of the first round, in the order of ``parameters.layout()``. Raises StepError."""
     layout = parameters.layout()
-    expressions = Expressions(frame.collect_schema(), parameters)
-    cells, related = _sums(frame, expressions, parameters, layout)
-    keys = {
-        str(place): (expressions.key(tally), tally.size) for place, tally in enumerate(layout.tallies) if tally.axes
-    }
+    schema = frame.collect_schema()
+    expressions = Expressions(schema, parameters)
+    summed = None if _tallies_tell(parameters, schema) else _sums(frame, expressions, parameters, layout)
+    keys = {str(place): (expressions.key(tally), tally.size) for place, tally in enumerate(layout.tallies)}
     counts = count_by(frame, keys) if keys else {}
+    tallies = [counts[key].reshape(tally.shape) for key, tally in zip(keys, layout.tallies, strict=True)]
+    cells, related = summed or ([_told(tallies[-1], labelled=bool(parameters.label))], [])
     numbers = [number for cell in cells for number in cell]
-    for place in range(len(layout.tallies)):
-        numbers += counts[str(place)].tolist()
+    for tally in tallies:
+        numbers += tally.ravel().tolist()
     return [*numbers, *related]
+
+
+def _tallies_tell(parameters: Parameters, schema: Mapping[str, Any]) -> bool:
+    """Whether the tallies hold all that the only cell needs, so that one scan is enough."""
+    if parameters.by or parameters.columns or parameters.correlations or not parameters.layout().tallies:
+        return False
+    return not parameters.label or bool(parameters.information and schema[parameters.label] == nw.Boolean)
+
+
+def _told(tally: NDArray[np.int64], *, labelled: bool) -> list[int]:
+    """The fields of the only cell out of any tally, which counts every row; with a label, the last axis is its."""
+    rows = int(tally.sum())
+    zeros, ones = (int(tally[..., label].sum()) for label in (0, 1)) if labelled else (0, 0)
+    return [rows, zeros + ones, ones] if labelled else [rows]
 
 
 def refined(
@@ -67,8 +82,9 @@ def _sums(
     columns = dict.fromkeys([*parameters.columns, *parameters.correlations])
     names = {column: f"_x{place}" for place, column in enumerate(columns)}
     wanted = {name: expressions.fixed(column) for column, name in names.items()}
-    largest = {f"_size{name}": nw.col(f"_raw{name}").abs().max() for name in names.values()}
-    raw = {f"_raw{names[column]}": nw.col(column).cast(nw.Float64) for column in columns}
+    given = {f"_given{name}": nw.col(f"_raw{name}").count() for name in names.values()}
+    fitting = {f"_fitting{name}": nw.col(name).count() for name in names.values()}
+    raw = {f"_raw{name}": nw.col(column) for column, name in names.items()}
     if parameters.label:
         wanted[LABEL] = expressions.label()
     wide = frame.select(**{CELL: expressions.key(layout.cells)}, **wanted, **raw)
@@ -82,7 +98,7 @@ def _sums(
         )
     aggregates = {f"_f{place}": _aggregate(field, names) for place, field in enumerate(layout.fields)}
     aggregates |= {f"_g{place}": _related(field, names) for place, field in enumerate(layout.related)}
-    aggregates |= largest
+    aggregates |= given | fitting
     if parameters.label:
         label = nw.col(LABEL)
         aggregates[_UNFIT] = ((label != 0) & (label != 1)).cast(nw.Int64).sum()
@@ -125,7 +141,7 @@ def _check(rows: Sequence[Mapping[str, Any]], parameters: Parameters, names: Map
     """Refuse what can't be summed; it tells columns, never a value."""
     most = LARGEST / 10**parameters.decimals
     for column, name in names.items():
-        if parameters.noise is None and max((row[f"_size{name}"] or 0 for row in rows), default=0) > most:
+        if any(row[f"_given{name}"] != row[f"_fitting{name}"] for row in rows):
             raise StepError(
                 f"column {column} has a value larger than {most:g}, the most that fits with "
                 f"{parameters.decimals} decimals",
@@ -138,5 +154,3 @@ def _check(rows: Sequence[Mapping[str, Any]], parameters: Parameters, names: Map
             blame="this institution's dataset",
             remedy="prepare the column so that it is 1 where the event happened and 0 elsewhere",
         )
-    if sum(row["_f0"] for row in rows) > MAX_ROWS:
-        raise StepError("there are too many rows here", blame="nobody", remedy="divide the dataset")

@@ -165,6 +165,8 @@ class Result:
         names, table = self._parameters.correlations, self._table
         count = table.related("rows")
         size = len(names)
+        if not self._apart(count):
+            count = 0
         covariances: list[list[Any]] = [[None] * size for _ in names]
         for i in range(size if count >= self._smallest else 0):
             for j in range(i, size):
@@ -180,6 +182,13 @@ class Result:
             "covariance": shown,
             "correlation": [[self._correlation(covariances, i, j) for j in range(size)] for i in range(size)],
         }
+
+    def _apart(self, complete: int) -> bool:
+        """Whether the complete rows are those that a column is described by, or far fewer; else the difference of
+        two variances would be that of a few rows."""
+        both = set(self._parameters.columns) & set(self._parameters.correlations)
+        left = [int(self._table.cells("count", column).sum()) - complete for column in both]
+        return all(number <= 0 or number >= self._smallest for number in left)
 
     def _correlation(self, covariances: Sequence[Sequence[Any]], i: int, j: int) -> float | None:
         if covariances[i][j] is None:
@@ -203,10 +212,21 @@ class Result:
         if column in self._parameters.categories:
             return self._information_of_categories(column)
         zeros, ones = (counts[:-1].clip(0) for counts in self._table.labelled(column).T)
-        edges, parts = self._edges(column), merged_bins([zeros, ones], self._smallest)
+        edges, parts = self._edges(column), self._parts_of(column, zeros, ones)
         classes = [{"low": edges[part.start], "high": edges[part.stop]} for part in parts]
         zeros, ones = (np.array([counts[part].sum() for part in parts], np.int64) for counts in (zeros, ones))
         return {**self._evidence(classes, zeros, ones), "ks": measures.distance(zeros, ones)}
+
+    def _parts_of(self, column: str, zeros: Integers, ones: Integers) -> list[slice]:
+        """Parts with enough of both labels; of the parts of the histogram, so that the two can't be subtracted."""
+        shown = [slice(place, place + 1) for place in range(len(zeros))]
+        if column in self._parameters.histograms:
+            shown = merged_bins([self._table.distribution(column).clip(0)], self._smallest)
+        counts = [np.array([label[part].sum() for part in shown], np.int64) for label in (zeros, ones)]
+        return [
+            slice(shown[part.start].start, shown[part.stop - 1].stop)
+            for part in merged_bins(counts, self._smallest)
+        ]
 
     def _information_of_categories(self, column: str) -> dict[str, Any]:
         counts = regrouped(self._table.labelled(column).clip(0), 0, self._codes[column])

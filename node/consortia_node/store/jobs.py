@@ -4,6 +4,7 @@ Works within the caller's connection, because what a job remembers and the answe
 remember are one transaction. A job's values (keys, models in the making) are erased when it ends.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -146,12 +147,13 @@ class JobStore:
 
     def add_members(self, job_id: str, dataset: str, subject_ids: pa.ChunkedArray) -> None:
         """Note whose rows the job uses; noting them again changes nothing, nor does one erased meanwhile."""
-        rows = select(literal(job_id), literal(dataset), subjects.c.id).where(subjects.c.id == bindparam("member"))
+        given = func.json_each(bindparam("members")).table_valued("value")
+        rows = select(literal(job_id), literal(dataset), subjects.c.id).where(subjects.c.id == given.c.value)
         names = ["job_id", "dataset", "subject_id"]
         statement = insert(cohort_members).from_select(names, rows).on_conflict_do_nothing()
         for start in range(0, len(subject_ids), BATCH_ROWS):
             members = subject_ids.slice(start, BATCH_ROWS).to_pylist()
-            self._connection.execute(statement, [{"member": member} for member in members])
+            self._connection.execute(statement, {"members": json.dumps(sorted(members))})
 
     def used(self, subject_ids: Sequence[int]) -> set[int]:
         """Those of these customers whose rows jobs have used."""

@@ -555,8 +555,9 @@ class SignedAnswer(_message.Message):
     FAILURE_FIELD_NUMBER: _builtins.int
     institution: _builtins.str
     document: _builtins.bytes
-    """canonical JSON; empty if there is no answer"""
+    """canonical JSON, or an envelope to the analyst; empty if there is no answer"""
     signature: _builtins.bytes
+    """none beside an envelope"""
     @_builtins.property
     def failure(self) -> _exchange_pb2.Failure:
         """why there is none"""

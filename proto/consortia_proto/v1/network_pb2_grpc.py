@@ -695,7 +695,7 @@ class PlansServicer:
     """
 
     def Ask(self, request, context):
-        """role analyst; domains "plan.question", "plan.answer"
+        """role analyst; domain "plan.question"; answers in envelopes
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

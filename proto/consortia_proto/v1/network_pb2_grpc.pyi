@@ -235,7 +235,7 @@ class PlansStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PlansAsyncStub: ...
     Ask: _grpc.UnaryUnaryMultiCallable[_network_pb2.SignedQuestion, _network_pb2.SignedAnswers]
-    """role analyst; domains "plan.question", "plan.answer" """
+    """role analyst; domain "plan.question"; answers in envelopes"""
 
 @_typing.type_check_only
 class PlansAsyncStub(PlansStub):
@@ -243,7 +243,7 @@ class PlansAsyncStub(PlansStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Ask: _aio.UnaryUnaryMultiCallable[_network_pb2.SignedQuestion, _network_pb2.SignedAnswers]  # type: ignore[assignment]
-    """role analyst; domains "plan.question", "plan.answer" """
+    """role analyst; domain "plan.question"; answers in envelopes"""
 
 class PlansServicer(metaclass=_abc_1.ABCMeta):
     """What a job would do, before it is submitted: every party's node says what its gate would say; no row is read."""
@@ -254,7 +254,7 @@ class PlansServicer(metaclass=_abc_1.ABCMeta):
         request: _network_pb2.SignedQuestion,
         context: _ServicerContext,
     ) -> _typing.Union[_network_pb2.SignedAnswers, _abc.Awaitable[_network_pb2.SignedAnswers]]:
-        """role analyst; domains "plan.question", "plan.answer" """
+        """role analyst; domain "plan.question"; answers in envelopes"""
 
 def add_PlansServicer_to_server(servicer: PlansServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 

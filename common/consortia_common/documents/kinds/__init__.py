@@ -106,6 +106,10 @@ class KindParameters(Document):
         """The parties whose node may seal the result for the analyst; the first that is there does."""
         return parties
 
+    def keeps(self) -> bool:
+        """Whether the job leaves an institution a file for itself, which the agreement's recipients must allow."""
+        return False
+
     def models(self, party: str) -> tuple[str, ...]:
         """The models of its own that ``party``'s node would use."""
         del party

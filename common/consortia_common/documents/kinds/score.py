@@ -88,6 +88,10 @@ class Parameters(KindParameters):
         """The model, at the model owner only."""
         return (self.model,) if party == self.model_owner else ()
 
+    def keeps(self) -> bool:
+        """The scores."""
+        return True
+
     def problems(self, parties: tuple[str, ...]) -> list[str]:
         """Anything but exactly two parties, the data owner and the model owner; a feature named twice."""
         problems = []

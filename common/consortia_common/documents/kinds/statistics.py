@@ -150,6 +150,10 @@ class Parameters(KindParameters):
             shapes["refined"] = SumShape(word_bits=64, length=self.refined().words)
         return shapes
 
+    def keeps(self) -> bool:
+        """Each institution's place."""
+        return self.place
+
     def divisions(self) -> tuple[Division, ...]:
         """By the categories of each column, and by the bins of each range."""
         named = {column: tuple(map(str, self.categories[column])) for column in self.categories}
@@ -164,6 +168,13 @@ class Parameters(KindParameters):
     def epsilon_micro(self) -> int:
         """As the spec says."""
         return 0 if self.noise is None else ceil(self.noise.epsilon * 1_000_000)
+
+    def learns(self) -> dict[str, str]:
+        """As of any kind that adds sums; noise and the own place beside."""
+        told = super().learns()
+        own = "; its own figures beside the joint ones, in a file that stays with it" if self.place else ""
+        noise = "; every figure with noise" if self.noise else ""
+        return told | {"analyst": told["analyst"] + noise, "each party": told["each party"] + noise + own}
 
     def result_bytes(self) -> int:
         """If no bin and no group is too small to be shown; which of them are is not known before."""

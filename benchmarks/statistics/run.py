@@ -1,0 +1,66 @@
+"""``make bench-statistics``: whole jobs of three banks against their own queries, in one run.
+
+A job's time is from submission to the opened result: gate, keys, cohort, scan, sealed sum, receipts. A bank's own
+query is timed with all three running at once, as the machine is shared in the job as well; the slowest counts. The
+pooled query is one on all rows. Results go to benchmarks/results/statistics.json.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.figures import Figure, figure, show, store
+from benchmarks.statistics import alone, network
+from benchmarks.statistics.questions import QUESTIONS, Question
+from tests.support.consortium import BANKS, Consortium
+
+ROWS, CUSTOMERS, LARGE = 10_000_000, 100_000, 5
+TIMES, PLUS_SECONDS, MEMORY_MIB = 2.5, 1.0, 1024
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Measure, print, store. ``--quick`` takes a hundredth of the rows, to see that it works."""
+    quick = "--quick" in arguments
+    rows, customers = (ROWS // 100, CUSTOMERS // 100) if quick else (ROWS, CUSTOMERS)
+    print(f"load of this machine before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_FOLDER")) as folder:
+        root = Path(folder)
+        with network.consortium(root / "banks", rows, customers) as built:
+            network.answer(built, {"dataset": "table", "columns": ["i0"]})  # a first job, to warm everybody up
+            figures = [line for question in QUESTIONS for line in _asked(built, question)]
+        figures += _memory(root / "banks" / BANKS[0] / "data", rows)
+    print()
+    show(figures, "joint", "own query")
+    print(f"stored in {store(figures, 'statistics')}")
+
+
+def _asked(built: Consortium, question: Question) -> list[Figure]:
+    tables = [f"read_parquet('{built.root / bank / 'data' / 'table.parquet'}')" for bank in BANKS]
+    own = max(alone.queries([question.query.format(table=table) for table in tables]))
+    files = ", ".join(f"'{built.root / bank / 'data' / 'table.parquet'}'" for bank in BANKS)
+    (pooled,) = alone.queries([question.query.format(table=f"read_parquet([{files}])")])
+    began = time.perf_counter()
+    network.answer(built, question.parameters)
+    joint = time.perf_counter() - began
+    met = joint <= TIMES * own + PLUS_SECONDS
+    print(f"· {question.name}: {joint:.1f} s; own query {own:.1f} s, pooled {pooled:.1f} s", flush=True)
+    return [
+        figure(question.name, joint, "s", own, f"≤ {TIMES} × + {PLUS_SECONDS:.0f} s", met),
+        figure("  one query on the pooled table", pooled, "s", own),
+    ]
+
+
+def _memory(data: Path, rows: int) -> list[Figure]:
+    seconds, mib = alone.memory(data, data / "table.parquet", LARGE)
+    what = f"a node's work on {LARGE * rows:,} rows, all of the above"
+    return [
+        figure(what, seconds, "s"),
+        figure("  its peak memory", mib, "MiB", None, f"< {MEMORY_MIB} MiB", mib < MEMORY_MIB),
+    ]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
