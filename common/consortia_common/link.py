@@ -217,7 +217,7 @@ class Link:
                 message_id=message.message_id,
                 total=content.total,
                 offset=offset,
-                data=await asyncio.to_thread(content.piece, offset),
+                data=await asyncio.to_thread(content.piece, offset) if content.path else content.data,
                 sha256=content.sha256 if offset == first else b"",
                 body=content.body if offset == first else 0,
             )

@@ -86,7 +86,7 @@ class StatementService(network_pb2_grpc.StatementsServicer):
         """Queue for ``institution`` every statement that it has not made itself; none is queued twice."""
         authors = {identity.fingerprint: identity for identity in self._members.identities()}
         self._mailbox.post(
-            (_notice(stored, author, institution), institution)
+            (_notice(stored, author, institution), institution, ())
             for stored in self._store.all()
             if (author := authors.get(stored.author)) is not None and _concerns(stored, author, institution)
         )

@@ -125,8 +125,9 @@ class SumRuns:
 
     def _collect(self, attempt: Attempt, state: Collector) -> tuple[Collector, Totals, dict[str, str]]:
         """U2: those whose upload came whole and as they signed it; each is added when it is, with its SHA-256."""
-        added: dict[str, str] = self._memo(attempt, "added") or {}
-        totals = self._totals(attempt, len(added))
+        kept: dict[str, str] = self._memo(attempt, "added") or {}
+        totals = self._totals(attempt, len(kept))
+        added = {} if totals.short else kept
         asked = self._memo(attempt, UPLOAD) or collector.missing(state)
         answers = self._waiting.answers(attempt, UPLOAD, asked)
         frames = Frames(self._waiting, attempt, totals.layout, answers)
@@ -138,8 +139,9 @@ class SumRuns:
                     collector.uploaded(state, message, digest)
                     totals.add(party)
                     added[party] = digest
-                    self._keep(attempt, "added", added, lasting=True)  # what went into it is erased now
-                    frames.drop(party)
+                    if not totals.short:
+                        self._keep(attempt, "added", added, lasting=True)  # what went into it is erased now
+                        frames.drop(party)
                     totals.settle()
                 state = collector.uploaded(state, message, added[party])
         self._waiting.require(attempt, added)
@@ -150,10 +152,12 @@ class SumRuns:
         """R3 and R4. Once the certificate is out there is no other attempt: whoever has revealed is spent."""
         state, proposal = collector.close_uploading(state)
         members = tuple(proposal.uploads)
-        self._waiting.post(SIGN, attempt, {party: {"message": proposal.to_bytes()} for party in members})
+        proposed = {"message": proposal.to_bytes()}
+        self._waiting.post(SIGN, attempt, dict.fromkeys(members, proposed))
         state = self._heard(attempt, SIGN, members, state, SetSigned, collector.signed)
         state, certificate = collector.close_setting(state)
-        self._waiting.post(REVEAL, attempt, {party: {"message": certificate.to_bytes()} for party in members})
+        certified = {"message": certificate.to_bytes()}
+        self._waiting.post(REVEAL, attempt, dict.fromkeys(members, certified))
         try:
             state = self._heard(attempt, REVEAL, members, state, Revealed, collector.revealed)
         except TooFewError as few:
@@ -204,7 +208,8 @@ class SumRuns:
 
     def _totals(self, attempt: Attempt, added: int) -> Totals:
         group = collector_group(attempt.policy, self._epoch.context or None, self._run.spec.parties[0])
-        return Totals(self._run.tools.sums / self._run.job_id / attempt.key, group, added)
+        folder = self._run.tools.sums / self._run.job_id / attempt.key
+        return Totals(folder, group, added, short=group.wire.frames <= sealed.BATCH)
 
     def _memo(self, attempt: Attempt, what: str) -> Any:
         kept = self._run.tools.store.memo(self._run.job_id, f"{attempt.key}/{what}")

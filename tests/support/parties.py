@@ -117,7 +117,7 @@ class Lab:
     def conduct(self, job_id: str) -> None:
         """Run a job until its thread ends."""
         self.conductor.start(job_id)
-        self.conductor.stop(10)
+        self.conductor.stop(60)
 
     def run(self, job_id: str, spec: JobSpec) -> JobRun:
         """The job as its kind sees it."""
@@ -206,7 +206,7 @@ class Lab:
 def _whole(request: Held) -> pb.Task:
     """A task with what is in its body put back, so that parties need not know of bodies."""
     task = pb.Task.FromString(request.head())
-    content = Content.from_proto(task.content, "the coordinator", request.tail())
+    content = Content.from_proto(task.content, "the coordinator", request)
     task.content.CopyFrom(content.to_proto())
     return task
 
