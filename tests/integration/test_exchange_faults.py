@@ -48,7 +48,7 @@ async def test_a_transfer_that_is_cut_ten_times_goes_on_where_it_was(mebibytes: 
         reply.content.config["data"].blob = b"" if down else data
         return reply
 
-    lab.limit = 2 * len(data)
+    lab.limit, lab.soon = 2 * len(data), 20 + mebibytes
     coordinator = await lab.coordinator()
     async with Proxy(coordinator.port).open() as proxy:
         proxy.cut_after = len(data) // 11
