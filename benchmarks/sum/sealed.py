@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.sum.alone import Ledger, Shape
 from benchmarks.sum.vectors import CLIP, PIECE, pieces, require
 from consortia_coordinator.adding import Here
-from consortia_coordinator.totals import Totals
+from consortia_coordinator.totals import FileTotals, Totals
 from consortia_crypto.sum import collector, member, opening
 from consortia_crypto.sum.collector import Collector
 from consortia_crypto.sum.lattice import collector_group
@@ -183,7 +183,7 @@ class _Round:
 
     def _totals(self, added: int) -> Totals:
         group = collector_group(self.policy, self.public or None, self.policy.roster[0])
-        return Totals(self.folder / "totals", Here(group), added)
+        return FileTotals(self.folder / "totals", Here(group), added)
 
     def _layout_size(self) -> int:
         return (self.folder / "upload").stat().st_size

@@ -1,7 +1,7 @@
 """PURE: the content of tasks and replies as plain values, and its encoding on the wire.
 
 Content is Flower's three records (arrays, config, metrics) without Flower, so that job kinds never import it.
-Long arrays and blobs may travel behind the message, in its body, and are copied once instead of by every layer.
+Long arrays and blobs may travel beside the message, in its body, and are copied once instead of by every layer.
 Bytes from a peer become either a Content whose every array has a known type and the size it claims, or an
 ExchangeError; nothing else can come of them, and never more bytes than came.
 """
@@ -40,7 +40,7 @@ _SCALARS: dict[type, str] = {bool: "flag", int: "integer", float: "real", str: "
 
 
 class Body(Protocol):
-    """What follows a message, and is read from where it is kept."""
+    """What goes with a message, and is read from where it is kept."""
 
     @property
     def size(self) -> int:
@@ -76,12 +76,12 @@ class Content:
 
     def to_proto(self, body: list[bytes] | None = None) -> pb.Content:
         """The wire form; what is long is appended to ``body``, if there is one. Raises ExchangeError."""
-        behind = _Behind(body)
+        beside = _Beside(body)
         try:
             return pb.Content(
-                arrays=[_array_to_proto(name, array, behind) for name, array in self.arrays.items()],
-                config={name: _value_to_proto(name, value, behind) for name, value in self.config.items()},
-                metrics={name: _value_to_proto(name, value, behind) for name, value in self.metrics.items()},
+                arrays=[_array_to_proto(name, array, beside) for name, array in self.arrays.items()],
+                config={name: _value_to_proto(name, value, beside) for name, value in self.config.items()},
+                metrics={name: _value_to_proto(name, value, beside) for name, value in self.metrics.items()},
             )
         except (
             TypeError,
@@ -118,8 +118,8 @@ class Content:
         )
 
 
-class _Behind:
-    """Puts what is long behind the message that is being made."""
+class _Beside:
+    """Puts what is long beside the message that is being made."""
 
     def __init__(self, body: list[bytes] | None) -> None:
         self._body = body
@@ -138,7 +138,7 @@ class _Behind:
 
 
 class _Tail:
-    """Reads what is behind a message, no more of it than there is."""
+    """Reads what is beside a message, no more of it than there is."""
 
     def __init__(self, body: Body, sender: str) -> None:
         self._body = body
@@ -153,14 +153,14 @@ class _Tail:
         return self._body.read(span.offset, span.length)
 
 
-def _array_to_proto(name: str, array: NDArray[Any], behind: _Behind) -> pb.Array:
+def _array_to_proto(name: str, array: NDArray[Any], beside: _Beside) -> pb.Array:
     if array.dtype.name not in DTYPES or array.ndim > MAX_DIMENSIONS:
         shape = f"type {array.dtype.name} and {array.ndim} dimensions"
         raise _refused(f"array {name} has {shape}, which does not travel", "this process")
     little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
     made = pb.Array(name=name, dtype=array.dtype.name, shape=list(array.shape))
-    if behind.takes(little.nbytes):
-        made.span.CopyFrom(behind.put(little.tobytes()))
+    if beside.takes(little.nbytes):
+        made.span.CopyFrom(beside.put(little.tobytes()))
     else:
         made.data = little.tobytes()
     return made
@@ -180,15 +180,15 @@ def _array_from_proto(message: pb.Array, tail: _Tail) -> NDArray[Any]:
     return np.frombuffer(data, dtype).reshape(tuple(message.shape)).astype(dtype.newbyteorder("="))
 
 
-def _value_to_proto(name: str, value: Any, behind: _Behind) -> pb.Value:
-    if type(value) is bytes and behind.takes(len(value)):
-        return pb.Value(span=behind.put(value))
+def _value_to_proto(name: str, value: Any, beside: _Beside) -> pb.Value:
+    if type(value) is bytes and beside.takes(len(value)):
+        return pb.Value(span=beside.put(value))
     if type(value) in _SCALARS:
         return pb.Value(**{_SCALARS[type(value)]: value})
     kinds = {type(item) for item in value} or {bytes} if isinstance(value, list) else set()
     if len(kinds) == 1 and kinds <= _LISTS.keys():
-        if kinds == {bytes} and behind.takes(sum(map(len, value))):
-            return pb.Value(spans=pb.Spans(items=map(behind.put, value)))
+        if kinds == {bytes} and beside.takes(sum(map(len, value))):
+            return pb.Value(spans=pb.Spans(items=map(beside.put, value)))
         field_name, wrapper = _LISTS[kinds.pop()]
         return pb.Value(**{field_name: wrapper(items=value)})
     raise _refused(f"field {name} has type {type(value).__name__}, which does not travel", "this process")

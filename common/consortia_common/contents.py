@@ -60,7 +60,7 @@ def content_tables(metadata: MetaData) -> ContentTables:
         Column("sha256", LargeBinary, nullable=False),
         Column("body", BigInteger, nullable=False),  # how many last bytes are the message's body
         Column("file", String(40), unique=True),
-        Column("data", LargeBinary),  # null where there is a file
+        Column("data", LargeBinary, nullable=False),  # what follows what is in the file
     )
     unfinished = Table(
         "unfinished",
@@ -80,56 +80,43 @@ TASK, REPLY = "task", "reply"
 
 @dataclass(frozen=True)
 class Held:
-    """A whole content: its bytes, or the file that has them."""
+    """A whole content: what the file at ``path`` has, and then ``data``; either may be missing.
+
+    Its first ``body`` bytes are the message's body, the others the message itself.
+    """
 
     total: int
     sha256: bytes
-    data: bytes | None = field(default=None, repr=False)
+    data: bytes = field(default=b"", repr=False)
     path: Path | None = None
     body: int = 0
-    """How many last bytes follow the message itself."""
 
     def piece(self, offset: int) -> bytes:
         """At most CHUNK_BYTES from ``offset`` on."""
-        if self.data is not None:
-            return self.data[offset : offset + CHUNK_BYTES]
-        return self._read(offset, CHUNK_BYTES)
+        return self._read(offset, min(CHUNK_BYTES, self.total - offset))
 
     def head(self) -> bytes:
         """The message itself."""
-        return self._read(0, self.total - self.body)
-
-    def tail(self) -> "Tail":
-        """Its body."""
-        return Tail(self)
-
-    def _read(self, offset: int, length: int) -> bytes:
-        if self.data is not None:
-            return self.data[offset : offset + length]
-        with self._path.open("rb", buffering=0) as file:
-            file.seek(offset)
-            return file.read(length)
-
-    @property
-    def _path(self) -> Path:
-        assert self.path is not None  # noqa: S101  # one of the two is there
-        return self.path
-
-
-@dataclass(frozen=True)
-class Tail:
-    """The body of a content, as consortia_common.content reads it."""
-
-    held: Held
+        return self._read(self.body, self.total - self.body)
 
     @property
     def size(self) -> int:
-        """See Body."""
-        return self.held.body
+        """How long the body is; see consortia_common.content.Body."""
+        return self.body
 
     def read(self, offset: int, length: int) -> bytes:
-        """See Body."""
-        return self.held._read(self.held.total - self.held.body + offset, length)
+        """So much of the body; see consortia_common.content.Body."""
+        return self._read(offset, length)
+
+    def _read(self, offset: int, length: int) -> bytes:
+        in_file = self.total - len(self.data)
+        first = b""
+        if self.path and offset < in_file:
+            with self.path.open("rb", buffering=0) as file:
+                file.seek(offset)
+                first = file.read(min(length, in_file - offset))
+        start = max(offset - in_file, 0)
+        return first + self.data[start : start + length - len(first)] if len(first) < length else first
 
 
 @dataclass(frozen=True)
@@ -156,24 +143,44 @@ class Contents:
         self._lock = Lock()
         self._writers: dict[str, Callable[[], None]] = {}
 
-    def make(self, head: bytes, body: Sequence[bytes] = ()) -> Held:
+    def make(self, head: bytes) -> Held:
         """A content that ``keep`` may keep; a long one is on disk when this returns."""
-        size = sum(map(len, body))
-        if not body and len(head) <= INLINE_BYTES:
+        if len(head) <= INLINE_BYTES:
             return in_memory(head)
-        path = self.new_path()
-        digest = hashlib.sha256()
-        with path.open("xb") as file:
-            for part in (head, *body):
-                file.write(part)
-                digest.update(part)
-            file.flush()
-            os.fdatasync(file.fileno())
-        return Held(len(head) + size, digest.digest(), path=path, body=size)
+        path, digest = self._write([head])
+        return Held(len(head), digest.digest(), path=path)
+
+    def make_all(self, heads: Sequence[bytes], body: Sequence[bytes]) -> list[Held]:
+        """As ``make``, with one body for all, which is written once and linked to for each."""
+        if not body:
+            return [self.make(head) for head in heads]
+        size = sum(map(len, body))
+        path, digest = self._write(body)
+        made: list[Held] = []
+        for head in heads:
+            whole = digest.copy()
+            whole.update(head)
+            made.append(Held(size + len(head), whole.digest(), head, self._linked(path) if made else path, size))
+        return made
 
     def new_path(self) -> Path:
         """Where a new file may be."""
         return self.folder / secrets.token_hex(16)
+
+    def _linked(self, path: Path) -> Path:
+        link = self.new_path()
+        link.hardlink_to(path)
+        return link
+
+    def _write(self, parts: Sequence[bytes]) -> "tuple[Path, hashlib._Hash]":
+        path, digest = self.new_path(), hashlib.sha256()
+        with path.open("xb") as file:
+            for part in parts:
+                file.write(part)
+                digest.update(part)
+            file.flush()
+            os.fdatasync(file.fileno())
+        return path, digest
 
     def keep(self, connection: Connection, message_id: str, side: str, content: Held) -> None:
         """Store it; it is not unfinished any more."""

@@ -123,13 +123,16 @@ class _Turns:
         self._turn = Lock()
 
     def begin(self, connection: Connection) -> None:
-        options = connection.get_execution_options()
+        options, info = connection.get_execution_options(), connection.info
         if options.get(_READING, False):
             connection.exec_driver_sql("BEGIN")
             return
-        if not connection.info.get(_TURN) and self._turn.acquire(timeout=BUSY_SECONDS):
-            connection.info[_TURN] = True
-        connection.exec_driver_sql(f"PRAGMA synchronous={options.get(_SYNCHRONOUS, _FULL)}")
+        if not info.get(_TURN) and self._turn.acquire(timeout=BUSY_SECONDS):
+            info[_TURN] = True
+        synchronous = options.get(_SYNCHRONOUS, _FULL)
+        if info.get(_SYNCHRONOUS, _FULL) != synchronous:
+            connection.exec_driver_sql(f"PRAGMA synchronous={synchronous}")
+            info[_SYNCHRONOUS] = synchronous
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     def end(self, _connection: object, record: ConnectionPoolEntry) -> None:

@@ -233,9 +233,7 @@ class Link:
         content = message.content
         first = resume_at(self._kept.pop(message.message_id, None), content.total, content.sha256)
         for offset in range(first, content.total, CHUNK_BYTES):
-            data = content.data
-            if data is None:
-                data = await asyncio.to_thread(content.piece, offset)
+            data = await asyncio.to_thread(content.piece, offset) if content.path else content.data
             if offset + CHUNK_BYTES >= content.total:
                 self._unsent.discard(message.message_id)  # it may be acknowledged before the last write returns
             yield pb.Frame(

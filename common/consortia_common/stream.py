@@ -48,7 +48,7 @@ class Piece:
     offset: int
     data: bytes = field(repr=False)
     body: int = 0
-    """How many last bytes of the message are its body."""
+    """How many first bytes of the message are its body."""
     displaced: tuple[str, ...] = ()
     """Unfinished messages of earlier streams that make room for this one."""
 

@@ -63,7 +63,8 @@ class Waiting:
     ) -> list[str]:
         """Journal one task of the protocol for each party to which something is said; their ids."""
         about = {"sum": attempt.name, "attempt": attempt.number}
-        asked = {party: Content(config={**about, **words}) for party, words in said.items()}
+        made = {id(words): Content(config={**about, **words}) for words in said.values()}
+        asked = {party: made[id(words)] for party, words in said.items()}
         return list(self._run.post(step, attempt.turn, asked, _mark(attempt, frame)).values())
 
     def task_id(self, party: str, step: str, attempt: Attempt, frame: int | None = None) -> str:

@@ -6,7 +6,7 @@ are found in the mailbox by their ids, sums in the memos, and nothing is sent, a
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,14 +22,14 @@ from consortia_coordinator.adding import Workers
 from consortia_coordinator.epochs import open_epoch
 from consortia_coordinator.errors import PartiesRefusedError, StoppingError
 from consortia_coordinator.federated import ExchangeGrid, run_strategy
-from consortia_coordinator.mailbox import Mailbox
+from consortia_coordinator.mailbox import Mailbox, Post
 from consortia_coordinator.replies import blob, failure_of, late, party_of
 from consortia_coordinator.store.jobs import JobStore
 from consortia_coordinator.sums import SumRuns
 from consortia_crypto.audit.entry import Entry
 from consortia_crypto.errors import CryptoError
 from consortia_crypto.sum.terms import threshold
-from consortia_proto.v1 import exchange_pb2
+from consortia_proto.v1 import content_pb2, exchange_pb2
 
 _LETTER = "envelope."
 """Prefix of the names under which an answer carries letters, one for each recipient."""
@@ -127,19 +127,21 @@ class JobRun:
 
     def _posts(
         self, step: str, turn: int, asked: Mapping[str, Content], ids: Mapping[str, str], deadline_ms: int
-    ) -> Iterator[tuple[exchange_pb2.Task, str, Sequence[bytes]]]:
+    ) -> Iterator[Post]:
+        made: tuple[Content | None, content_pb2.Content, list[bytes]] = None, content_pb2.Content(), []
         for party, content in asked.items():
-            body: list[bytes] = []
-            carried = content.to_proto(body)
+            if content is not made[0]:  # what all are asked is made once
+                body: list[bytes] = []
+                made = content, content.to_proto(body), body
             task = exchange_pb2.Task(
                 task_id=ids[party],
                 job_id=self.job_id,
                 step=step,
                 round=turn,
                 deadline_ms=deadline_ms,
-                content=carried,
+                content=made[1],
             )
-            yield task, party, body
+            yield task, party, made[2]
 
     def task_id(self, institution: str, step: str, turn: int, mark: str = "") -> str:
         """The id under which a task is journalled."""

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 from google.protobuf.message import DecodeError
@@ -26,6 +27,8 @@ from consortia_coordinator.store.tasks import ANSWERED, FAILED, Entry, Posted, T
 from consortia_proto.v1 import exchange_pb2 as pb
 
 Wake = Callable[[], None]
+Post = tuple[pb.Task, str, Sequence[bytes]]
+"""A task, for which institution, and the body to which spans in it point; neighbours share one."""
 
 
 class Mailbox:
@@ -55,17 +58,20 @@ class Mailbox:
         self._journal.sweep()
         self._journal.requeue()
 
-    def post(self, posts: Iterable[tuple[pb.Task, str] | tuple[pb.Task, str, Sequence[bytes]]]) -> None:
+    def post(self, posts: Iterable[Post]) -> None:
         """Queue tasks for institutions, in one transaction; of one whose id is there already, the first stands.
 
-        A task may come with the body to which spans in it point.
 
         Raises ExchangeError, queueing none, if one is too large to travel.
         """
-        made = [
-            Posted(task.task_id, task.job_id, institution, self._sized(task, *body))
-            for task, institution, *body in posts
-        ]
+        made = []
+        for body, sharing in groupby(posts, key=lambda post: post[2]):
+            tasks = [(task, institution) for task, institution, _ in sharing]
+            held = self._held([task for task, _ in tasks], body)
+            made += [
+                Posted(task.task_id, task.job_id, institution, content)
+                for (task, institution), content in zip(tasks, held, strict=True)
+            ]
         added = self._journal.add(made) if made else []
         for institution in dict.fromkeys(post.institution for post in added):
             for wake in self._woken(institution):
@@ -98,7 +104,7 @@ class Mailbox:
     def body(self, task_id: str) -> Body:
         """What follows the reply to a task; nothing if it was erased."""
         reply = self._journal.reply(task_id)
-        return reply.tail() if reply else Bytes()
+        return reply or Bytes()
 
     def first_failure(self, job_id: str, institution: str) -> pb.Reply | None:
         """With what ``institution`` gave up the job; None if it has not."""
@@ -190,10 +196,10 @@ class Mailbox:
                         told[task_id] = outcome
                 self._changed.notify_all()
 
-    def _sized(self, task: pb.Task, body: Sequence[bytes] = ()) -> Held:
-        head = task.SerializeToString(deterministic=True)
-        check_size(len(head) + sum(map(len, body)), self._limit, "this coordinator's job")
-        return self._journal.contents.make(head, body)
+    def _held(self, tasks: Sequence[pb.Task], body: Sequence[bytes]) -> list[Held]:
+        heads = [task.SerializeToString(deterministic=True) for task in tasks]
+        check_size(max(map(len, heads)) + sum(map(len, body)), self._limit, "this coordinator's job")
+        return self._journal.contents.make_all(heads, body)
 
     def _await(
         self, wanted: tuple[str, ...], deadline: float | None, stop: Callable[[], bool], every: bool

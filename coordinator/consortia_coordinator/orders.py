@@ -80,7 +80,7 @@ class Orders:
                 step=STEP,
                 content=Content(config={"document": document, "signature": signature}).to_proto(),
             )
-            self._means.mailbox.post([(task, institution)])
+            self._means.mailbox.post([(task, institution, ())])
 
     def _revoke(self, order: Order) -> str:
         found = [member.identity for member in self._means.members.all() if _meant(order, member.identity)]

@@ -86,7 +86,7 @@ class StatementService(network_pb2_grpc.StatementsServicer):
         """Queue for ``institution`` every statement that it has not made itself; none is queued twice."""
         authors = {identity.fingerprint: identity for identity in self._members.identities()}
         self._mailbox.post(
-            (_notice(stored, author, institution), institution)
+            (_notice(stored, author, institution), institution, ())
             for stored in self._store.all()
             if (author := authors.get(stored.author)) is not None and _concerns(stored, author, institution)
         )
@@ -130,7 +130,7 @@ class StatementService(network_pb2_grpc.StatementsServicer):
     def _pass_on(self, statement: network_pb2.Statement, author: PublicIdentity) -> str:
         stored = self._store.add(statement, author.fingerprint, self._now_ms())
         self._mailbox.post(
-            (_notice(stored, author, institution), institution)
+            (_notice(stored, author, institution), institution, ())
             for institution in self._members.nodes()
             if _concerns(stored, author, institution)
         )

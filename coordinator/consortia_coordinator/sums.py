@@ -16,7 +16,7 @@ from consortia_coordinator.attempt import REVEAL, SHARE, SIGN, UPLOAD, Attempt, 
 from consortia_coordinator.epochs import Epoch
 from consortia_coordinator.errors import PartiesRefusedError, TooFewError
 from consortia_coordinator.replies import said
-from consortia_coordinator.totals import Totals
+from consortia_coordinator.totals import FileTotals, MemoryTotals, Totals
 from consortia_coordinator.uploads import Frames, give
 from consortia_crypto import canonical
 from consortia_crypto.sum import collector
@@ -127,8 +127,9 @@ class SumRuns:
 
     def _collect(self, attempt: Attempt, state: Collector) -> tuple[Collector, Totals, dict[str, str]]:
         """U2: those whose upload came whole and as they signed it; each is added when it is, with its SHA-256."""
-        added: dict[str, str] = self._memo(attempt, "added") or {}
-        totals = self._totals(attempt, len(added))
+        kept: dict[str, str] = self._memo(attempt, "added") or {}
+        totals = self._totals(attempt, len(kept))
+        added = kept if totals.lasting else {}
         asked = self._memo(attempt, UPLOAD) or collector.missing(state)
         answers = self._waiting.answers(attempt, UPLOAD, asked)
         frames = Frames(self._waiting, attempt, totals.layout, answers)
@@ -140,8 +141,9 @@ class SumRuns:
                     collector.uploaded(state, message, digest)
                     totals.add(party)
                     added[party] = digest
-                    self._keep(attempt, "added", added, lasting=True)  # what went into it is erased now
-                    frames.drop(party)
+                    if totals.lasting:
+                        self._keep(attempt, "added", added, lasting=True)  # what went into it is erased now
+                        frames.drop(party)
                     totals.settle()
                 state = collector.uploaded(state, message, added[party])
         self._waiting.require(attempt, added)
@@ -152,10 +154,12 @@ class SumRuns:
         """R3 and R4. Once the certificate is out there is no other attempt: whoever has revealed is spent."""
         state, proposal = collector.close_uploading(state)
         members = tuple(proposal.uploads)
-        self._waiting.post(SIGN, attempt, {party: {"message": proposal.to_bytes()} for party in members})
+        proposed = {"message": proposal.to_bytes()}
+        self._waiting.post(SIGN, attempt, dict.fromkeys(members, proposed))
         state = self._heard(attempt, SIGN, members, state, SetSigned, collector.signed)
         state, certificate = collector.close_setting(state)
-        self._waiting.post(REVEAL, attempt, {party: {"message": certificate.to_bytes()} for party in members})
+        certified = {"message": certificate.to_bytes()}
+        self._waiting.post(REVEAL, attempt, dict.fromkeys(members, certified))
         try:
             state = self._heard(attempt, REVEAL, members, state, Revealed, collector.revealed)
         except TooFewError as few:
@@ -205,11 +209,13 @@ class SumRuns:
         return Attempt(name, turn, step, number, sealed.policy_of(self._run.job_id, self._run.spec, name, turn))
 
     def _totals(self, attempt: Attempt, added: int) -> Totals:
-        return Totals(self._run.tools.sums / self._run.job_id / attempt.key, self._adder(attempt.policy), added)
+        words = Words(attempt.policy) if attempt.policy.engine == "masked" else None
+        if words is not None and words.wire.frames <= sealed.BATCH:
+            return MemoryTotals(words)
+        adder = Here(words) if words is not None else self._apart(attempt.policy)
+        return FileTotals(self._run.tools.sums / self._run.job_id / attempt.key, adder, added)
 
-    def _adder(self, policy: SumPolicy) -> Adder:
-        if policy.engine == "masked":
-            return Here(Words(policy))
+    def _apart(self, policy: SumPolicy) -> Adder:
         key = LatticeKey(self._run.job_id, self._epoch.context, self._run.spec.parties[0])
         return Apart(self._run.tools.workers, policy, key)
 

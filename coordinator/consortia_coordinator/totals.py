@@ -2,21 +2,59 @@
 
 On disk are the total so far and at most the upload that is coming in; in memory a few frames. Each addition makes a
 new file beside the old one, so that neither a crash nor an upload that is refused half-way spoils what was added.
+
+A short vector of words, which comes in one answer, is added in memory instead: after a restart it is added again
+from the answers, which are in the journal as long as their job lives.
 """
 
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 from consortia_common import keyfiles
 from consortia_coordinator.adding import Adder
+from consortia_crypto.sum import masking
+from consortia_crypto.sum.masking import CollectorGroup
 from consortia_crypto.sum.plans import RemovePlan
-from consortia_crypto.sum.vector import FileVector, FrameSink, Layout, frames
+from consortia_crypto.sum.vector import FileVector, FrameSink, Layout, MemoryVector, Vector, frames
 
 
-class Totals:
-    """The total of one attempt at one sum. ``added``: how many uploads are in it, from the caller's memo."""
+class Totals(Protocol):
+    """The total of one attempt at one sum."""
+
+    @property
+    def lasting(self) -> bool:
+        """Whether what was added is still there after a restart."""
+
+    @property
+    def layout(self) -> Layout:
+        """How uploads and the total are cut into frames."""
+
+    def receive(self, sender: str, coming: Iterator[bytes]) -> str:
+        """Spool the upload of ``sender`` as it comes; its SHA-256. Raises SumError for what is no upload."""
+
+    def add(self, sender: str) -> None:
+        """Add what was received to the total. Raises CryptoError or CoordinatorError, adding nothing."""
+
+    def settle(self) -> None:
+        """Remove what is not needed any more, once it is on record how much the total holds."""
+
+    def unmask(self, plan: RemovePlan) -> str:
+        """Remove the masks that were revealed; the SHA-256 of what institutions get."""
+
+    def frames(self) -> Iterator[bytes]:
+        """What institutions get, frame by frame."""
+
+    def remove(self) -> None:
+        """Remove all there is."""
+
+
+class FileTotals:
+    """Implements Totals in files. ``added``: how many uploads are in them, from the caller's memo."""
+
+    lasting = True
 
     def __init__(self, folder: Path, adder: Adder, added: int) -> None:
         self._folder = keyfiles.make_folder(folder)
@@ -25,22 +63,16 @@ class Totals:
 
     @property
     def layout(self) -> Layout:
-        """How uploads and the total are cut into frames."""
+        """See Totals."""
         return self._adder.wire
 
     def receive(self, sender: str, coming: Iterator[bytes]) -> str:
-        """Spool the upload of ``sender`` as it comes; its SHA-256. Raises SumError for what is no upload."""
+        """See Totals."""
         with FileVector.creating(self._spool, self.layout.size) as vector:
-            sink = FrameSink(vector, self.layout, sender)
-            for number, frame in enumerate(coming):
-                sink.take(number, frame)
-            return sink.finish()
+            return _spooled(vector, self.layout, sender, coming)
 
     def add(self, sender: str) -> None:
-        """Add what was received to the total, which is on disk afterwards.
-
-        Raises CryptoError or CoordinatorError, adding nothing.
-        """
+        """See Totals; the total is on disk afterwards."""
         before, after = self._total(self._added), self._total(self._added + 1)
         if self._added:
             shutil.copyfile(before, after)
@@ -52,21 +84,21 @@ class Totals:
         self._added += 1
 
     def settle(self) -> None:
-        """Remove what is not needed any more, once it is on record how much the total holds."""
+        """See Totals."""
         self._total(self._added - 1).unlink(missing_ok=True)
         self._spool.unlink()
 
     def unmask(self, plan: RemovePlan) -> str:
-        """Remove the masks that were revealed; the SHA-256 of what institutions get."""
+        """See Totals."""
         return self._adder.adjust(self._total(self._added), plan.masks, self._folder / "sealed")
 
     def frames(self) -> Iterator[bytes]:
-        """What institutions get, frame by frame."""
+        """See Totals."""
         with FileVector.reading(self._folder / "sealed") as vector:
             yield from frames(vector, self.layout)
 
     def remove(self) -> None:
-        """Remove all files."""
+        """See Totals."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
@@ -75,3 +107,55 @@ class Totals:
 
     def _total(self, added: int) -> Path:
         return self._folder / f"total.{added}"
+
+
+class MemoryTotals:
+    """Implements Totals in this process's memory, for short vectors of words."""
+
+    lasting = False
+
+    def __init__(self, group: CollectorGroup) -> None:
+        self._group = group
+        self._upload = MemoryVector.zeros(0)
+        self._total: MemoryVector | None = None
+
+    @property
+    def layout(self) -> Layout:
+        """See Totals."""
+        return self._group.wire
+
+    def receive(self, sender: str, coming: Iterator[bytes]) -> str:
+        """See Totals."""
+        self._upload = MemoryVector.zeros(self.layout.size)
+        return _spooled(self._upload, self.layout, sender, coming)
+
+    def add(self, sender: str) -> None:
+        """See Totals."""
+        first = self._total is None
+        total = MemoryVector(self._total.data.copy()) if self._total else MemoryVector.zeros(self.layout.size)
+        masking.accumulate(self._group, total, self._upload, sender, first=first)
+        self._total = total
+
+    def settle(self) -> None:
+        """See Totals."""
+        self._upload = MemoryVector.zeros(0)
+
+    def unmask(self, plan: RemovePlan) -> str:
+        """See Totals."""
+        total = self._total or MemoryVector.zeros(self.layout.size)
+        return masking.adjust(self._group, total, plan.masks, total)
+
+    def frames(self) -> Iterator[bytes]:
+        """See Totals."""
+        yield from frames(self._total or MemoryVector.zeros(self.layout.size), self.layout)
+
+    def remove(self) -> None:
+        """See Totals."""
+        self._total = None
+
+
+def _spooled(vector: Vector, layout: Layout, sender: str, coming: Iterator[bytes]) -> str:
+    sink = FrameSink(vector, layout, sender)
+    for number, frame in enumerate(coming):
+        sink.take(number, frame)
+    return sink.finish()

@@ -70,6 +70,7 @@ class Coordinator:
     mailbox: Mailbox
     service: ExchangeService
     port: int
+    soon: float
     events: list[tuple[str, dict[str, object]]] = field(default_factory=list)
 
     def reasons(self, event: str) -> list[str]:
@@ -88,7 +89,7 @@ class Coordinator:
 
     async def replies(self, *task_ids: str) -> dict[str, exchange_pb2.Reply]:
         """All of them, or the test fails."""
-        replies = await asyncio.to_thread(self.mailbox.replies, task_ids, SOON)
+        replies = await asyncio.to_thread(self.mailbox.replies, task_ids, self.soon)
         assert sorted(replies) == sorted(task_ids)
         return replies
 
@@ -120,6 +121,7 @@ class Lab:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.limit = LIMIT
+        self.soon = SOON
         self.revoked: set[str] = set()
         self._engines: dict[str, Engine] = {}
         self._servers: list[grpc.aio.Server] = []
@@ -142,10 +144,9 @@ class Lab:
             task_id=task_id, job_id=task_id.split("/", maxsplit=1)[0], step="echo", content=content
         )
 
-    @staticmethod
-    async def until(condition: Callable[[], bool]) -> None:
+    async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until it holds, or fail."""
-        async with asyncio.timeout(SOON):
+        async with asyncio.timeout(self.soon):
             while not condition():
                 await asyncio.sleep(0.01)
 
@@ -188,7 +189,7 @@ class Lab:
             rates=Rates(100, time.monotonic),
         )
         server, port = await self.serve(service, port)
-        return Coordinator(server, mailbox, service, port, events)
+        return Coordinator(server, mailbox, service, port, self.soon, events)
 
     async def serve(self, servicer: Any, port: int = 0) -> tuple[grpc.aio.Server, int]:
         """Any servicer behind the coordinator's certificate; the server and its port."""

@@ -48,7 +48,7 @@ async def test_a_node_that_breaks_a_rule_is_cut_off_while_another_works_on(
     call = await lab.attach(coordinator.port, "bank-a")
     large = [f"job/echo/{turn}/bank-b" for turn in range(3)]
     for task_id in large:
-        coordinator.mailbox.post([(lab.task(task_id, bytes(2 * MIB)), "bank-b")])
+        coordinator.mailbox.post([(lab.task(task_id, bytes(2 * MIB)), "bank-b", ())])
     for frame in frames:
         await call.write(frame)
     status, said = await refusal_of(call)
@@ -77,7 +77,7 @@ def hello(**has: Any) -> pb.Frame:
 
 async def test_a_node_that_lies_about_what_it_has_harms_only_itself(lab: Any) -> None:
     coordinator = await lab.coordinator()
-    coordinator.mailbox.post([(lab.task(TASK, bytes(3 * MIB)), "bank-a")])
+    coordinator.mailbox.post([(lab.task(TASK, bytes(3 * MIB)), "bank-a", ())])
     call = await lab.attach(coordinator.port, "bank-a")
     sent = (await call.read()).chunk
     too_much = lab.dial(coordinator.port, "bank-a")
@@ -135,7 +135,7 @@ async def test_a_reply_that_answers_nothing_is_logged_and_the_stream_goes_on(
 ) -> None:
     coordinator = await lab.coordinator()
     for institution in ("bank-a", "bank-b"):
-        coordinator.mailbox.post([(lab.task(f"job/echo/0/{institution}"), institution)])
+        coordinator.mailbox.post([(lab.task(f"job/echo/0/{institution}"), institution, ())])
     call = await lab.attach(coordinator.port, "bank-a")
     assert (await call.read()).chunk.message_id == TASK
     await call.write(pb.Frame(ack=pb.Ack(message_id=TASK)))

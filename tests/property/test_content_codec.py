@@ -158,16 +158,16 @@ def test_a_name_must_be_text() -> None:
 LONG = st.integers(SPAN_BYTES - 1, SPAN_BYTES + 1)
 
 
-def behind(content: Content) -> tuple[pb.Content, Bytes]:
+def beside(content: Content) -> tuple[pb.Content, Bytes]:
     body: list[bytes] = []
     return content.to_proto(body), Bytes(b"".join(body))
 
 
 @given(blob=LONG, items=st.lists(LONG, max_size=3), length=LONG)
-def test_what_is_long_travels_behind_the_message(blob: int, items: list[int], length: int) -> None:
+def test_what_is_long_travels_beside_the_message(blob: int, items: list[int], length: int) -> None:
     config = {"blob": b"b" * blob, "items": [bytes([n]) * size for n, size in enumerate(items)], "word": "w"}
     content = Content({"array": np.arange(length, dtype=np.uint8), "short": np.arange(3)}, config, {"n": 1})
-    message, body = behind(content)
+    message, body = beside(content)
     assert message.ByteSize() < 3 * SPAN_BYTES + 1000
     assert body.size >= sum(size for size in (blob, length) if size >= SPAN_BYTES)
     arrived = Content.from_proto(message, "the test", body)

@@ -128,7 +128,7 @@ class Lab:
 
     def wait(self) -> None:
         """Wait until the threads of all jobs have ended."""
-        self.conductor.stop(PATIENCE)
+        self.conductor.stop(60)
 
     def run(self, job_id: str, spec: JobSpec) -> JobRun:
         """The job as its kind sees it."""
@@ -217,7 +217,7 @@ class Lab:
 def _whole(request: Held) -> pb.Task:
     """A task with what is in its body put back, so that parties need not know of bodies."""
     task = pb.Task.FromString(request.head())
-    content = Content.from_proto(task.content, "the coordinator", request.tail())
+    content = Content.from_proto(task.content, "the coordinator", request)
     task.content.CopyFrom(content.to_proto())
     return task
 

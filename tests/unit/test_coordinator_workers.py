@@ -12,7 +12,7 @@ import pytest
 
 from consortia_coordinator.adding import AddRequest, Apart, CheckRequest, Here, LatticeKey, Workers
 from consortia_coordinator.errors import CoordinatorError, StoppingError
-from consortia_coordinator.totals import Totals
+from consortia_coordinator.totals import FileTotals
 from consortia_crypto.errors import CiphertextError, PrivateKeyMaterialError
 from consortia_crypto.sum import lattice, lattice_secret
 from consortia_crypto.sum.masking import Mask
@@ -52,8 +52,8 @@ def workers() -> Iterator[Workers]:
 def test_what_a_party_sent_is_read_in_another_process_and_gives_the_same_total(
     workers: Workers, tmp_path: Path
 ) -> None:
-    here = Totals(tmp_path / "here", Here(lattice.LatticeCollector(POLICY, PUBLIC, "bank-0")), 0)
-    apart = Totals(tmp_path / "apart", Apart(workers, POLICY, KEY), 0)
+    here = FileTotals(tmp_path / "here", Here(lattice.LatticeCollector(POLICY, PUBLIC, "bank-0")), 0)
+    apart = FileTotals(tmp_path / "apart", Apart(workers, POLICY, KEY), 0)
     for totals in (here, apart):
         for party in ("bank-0", "bank-1"):
             assert totals.receive(party, iter([UPLOAD])) == hashlib.sha256(UPLOAD).hexdigest()

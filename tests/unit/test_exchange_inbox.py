@@ -83,15 +83,21 @@ def test_what_is_kept_is_read_back_whole_and_in_pieces(size: int, engine: Engine
 
 
 def test_a_body_is_read_from_where_it_is_kept(engine: Engine, contents: Contents) -> None:
-    made = contents.make(b"head", [b"first", LONG])
+    made, other = contents.make_all([b"head", b"another"], [b"first", LONG])
     keep(engine, contents, Message("m", made))
+    keep(engine, contents, Message("n", other))
     with engine.connect() as connection:
         held = contents.get(connection, "m", TASK)
     assert held == made
-    assert (held.head(), held.tail().size) == (b"head", 5 + len(LONG))
-    assert held.tail().read(0, 5) == b"first"
-    assert held.tail().read(5, len(LONG)) == LONG
-    assert held.sha256 == hashlib.sha256(b"headfirst" + LONG).digest()
+    assert (held.head(), held.size) == (b"head", 5 + len(LONG))
+    assert held.read(0, 5) == b"first"
+    assert held.read(5, len(LONG)) == LONG
+    assert held.sha256 == hashlib.sha256(b"first" + LONG + b"head").digest()
+    assert b"".join(held.piece(o) for o in range(0, held.total, CHUNK_BYTES)) == b"first" + LONG + b"head"
+    with engine.begin() as connection:
+        contents.remove(contents.drop(connection, TABLES.contents.c.message_id == "m"))
+    assert (other.head(), other.read(0, 5)) == (b"another", b"first")
+    assert files(contents) == 1
 
 
 def test_what_is_dropped_is_gone_from_the_disk_after_the_commit(engine: Engine, contents: Contents) -> None:

@@ -72,13 +72,13 @@ class TaskStore:
 
     def body(self, task_id: str) -> Body:
         """What follows a stored task. Raises StoreError if there is none."""
-        return self._request(task_id).tail()
+        return self._request(task_id)
 
     def sized(self, reply: pb.Reply, body: Sequence[bytes] = ()) -> Held:
         """What ``answer`` takes. Raises ExchangeError for one that is too large to travel."""
         head = reply.SerializeToString()
         check_size(len(head) + sum(map(len, body)), self.limit, "this node's job handler")
-        return self.contents.make(head, body)
+        return self.contents.make_all([head], body)[0]
 
     def answer(self, connection: Connection | None, task_id: str, reply: Held) -> None:
         """Store the answer, in the caller's transaction if there is one; the first stands.

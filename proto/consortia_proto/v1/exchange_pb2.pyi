@@ -158,7 +158,7 @@ class Chunk(_message.Message):
     sha256: _builtins.bytes
     """of the whole message; in its first chunk on this stream"""
     body: _builtins.int
-    """beside it: so many last bytes are the body, to which spans in what comes before point"""
+    """beside it: so many first bytes are the body, to which spans in what follows it point"""
     def __init__(
         self,
         *,
