@@ -7,6 +7,7 @@ from consortia_common.database import reading
 from consortia_common.documents.agreement import Agreement
 from consortia_common.documents.jobspec import JobSpec, Submission
 from consortia_common.documents.kinds import Turn
+from consortia_common.stream import legible
 from consortia_crypto.keys import PublicIdentity
 from consortia_node import jobs as rules
 from consortia_node.agreement import ACTIVE
@@ -44,7 +45,7 @@ def load(tools: Tools, job_id: str) -> AcceptedJob:
         stored = JobStore(connection).get(job_id)
     if stored is not None and stored.state == rules.FAILED:
         raise StateError(
-            f"job {job_id[:80]} has failed at {tools.institution}: {stored.reason}",
+            f"job {job_id[:80]} is not under way at {tools.institution}: it failed, {legible(stored.reason)}",
             blame=tools.institution,
             remedy=f"see at which step in {tools.institution}'s log; then submit the job again",
         )

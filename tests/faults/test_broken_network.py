@@ -23,7 +23,7 @@ def test_a_job_goes_on_after_its_connection_was_cut(
     with proxied(processes.consortium.port) as proxy:
         processes.start("bank-b", NODE__COORDINATOR=f"127.0.0.1:{proxy.port}")
         job_id = processes.consortium.submit(training)
-        processes.reach(job_id, stage="the features")
+        processes.reach(job_id, stage="the columns")
         proxy.cut_after = 0
         processes.reach(job_id, stage="round 2")
         proxy.cut_after = 20_000

@@ -8,7 +8,7 @@ from consortia_common.documents.jobspec import JobSpec
 from tests.support.aftermath import require_honest_logs, require_trained
 from tests.support.processes import COORDINATOR, EVERYBODY, Child, Processes
 
-MOMENTS = ("the parties agree", "the features", "round 2", "round 5", "the model is tested", "the parties open")
+MOMENTS = ("the parties agree", "the columns", "round 2", "round 5", "the model is tested", "the parties open")
 """Stages of a training job, early to late."""
 
 
@@ -18,7 +18,7 @@ def test_a_job_survives_the_death_of_the_coordinator_and_of_a_node(
     job_id = processes.consortium.submit(training)
     started: set[Child] = set()
     for moment, victims in {
-        "the features": ["bank-a"],
+        "the columns": ["bank-a"],
         "round 2": [COORDINATOR],
         "the model is tested": ["bank-b", COORDINATOR],
     }.items():

@@ -120,8 +120,8 @@ def held(consortium: Consortium, job_id: str) -> tuple[int, int]:
     """How many tasks of the job are unanswered at the coordinator, and how many bytes of the others it holds."""
     with closing(sqlite3.connect(consortium.root / "coordinator" / "coordinator.db")) as database:
         query = """
-            SELECT sum(reply IS NULL), coalesce(sum(length(request) + length(reply)), 0)
-            FROM tasks WHERE job_id = ?"""
+            SELECT count(DISTINCT task_id) FILTER (WHERE state IN ('queued', 'delivered')), coalesce(sum(total), 0)
+            FROM tasks LEFT JOIN contents ON message_id = task_id WHERE job_id = ?"""
         unanswered, held_bytes = database.execute(query, (job_id,)).fetchone()
     return int(unanswered), int(held_bytes)
 

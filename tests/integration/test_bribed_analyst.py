@@ -137,9 +137,9 @@ class TestSmallGroups:
         assert len(counts) < 61
 
     def test_one_amount_alone(self, seat: Hostile) -> None:
-        """A group of whoever has exactly one income, down to the cent, is nobody or goes into the rest."""
-        result = statistics(seat, by=["income"], categories={"income": [1500, 2000, 2500]}, label=None)
-        assert result["groups"] == [{"group": {"income": "other"}, **result["overall"]}]
+        """A group of whoever has exactly one income, down to the cent, is refused: an amount is no category."""
+        asked = spec("statistics", by=["income"], categories={"income": [1500, 2000, 2500]}, label=None)
+        refused_everywhere(seat, asked, "node.datasets")
 
     def test_not_defended_yet_two_groupings_whose_difference_is_small(self) -> None:
         """Nothing relates one job to another; only noise, or a memory of cohorts, would."""

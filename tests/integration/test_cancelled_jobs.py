@@ -11,9 +11,9 @@ from consortia_common.errors import ExchangeError, NotPermittedError
 from consortia_coordinator.config import INSTITUTION
 from consortia_node.store.jobs import JobStore
 from tests.support import evidence
-from tests.support.consortium import BANKS, Consortium, enrol_person, spec
+from tests.support.consortium import BANKS, Consortium, averaging, enrol_person, spec
 
-LONG = spec("train", rounds=100, local_steps=50)
+LONG = spec("train", model=averaging(rounds=100, epochs=50))
 
 
 def started(consortium: Consortium) -> str:

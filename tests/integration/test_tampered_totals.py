@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from itertools import islice
+from typing import Any
 
 import pytest
 
-from consortia_coordinator.totals import Totals
+from consortia_coordinator.totals import FileTotals, MemoryTotals
 from tests.support.consortium import BANKS, Consortium, spec
 from tests.support.evidence import cohort_files, kept_values
 from tests.support.spoilt import check_explained, check_silent, in_this_process, reasons
@@ -18,10 +19,11 @@ def _without_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     in_this_process(monkeypatch)
 
 
-def tampered(change: Change) -> Callable[[Totals], Iterator[bytes]]:
-    """What institutions get, after ``change`` was made to each frame."""
-    honest = Totals.frames
-    return lambda self: (change(frame) for frame in honest(self))
+def tamper(monkeypatch: pytest.MonkeyPatch, change: Change) -> None:
+    """Have institutions get every frame of a total after ``change``."""
+    for kind in (FileTotals, MemoryTotals):
+        honest: Callable[[Any], Iterator[bytes]] = kind.frames
+        monkeypatch.setattr(kind, "frames", lambda self, honest=honest: (change(frame) for frame in honest(self)))
 
 
 def refused(consortium: Consortium, job_id: str, bank: str) -> str:
@@ -43,7 +45,7 @@ def test_it_is_refused_in_the_same_words_whatever_was_wrong(
     engine: str, change: Change, detail: str, spoilt: Consortium, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as tampering:
-        tampering.setattr(Totals, "frames", tampered(change))
+        tamper(tampering, change)
         status = spoilt.run(spec("statistics", engine=engine))
     assert status.state == "failed"
     for refusal in status.refusals:
@@ -60,7 +62,7 @@ def test_it_is_refused_in_the_same_words_whatever_was_wrong(
 @pytest.mark.parametrize("change", [lambda frame: frame[:-1], lambda frame: frame + b"\0", lambda _: b""])
 def test_frames_of_another_length(change: Change, spoilt: Consortium, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as tampering:
-        tampering.setattr(Totals, "frames", tampered(change))
+        tamper(tampering, change)
         status = spoilt.run(spec("statistics"))
     assert status.state == "failed"
     for refusal in status.refusals:
@@ -70,10 +72,10 @@ def test_frames_of_another_length(change: Change, spoilt: Consortium, monkeypatc
 
 @pytest.mark.slow
 def test_a_total_of_another_round_of_training(spoilt: Consortium, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = Totals.frames
+    honest = MemoryTotals.frames
     first: list[list[bytes]] = []
 
-    def repeated(self: Totals) -> Iterator[bytes]:
+    def repeated(self: MemoryTotals) -> Iterator[bytes]:
         """The total of the first round again."""
         if "update" in str(self._folder):
             first.append(list(honest(self)))
@@ -81,7 +83,7 @@ def test_a_total_of_another_round_of_training(spoilt: Consortium, monkeypatch: p
         return honest(self)
 
     with monkeypatch.context() as tampering:
-        tampering.setattr(Totals, "frames", repeated)
+        tampering.setattr(MemoryTotals, "frames", repeated)
         status = spoilt.run(spec("train"))
     assert (status.state, len(first)) == ("failed", 2)
     assert {refusal.failure.what for refusal in status.refusals} == {"the sealed total was refused"}

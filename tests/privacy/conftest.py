@@ -18,7 +18,8 @@ from consortia_crypto.sum import epoch, opening
 from consortia_crypto.sum.epoch import EpochSecrets
 from consortia_crypto.sum.vector import Vector
 from consortia_node import workers
-from consortia_node.kinds import train
+from consortia_node.learning import fit_network, preparing
+from consortia_node.learning.preparing import Prepared
 from consortia_node.step import StepRequest
 from consortia_node.store.subjects import SubjectRow, SubjectStore, opened
 from tests.support import consortium as support
@@ -73,6 +74,8 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
     seen = Observed(support.build(root), Recorder(), root / "process.log")
     for bank in BANKS:
         _plant(root / bank / "data", bank)
+        described = root / bank / "datasets.toml"
+        described.write_text(described.read_text().replace('type = "integer"', 'type = "number"'))
         _look_for_rows(seen.data, root / bank / "data")
     logs.configure("test", seen.process_log)
     with (
@@ -163,7 +166,7 @@ def _spy(patched: pytest.MonkeyPatch, seen: Observed) -> None:
         if not isinstance(request, StepRequest):
             return answer
         for name, value in (dict(request.values) | dict(answer.values)).items():
-            if name in {"train.model", "train.means", "train.scales"}:
+            if name == "network":
                 seen.sealed.vector(name, np.frombuffer(value, "<f8"))
             if name == "score.secret":
                 for piece in windows(fields_of(value, "a test")[PRIVATE], 200):
@@ -175,7 +178,8 @@ def _spy(patched: pytest.MonkeyPatch, seen: Observed) -> None:
         (epoch, "confirm", lambda _, made: _note_keys(seen, made)),
         (opening, "seal", lambda given, _: _note_vector(seen, "contribution", given[2])),
         (opening, "open_total", lambda given, _: _note_vector(seen, "sum", given[2])),
-        (train, "descend", lambda given, made: _note_update(seen, given[0], made)),
+        (fit_network, "train", lambda given, made: _note_update(seen, given[1], made)),
+        (preparing, "fitted", lambda _, made: _note_moments(seen, made)),
         (data_owner, "encrypt", lambda given, made: _note_features(seen, given[1], made)),
         (data_owner, "decrypt", lambda _, made: seen.sealed.vector("score", made)),
     ):
@@ -189,6 +193,12 @@ def _note_keys(seen: Observed, keys: EpochSecrets) -> None:
     if keys.attachment:
         for piece in windows(fields_of(keys.attachment, "a test")[PRIVATE], 200):
             seen.keys.raw("shared key", piece)
+
+
+def _note_moments(seen: Observed, prepared: Prepared) -> None:
+    moments = prepared.means.values()
+    seen.sealed.vector("means", np.array([moment.mean for moment in moments]))
+    seen.sealed.vector("deviations", np.array([moment.deviation for moment in moments]))
 
 
 def _note_vector(seen: Observed, what: str, vector: Vector) -> None:

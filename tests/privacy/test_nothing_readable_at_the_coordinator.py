@@ -11,7 +11,7 @@ import tenseal as ts
 from prometheus_client import generate_latest
 
 from consortia_common import keyfiles
-from consortia_common.content import Content
+from consortia_common.content import Bytes, Content
 from consortia_crypto.envelope import unseal
 from consortia_crypto.errors import EnvelopeError
 from consortia_crypto.he import context as contexts
@@ -37,9 +37,10 @@ def contents(seen: Observed) -> Iterator[Content]:
     """The contents of all tasks and replies that crossed."""
     for way, kind in ((OUT, pb.Task), (IN, pb.Reply)):
         for chunk in chunks(seen, way):
-            message = kind.FromString(chunk.data)
+            body, head = chunk.data[: chunk.body], chunk.data[chunk.body :]
+            message = kind.FromString(head)
             if message.HasField("content"):
-                yield Content.from_proto(message.content, "a test")
+                yield Content.from_proto(message.content, "a test", Bytes(body))
 
 
 def blobs(seen: Observed) -> Iterator[bytes]:
@@ -66,7 +67,7 @@ def test_the_recorder_saw_every_message_whole(observed: Observed) -> None:
 
 def test_there_was_something_to_find(observed: Observed) -> None:
     assert {"income", "age", "region", "note", "row", "income of a row"} <= set(observed.data.words.values())
-    assert {"train.model", "update", "contribution", "sum", "score", "result"} <= set(
+    assert {"network", "means", "update", "contribution", "sum", "score", "result"} <= set(
         observed.sealed.words.values()
     )
     assert set(observed.keys.words.values()) == {"key of sums", "shared key", "score.secret"}

@@ -70,7 +70,7 @@ class Bank:
         with reading(self.tools.engine) as connection:
             stored = self.tools.tasks.contents.get(connection, reply.task_id, REPLY)
         if stored is not None and reply.HasField("content"):
-            content = Content.from_proto(reply.content, self.tools.institution, stored.tail())
+            content = Content.from_proto(reply.content, self.tools.institution, stored)
             reply.content.CopyFrom(content.to_proto())
         return reply
 

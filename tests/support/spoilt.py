@@ -110,8 +110,8 @@ def lie(monkeypatch: pytest.MonkeyPatch, institution: str, step: str, tell: Call
     """Have the node of ``institution`` answer ``step`` with what ``tell`` makes of its honest answer."""
     honest = Answer.reply
 
-    def reply(self: Answer, task: pb.Task) -> pb.Reply:
-        said = honest(self, task)
+    def reply(self: Answer, task: pb.Task, body: list[bytes]) -> pb.Reply:
+        said = honest(self, task, body)
         is_asked = task.step == step and task.task_id.endswith(f"/{institution}")
         return tell(said) if is_asked else said
 

@@ -13,6 +13,7 @@ from benchmarks.exchange.measure import measure
 from benchmarks.exchange.waiting import wait_until
 from benchmarks.sum import kinds
 from consortia_common.content import Bytes, Content
+from consortia_common.contents import in_memory
 from consortia_node.store.database import open_database
 from consortia_node.store.tasks import TaskStore
 from consortia_proto.v1 import exchange_pb2 as pb
@@ -55,7 +56,7 @@ def test_a_light_node_answers_every_step(tmp_path: Path) -> None:
     for step, content in (("offer", offer), ("epoch.key", Content().to_proto()), ("close", Content().to_proto())):
         task_id = f"{asked.job_id}/{step}/0/bank-a"
         task = pb.Task(task_id=task_id, job_id=asked.job_id, step=step, content=content)
-        store.receive(task, store.contents.make(task.SerializeToString(), []))
+        store.receive(task, in_memory(task.SerializeToString()))
         node.handle(task)
     assert store.pending() == []
     assert node.answer(task, Bytes()).config["receipt"]

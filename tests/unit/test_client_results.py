@@ -82,7 +82,12 @@ TRAIN: dict[str, Any] = {
 
 
 def question(kind: str = "train", **parameters: Any) -> JobSpec:
-    value = {"dataset": "clients", "features": ["age"], "label": "default", "rounds": 2} | parameters
+    value = {
+        "dataset": "clients",
+        "features": ["age"],
+        "label": "default",
+        "model": {"type": "logistic_regression"},
+    } | parameters
     return JobSpec.from_value(
         {
             "version": 1,
@@ -273,14 +278,18 @@ def test_a_question_is_filled_in_from_the_agreement_asked_and_answered() -> None
     session = StubSession()
     with connected(session) as consortium:
         answer = consortium.train(
-            dataset="clients", features=("income",), label="default", learning_rate=0.1, progress=False
+            dataset="clients",
+            features=("income",),
+            label="default",
+            model={"type": "logistic_regression", "l2": 0.1},
+            progress=False,
         )
         assert consortium.plan(session.asked[0]) == ("planned", session.asked[0], 7)
     assert session.closed
     (asked,) = session.asked
     assert (asked.agreement, asked.purpose, asked.name) == ("credit-risk@2", PURPOSE, "train-7")
     assert asked.parties == BANKS
-    assert asked.parameters.model_dump(mode="json")["learning_rate"] == "0.1"
+    assert asked.parameters.model_dump(mode="json")["model"]["l2"] == "0.1"
     assert answer.facts["lawful basis"] == "consent"
     assert answer.table("rounds").rows[0]["loss"] == 0.5
 
@@ -289,7 +298,14 @@ def test_what_can_not_be_asked_is_said_before_anybody_is_asked() -> None:
     session = StubSession()
     consortium = connected(session)
     with pytest.raises(DocumentError, match=r"parameters.colour: there is no such field"):
-        consortium.spec("train", dataset="clients", features=["income"], label="default", colour="red")
+        consortium.spec(
+            "train",
+            dataset="clients",
+            features=["income"],
+            label="default",
+            model={"type": "logistic_regression"},
+            colour="red",
+        )
     with pytest.raises(ClientError, match="no agreements"):
         consortium.statistics(dataset="clients")
     assert session.asked == []
@@ -298,7 +314,13 @@ def test_what_can_not_be_asked_is_said_before_anybody_is_asked() -> None:
 def test_a_refusal_says_who_refused_and_who_can_grant_it() -> None:
     consortium = connected(StubSession("refused"))
     with pytest.raises(JobEndedError) as refused:
-        consortium.train(dataset="clients", features=["income"], label="default", progress=False)
+        consortium.train(
+            dataset="clients",
+            features=["income"],
+            label="default",
+            model={"type": "logistic_regression"},
+            progress=False,
+        )
     assert refused.value.what == f"{JOB} was refused: bank-b: not allowed [purposes]"
     assert refused.value.remedy == "ask the parties"
     assert api.ended(pb.JobStatus(job_id=JOB, state="failed", stage="late")).what == f"{JOB} was failed: late"

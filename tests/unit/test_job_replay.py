@@ -12,7 +12,7 @@ from consortia_common import sealed
 from consortia_common.content import Content
 from consortia_coordinator.errors import PartiesRefusedError, StoppingError
 from consortia_coordinator.jobs import JobState
-from consortia_coordinator.totals import Totals
+from consortia_coordinator.totals import MemoryTotals
 from consortia_crypto.sum.wire import wire_layout
 from consortia_proto.v1 import exchange_pb2 as pb
 from tests.support.consortium import BANKS, spec
@@ -82,8 +82,8 @@ def test_stopped_while_it_waits_it_goes_on(coordinator: Lab, step: str) -> None:
 
 def test_a_sum_is_added_once(coordinator: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     added: list[str] = []
-    add = Totals.add
-    monkeypatch.setattr(Totals, "add", lambda self, sender: added.append(sender) or add(self, sender))
+    add = MemoryTotals.add
+    monkeypatch.setattr(MemoryTotals, "add", lambda self, sender: added.append(sender) or add(self, sender))
     coordinator.connect(BANKS)
     job_id = coordinator.submit(STATISTICS)
     for _ in range(2):

@@ -15,7 +15,7 @@ from consortia_common.content import Content
 from consortia_common.documents.jobspec import JobSpec
 from consortia_common.documents.kinds import SumShape, statistics
 from consortia_coordinator.jobs import JobState
-from consortia_coordinator.totals import Totals
+from consortia_coordinator.totals import FileTotals
 from consortia_crypto.sum.vector import FRAME_BYTES
 from consortia_crypto.sum.wire import wire_layout
 from consortia_proto.v1 import exchange_pb2 as pb
@@ -73,13 +73,13 @@ def test_a_vector_of_several_batches(coordinator: Lab, long: JobSpec) -> None:
 def test_never_more_than_one_upload_and_two_totals_are_kept(
     coordinator: Lab, long: JobSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest, sizes = Totals.add, []
+    honest, sizes = FileTotals.add, []
 
-    def add(self: Totals, sender: str) -> None:
+    def add(self: FileTotals, sender: str) -> None:
         honest(self, sender)
         sizes.append(sum(path.stat().st_size for path in left(coordinator)))
 
-    monkeypatch.setattr(Totals, "add", add)
+    monkeypatch.setattr(FileTotals, "add", add)
     coordinator.connect(FIVE)
     coordinator.conduct(coordinator.submit(long))
     assert len(sizes) == 5

@@ -234,7 +234,7 @@ def test_a_wait_asks_the_journal_once_however_many_replies_come(
     mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = [f"job/echo/{turn}/bank-a" for turn in range(20)]
-    mailbox.post([(task(task_id), "bank-a") for task_id in ids])
+    mailbox.post([(task(task_id), "bank-a", ()) for task_id in ids])
     asked: list[int] = []
     answered = mailbox._journal.answered
 

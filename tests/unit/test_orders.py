@@ -12,6 +12,7 @@ from consortia_common.fingerprint_words import words
 from consortia_common.tls import Peer
 from consortia_coordinator.errors import CoordinatorError
 from consortia_coordinator.jobservice import JobService
+from consortia_coordinator.limits import JobLimits
 from consortia_coordinator.members import Members
 from consortia_coordinator.orders import Means, Orders
 from consortia_coordinator.registry import Registry
@@ -59,8 +60,8 @@ class Desk:
         """What waits for a node, checked as it would."""
         found = []
         while waiting := self.lab.mailbox.outgoing(institution):
-            self.lab.mailbox.delivered(institution, waiting[0], 1)
-            task = exchange_pb2.Task.FromString(waiting[1])
+            self.lab.mailbox.delivered(institution, waiting.message_id, 1)
+            task = exchange_pb2.Task.FromString(waiting.content.head())
             said = Content.from_proto(task.content, "the coordinator").config
             if task.step == "notice.revocation":
                 COORDINATOR.public.verify(REVOKED, said["document"], said["signature"])
@@ -148,7 +149,8 @@ def test_jobs_of_a_stopped_coordinator_end_at_its_start(desk: Desk) -> None:
 async def test_a_stream_of_a_person_ends_when_the_person_is_revoked(desk: Desk) -> None:
     known = Members("lab", desk.members, lambda: NOW, desk.lab.log)
     made = desk.lab
-    jobs = JobService(known, made.store, made.mailbox, made.log, made.conductor, lambda: NOW_MS)
+    limits = JobLimits(9, 9)
+    jobs = JobService(known, made.store, made.mailbox, made.log, made.conductor, lambda: NOW_MS, limits=limits)
     watching = jobs.Watch(pb.JobRequest(job_id=made.submit(STATISTICS)), Caller.of(ANALYST))
     assert (await anext(watching)).state == "submitted"
     desk.registry.revoke("bank-a", "analyst", "ana", "left", "otto")

@@ -10,13 +10,13 @@ def conduct(job: Job) -> None:
     """Keys, what preparation needs to know, bins for trees, the rounds, the test, the result."""
     parameters = cast("Parameters", job.spec.parameters)
     rounds = parameters.model.rounds_in_all
-    total = rounds + 4
+    total = rounds + 3
     job.progress("the parties agree on a key", 0, total)
     job.open_epoch()
     job.progress("the columns' counts, means and spreads are summed", 1, total)
     job.sum("prepared", "query.prepare")
     if "spread" in parameters.sums():
-        job.progress("the bins of the trees are agreed on", 2, total)
+        job.progress("the bins of the trees are agreed on", 1, total)
         job.sum("spread", "query.spread")
     job.fit(rounds)
     if parameters.test_dataset:
