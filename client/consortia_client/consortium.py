@@ -28,7 +28,7 @@ from consortia_common.documents.agreement import Agreement
 from consortia_common.documents.jobspec import JobSpec
 from consortia_proto.v1 import network_pb2 as pb
 
-FAILED = frozenset({"refused", "failed"})
+FAILED = frozenset({"refused", "failed", "cancelled"})
 
 
 def _now_ms() -> int:

@@ -172,38 +172,17 @@ async def _server(
     witnessing = Witnessing(settings, identity, parts.log, parts.engine, parts.members)
     conductor = _conductor(parts, store, witnessing, failstop)
     relay = StatementService(parts.members, StatementStore(parts.engine), parts.mailbox, parts.log, parts.now_ms)
-    means = Means(
-        identity,
-        parts.members.store,
-        OrderStore(parts.engine),
-        store,
-        parts.mailbox,
-        parts.log,
-        parts.members.clock,
-    )
-    orders = Orders(means, conductor)
+    orders = _orders(parts, identity, store, conductor)
     exchange = _exchange(parts, partial(_catch_up, relay, orders))
-    issuer = Issuer(settings)
-    enrolment = EnrolmentService(parts.engine, parts.log, issuer, identity.public, parts.members.clock)
-    certificates = CertificateService(parts.members, parts.log, issuer, parts.members.clock)
     orders.hang_up = partial(_hang_up, exchange, witnessing)
     orders.carry_out()
-    jobs = JobService(
-        parts.members, store, parts.mailbox, parts.log, conductor, parts.now_ms, limits=settings.job_limits
-    )
     checks = {"database": database_check(parts.engine), "log": log_check(parts.log)}
     server = grpc.aio.server(options=_options(settings), interceptors=list(interceptors))
     exchange_pb2_grpc.add_ExchangeServicer_to_server(exchange, server)
-    network_pb2_grpc.add_EnrolmentServicer_to_server(enrolment, server)
-    network_pb2_grpc.add_CertificatesServicer_to_server(certificates, server)
     network_pb2_grpc.add_StatementsServicer_to_server(relay, server)
-    network_pb2_grpc.add_JobsServicer_to_server(jobs, server)
-    questions = Questions(parts.members, parts.mailbox, min(QUESTION_SECONDS, settings.offer_seconds))
-    network_pb2_grpc.add_PlansServicer_to_server(PlanService(parts.members, questions, parts.log), server)
-    catalogues = CatalogueService(parts.members, questions, parts.log)
-    network_pb2_grpc.add_CataloguesServicer_to_server(catalogues, server)
-    network_pb2_grpc.add_AuditServicer_to_server(AuditService(parts.members, parts.log), server)
     witness_pb2_grpc.add_WitnessingServicer_to_server(witnessing.service, server)
+    _serve_members(server, parts, identity)
+    _serve_analysts(server, parts, store, conductor)
     health = HealthService(parts.members.require, SERVICES, lambda: not any(standing(checks).values()))
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     port = _listen(server, settings)
@@ -218,6 +197,32 @@ async def _server(
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
         await server.stop(STOP_SECONDS)
+
+
+def _serve_members(server: grpc.aio.Server, parts: _Parts, identity: PrivateIdentity) -> None:
+    """What every member may call: to enrol, to stay, to read the coordinator's log."""
+    issuer = Issuer(parts.settings)
+    enrolment = EnrolmentService(parts.engine, parts.log, issuer, identity.public, parts.members.clock)
+    certificates = CertificateService(parts.members, parts.log, issuer, parts.members.clock)
+    network_pb2_grpc.add_EnrolmentServicer_to_server(enrolment, server)
+    network_pb2_grpc.add_CertificatesServicer_to_server(certificates, server)
+    network_pb2_grpc.add_AuditServicer_to_server(AuditService(parts.members, parts.log), server)
+
+
+def _serve_analysts(server: grpc.aio.Server, parts: _Parts, store: JobStore, conductor: Conductor) -> None:
+    """What analysts may call: jobs, and questions about what would be answered."""
+    settings, members = parts.settings, parts.members
+    jobs = JobService(members, store, parts.mailbox, parts.log, conductor, parts.now_ms, limits=settings.job_limits)
+    questions = Questions(members, parts.mailbox, min(QUESTION_SECONDS, settings.offer_seconds))
+    network_pb2_grpc.add_JobsServicer_to_server(jobs, server)
+    network_pb2_grpc.add_PlansServicer_to_server(PlanService(members, questions, parts.log), server)
+    network_pb2_grpc.add_CataloguesServicer_to_server(CatalogueService(members, questions, parts.log), server)
+
+
+def _orders(parts: _Parts, identity: PrivateIdentity, store: JobStore, conductor: Conductor) -> Orders:
+    members = parts.members
+    orders = OrderStore(parts.engine)
+    return Orders(Means(identity, members.store, orders, store, parts.mailbox, parts.log, members.clock), conductor)
 
 
 def _conductor(parts: _Parts, store: JobStore, witnessing: Witnessing, failstop: FailStop) -> Conductor:
