@@ -131,5 +131,5 @@ def test_a_job_that_the_log_gave_up_has_failed_after_a_restart(seat: Hostile) ->
     finish_failures(bank.tools)
     assert not (bank.tools.settings.folder / "work" / made.deal.job_id).exists()
     failure = failure_of(bank.ask("query.tabulate", job=made.deal.job_id))
-    assert failure.what == f"job {made.deal.job_id} has failed at {VICTIM}: the disk was full"
+    assert failure.what == f"job {made.deal.job_id} is not under way at {VICTIM}: it failed, the disk was full"
     assert (failure.blame, VICTIM in failure.remedy) == (VICTIM, True)
