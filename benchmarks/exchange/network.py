@@ -17,7 +17,9 @@ from typing import Any
 from benchmarks.exchange.waiting import wait_until
 from consortia_client import profile
 from consortia_common import keyfiles, pki, tls
+from consortia_common.tls import Peer
 from consortia_coordinator import config, network
+from consortia_coordinator.certificates import record_of
 from consortia_coordinator.store.database import open_database
 from consortia_coordinator.store.members import MembersStore
 from examples.credit_risk.processes import free_port, listens
@@ -90,14 +92,17 @@ def running(root: Path, institutions: int) -> Iterator[Network]:
 def _admit(settings: config.CoordinatorSettings, root: Path, banks: Sequence[str]) -> None:
     authority = network.load_authority(settings)
     engine = open_database(settings.database_file)
-    admit(MembersStore(engine), *map(identity, banks))
-    engine.dispose()
+    store = MembersStore(engine)
+    admit(store, *map(identity, banks))
     for bank in banks:
         folder = keyfiles.make_folder(root / bank)
         key, subject = pki.new_key(), pki.Subject(NETWORK, bank, "node", bank)
         keyfiles.write_file(folder / tls.KEY_FILE, pki.key_pem(key))
-        keyfiles.write_file(folder / tls.CHAIN_FILE, pki.issue(authority, key.public_key(), subject, _now()))
+        chain = pki.issue(authority, key.public_key(), subject, _now())
+        store.renew(Peer(NETWORK, bank, "node", bank, _now(), ""), record_of(chain))
+        keyfiles.write_file(folder / tls.CHAIN_FILE, chain)
         keyfiles.write_file(folder / tls.CA_FILE, (settings.folder / tls.CA_FILE).read_bytes())
+    engine.dispose()
 
 
 def _now() -> datetime:
