@@ -237,6 +237,7 @@ def make_agreement(consortium: Consortium, **changes: Any) -> Agreement:
         "job_kinds": [
             {"kind": "statistics", "recipients": ["analyst"]},
             {"kind": "train", "recipients": ["analyst", "parties"]},
+            {"kind": "evaluate", "recipients": ["analyst"]},
             {"kind": "score", "recipients": ["analyst", "data_owner"]},
         ],
         "min_rows": 20,
