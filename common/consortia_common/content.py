@@ -122,16 +122,16 @@ class _Beside:
     """Puts what is long beside the message that is being made."""
 
     def __init__(self, body: list[bytes] | None) -> None:
-        self._body = body
+        self._open = body is not None
+        self._body: list[bytes] = [] if body is None else body
         self._size = 0
 
     def takes(self, size: int) -> bool:
         """Whether a value of ``size`` bytes is to go there."""
-        return self._body is not None and size >= SPAN_BYTES
+        return self._open and size >= SPAN_BYTES
 
     def put(self, data: bytes) -> pb.Span:
         """Where it is now."""
-        assert self._body is not None  # noqa: S101  # see takes
         self._body.append(data)
         self._size += len(data)
         return pb.Span(offset=self._size - len(data), length=len(data))

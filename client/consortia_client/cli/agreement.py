@@ -46,7 +46,7 @@ def propose(file: Path, config_file: Path, as_json: bool) -> None:
 @click.argument("reference")
 @options.by_node_or_officer
 @options.as_json
-def sign(reference: str, config_file: Path | None, folder: Path | None, as_json: bool) -> None:
+def sign(reference: str, actor: options.Actor, as_json: bool) -> None:
     """Sign the agreement REFERENCE (id@version, or more of it) for this institution.
 
     Read it first with `consortia agreement show`, and compare its hash with the other parties. The node signs with
@@ -55,10 +55,10 @@ def sign(reference: str, config_file: Path | None, folder: Path | None, as_json:
     from consortia_client import control
     from consortia_proto.v1 import control_pb2
 
-    if config_file is None:
-        _as_officer(folder, "signed", as_json, lambda officer: officer.sign(reference))
+    if isinstance(actor, options.AsOfficer):
+        _as_officer(actor, "signed", as_json, lambda officer: officer.sign(reference))
         return
-    with control.node(config_file) as node:
+    with control.node(actor.config_file) as node:
         view = node.SignAgreement(control_pb2.SignAgreementRequest(reference=reference), timeout=60)
     _show("signed", view, as_json)
 
@@ -73,15 +73,15 @@ def _changing(action: str, done: str, text: str) -> None:
     @_REASON
     @options.by_node_or_officer
     @options.as_json
-    def change(reference: str, reason: str, config_file: Path | None, folder: Path | None, as_json: bool) -> None:
+    def change(reference: str, reason: str, actor: options.Actor, as_json: bool) -> None:
         from consortia_client import control
         from consortia_proto.v1 import control_pb2
 
-        if config_file is None:
+        if isinstance(actor, options.AsOfficer):
             now_ms = int(time.time() * 1000)
-            _as_officer(folder, done, as_json, lambda officer: officer.change(reference, action, reason, now_ms))
+            _as_officer(actor, done, as_json, lambda officer: officer.change(reference, action, reason, now_ms))
             return
-        with control.node(config_file) as node:
+        with control.node(actor.config_file) as node:
             request = control_pb2.ChangeAgreementRequest(reference=reference, action=action, reason=reason)
             view = node.ChangeAgreement(request, timeout=60)
         _show(done, view, as_json)
@@ -141,19 +141,20 @@ def list_(config_file: Path, as_json: bool) -> None:
 @options.config
 @options.as_json
 def show(reference: str, config_file: Path, as_json: bool) -> None:
-    """Show the agreement REFERENCE in full."""
+    """Show the agreement REFERENCE (id@version, or more or less of it) in full."""
     import json
 
     import yaml
 
     from consortia_client.errors import ClientError
+    from consortia_common.documents.agreement import is_named
 
-    found = [view for view in _all(config_file) if view.reference.startswith(reference)]
+    found = [view for view in _all(config_file) if is_named(view.reference, reference)]
     if len(found) != 1:
         raise ClientError(
-            f"{len(found)} agreements here have a reference that begins with {reference!r}",
+            f"{len(found)} agreements here have the reference {reference!r}",
             blame="whoever asked for it",
-            remedy="`consortia agreement list` shows those there are",
+            remedy="`consortia agreement list` shows those there are; give more of the reference",
         )
     if as_json:
         terminal.as_json(_plain(found[0]))
@@ -164,13 +165,12 @@ def show(reference: str, config_file: Path, as_json: bool) -> None:
     )
 
 
-def _as_officer(folder: Path | None, done: str, as_json: bool, act: Callable[[Any], Any]) -> None:
+def _as_officer(actor: options.AsOfficer, done: str, as_json: bool, act: Callable[[Any], Any]) -> None:
     """Have the officer of the profile do something with an agreement, and say which it was."""
     from consortia_client.officer import Officer
     from consortia_client.profile import Profile
 
-    assert folder is not None  # noqa: S101  click has seen to it
-    with Officer(Profile.load(folder)) as officer:
+    with Officer(Profile.load(actor.folder)) as officer:
         meant = act(officer)
     if as_json:
         terminal.as_json({"reference": meant.reference, "stated": done})

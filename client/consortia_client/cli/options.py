@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,25 @@ profile = click.option(
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="The folder of the person's profile, made by `consortia user init`.",
 )
-node_or_officer = (
+
+
+@dataclass(frozen=True)
+class AsNode:
+    """Act as the institution's node with these settings."""
+
+    config_file: Path
+
+
+@dataclass(frozen=True)
+class AsOfficer:
+    """Act as the officer with this profile."""
+
+    folder: Path
+
+
+Actor = AsNode | AsOfficer
+
+_NODE_OR_OFFICER = (
     click.option(
         "--config",
         "config_file",
@@ -43,15 +62,17 @@ as_csv = click.option("--csv", "as_csv", is_flag=True, help="Print CSV for sprea
 
 
 def by_node_or_officer(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of a command that a node or an officer may give: one of --config and --profile."""
+    """Give the command ``actor``, an AsNode or AsOfficer: one of --config and --profile."""
 
     @functools.wraps(command)
     def given(config_file: Path | None, folder: Path | None, **options: Any) -> Any:
-        if (config_file is None) == (folder is None):
+        node = AsNode(config_file) if config_file else None
+        officer = AsOfficer(folder) if folder else None
+        if (node is None) == (officer is None):
             raise click.UsageError("Give one of --config (the node) and --profile (an officer).")
-        return command(config_file=config_file, folder=folder, **options)
+        return command(actor=node or officer, **options)
 
-    for option in node_or_officer:
+    for option in _NODE_OR_OFFICER:
         given = option(given)
     return given
 

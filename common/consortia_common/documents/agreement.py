@@ -14,6 +14,9 @@ from consortia_common.documents.consent_notice import Scope
 PROPOSED, ACTIVE = "proposed", "active"
 """The two states that whoever judges a job must tell apart: not yet signed by all, and in force."""
 
+_HASH_DIGITS = 8
+"""So much of a hash names an agreement; less may be a slip."""
+
 Days = Annotated[int, Field(ge=1, le=3660)]
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 """ISO 3166-1, as DE or CN."""
@@ -233,3 +236,14 @@ class Agreement(Document):
         if self.geography and outside:
             return [f"geography: {', '.join(outside)} is in none of the countries that it names"]
         return []
+
+
+def is_named(reference: str, asked: str) -> bool:
+    """Whether ``asked`` means the agreement with the reference id@version#hash.
+
+    It may be the id, id@version, that and some of the hash, or so much of the hash alone that it is no slip.
+    """
+    short, _, digest = reference.partition("#")
+    in_full = asked.startswith(f"{short}#") and reference.startswith(asked)
+    by_hash = len(asked) >= _HASH_DIGITS and digest.startswith(asked)
+    return asked in (short.partition("@")[0], short) or in_full or by_hash

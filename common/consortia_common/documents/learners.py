@@ -4,6 +4,7 @@ Each learner says how many rounds it needs at most and what is summed in each of
 need not know more of it than that.
 """
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Literal
@@ -80,7 +81,13 @@ class Prepare(Document):
 
     def problems(self) -> list[str]:
         """A range without room."""
-        return ["low must be below high"] if None not in (self.low, self.high) and self.low >= self.high else []  # type: ignore[operator]
+        if self.low is None or self.high is None or self.low < self.high:
+            return []
+        return ["low must be below high"]
+
+
+Task = Literal["binary", "number", "count"]
+"""What a label is: 0 or 1, any number, or a count."""
 
 
 class Learner(Document):
@@ -89,18 +96,18 @@ class Learner(Document):
     type: str
 
     @property
+    @abstractmethod
     def rounds_in_all(self) -> int:
         """How many rounds of training there are."""
-        raise NotImplementedError
 
     def given(self, turn: int) -> str:
         """The sum that round ``turn`` adds to."""
         del turn
         return "update"
 
+    @abstractmethod
     def shapes(self, inputs: int, columns: int) -> Mapping[str, SumShape]:
         """The sums of the rounds, for so many prepared inputs made of so many columns."""
-        raise NotImplementedError
 
     @property
     def strategy(self) -> Strategy:
@@ -108,18 +115,25 @@ class Learner(Document):
         return Strategy()
 
     @property
-    def task(self) -> Literal["binary", "number", "count"]:
+    @abstractmethod
+    def task(self) -> Task:
         """What the label is: 0 or 1, any number, or a count."""
-        raise NotImplementedError
 
+    @abstractmethod
     def document_bytes(self, inputs: int) -> int:
         """About how long the fitted model is as a document, for so many prepared inputs."""
-        raise NotImplementedError
 
     def problems(self, features: tuple[ColumnName, ...]) -> list[str]:
         """What is wrong with the settings, for these features."""
         del features
         return []
+
+
+_TASKS: Mapping[str, Task] = {
+    "logistic_regression": "binary",
+    "linear_regression": "number",
+    "poisson_regression": "count",
+}
 
 
 class Regression(Learner):
@@ -139,10 +153,9 @@ class Regression(Learner):
         return self.rounds
 
     @property
-    def task(self) -> Literal["binary", "number", "count"]:
+    def task(self) -> Task:
         """By type."""
-        tasks = {"logistic_regression": "binary", "linear_regression": "number", "poisson_regression": "count"}
-        return tasks[self.type]  # type: ignore[return-value]
+        return _TASKS[self.type]
 
     def shapes(self, inputs: int, columns: int) -> Mapping[str, SumShape]:
         """Information, score, deviance and weight, in words that keep double precision."""
@@ -162,7 +175,7 @@ class Regression(Learner):
         return ["parameters.model.class_weight: only logistic_regression has classes"] if wrong else []
 
 
-_OBJECTIVES = {"logistic": "binary", "squared": "number", "poisson": "count"}
+_OBJECTIVES: Mapping[str, Task] = {"logistic": "binary", "squared": "number", "poisson": "count"}
 
 
 class BoostedTrees(Learner):
@@ -229,9 +242,9 @@ class BoostedTrees(Learner):
         return self.trees * 2 * min(self.leaves, 1 << self.depth) * 110
 
     @property
-    def task(self) -> Literal["binary", "number", "count"]:
+    def task(self) -> Task:
         """By objective."""
-        return _OBJECTIVES[self.objective]  # type: ignore[return-value]
+        return _OBJECTIVES[self.objective]
 
     def problems(self, features: tuple[ColumnName, ...]) -> list[str]:
         """Monotone columns that are not features, and more rounds than anybody waits for."""
@@ -299,9 +312,9 @@ class Network(Learner):
         return {"update": SumShape(word_bits=self.word_bits, length=weights + 1, tensors=tensors)}
 
     @property
-    def task(self) -> Literal["binary", "number", "count"]:
+    def task(self) -> Task:
         """By objective."""
-        return _OBJECTIVES[self.objective]  # type: ignore[return-value]
+        return _OBJECTIVES[self.objective]
 
     def document_bytes(self, inputs: int) -> int:
         """Each input's preparation, and every weight."""

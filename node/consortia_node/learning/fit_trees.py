@@ -226,6 +226,6 @@ def _recall(values: Mapping[str, bytes]) -> trees.Growing:
     return trees.Growing(tuple(_read(node) for node in data["nodes"]), asked, parents, candidates)
 
 
-def _read(node: Mapping[str, object]) -> trees.Node:
-    fields = dict(node)
-    return trees.Node(**{**fields, "left": tuple(fields["left"]), "bounds": tuple(fields["bounds"])})  # type: ignore[arg-type]
+def _read(node: Mapping[str, Any]) -> trees.Node:
+    low, high = node["bounds"]
+    return trees.Node(**{**node, "left": tuple(node["left"]), "bounds": (low, high)})

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, delete, insert, select, update
 
 from consortia_common.database import reading
-from consortia_common.documents.agreement import Agreement
+from consortia_common.documents.agreement import Agreement, is_named
 from consortia_crypto.keys import PublicIdentity
 from consortia_node import agreement as rules
 from consortia_node.errors import StoreError
@@ -24,9 +24,6 @@ Log = Callable[[], object]
 
 Effect = Callable[[str], object]
 """Appends the audit entry of the state that an agreement comes to."""
-
-_HASH_DIGITS = 8
-"""So much of a hash names an agreement; less may be a slip."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +127,7 @@ class AgreementStore:
         It is named by its id, its id@version, or these with the beginning of its hash, or by that of its hash
         alone; never by the beginning of a version, since risk@1 is not risk@10.
         """
-        found = [stored for stored in self.all() if _is_named(stored.agreement, reference)]
+        found = [stored for stored in self.all() if is_named(stored.agreement.reference, reference)]
         if len(found) != 1:
             raise StoreError(
                 f"{len(found)} agreements here have the reference {reference[:80]!r}",
@@ -159,12 +156,6 @@ class AgreementStore:
         order = (agreements.c.id, agreements.c.version, agreements.c.hash)
         with reading(self._engine) as connection:
             return list(map(partial(_stored, connection), connection.execute(select(agreements).order_by(*order))))
-
-
-def _is_named(agreement: Agreement, reference: str) -> bool:
-    by_hash = len(reference) >= _HASH_DIGITS and agreement.hash().startswith(reference)
-    in_full = reference.startswith(f"{agreement.short}#") and agreement.reference.startswith(reference)
-    return reference in (agreement.id, agreement.short) or in_full or by_hash
 
 
 def _row(connection: Connection, digest: str) -> Row[Any] | None:

@@ -6,6 +6,7 @@ consortia_node.kinds and one in consortia_coordinator.kinds, each with the kind'
 
 import importlib
 import pkgutil
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
@@ -82,21 +83,21 @@ class KindParameters(Document):
 
     MIN_PARTIES: ClassVar[int] = 3
 
+    @abstractmethod
     def reads(self, party: str) -> tuple[Reads, ...]:
         """The datasets and columns that ``party``'s node would read."""
-        raise NotImplementedError
 
     def takes(self) -> Mapping[str, Mapping[str, Use]]:
         """By dataset, by column: as what the job takes it, where that matters. A node that declares the column as
         something else refuses the job before any row is read."""
         return {}
 
+    @abstractmethod
     def turns(self, party: str) -> tuple[Turn, ...]:
         """Every step that ``party``'s node takes once the parties have a key, in order; each once and no other.
 
         A node takes nothing else: to be asked twice, or for more, is how a lying coordinator would learn more.
         """
-        raise NotImplementedError
 
     def sums(self) -> Mapping[str, SumShape]:
         """The sealed sums that the job computes, by name; empty for kinds that need none."""
