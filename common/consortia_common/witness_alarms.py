@@ -3,12 +3,13 @@
     log/evidence/<id>.first, <id>.second   the two checkpoints
     log/evidence/<id>.warning              what the other witnesses were told, to be told again after a restart
     log/evidence/<id>.found                canonical JSON: whose log, who found it, why they can't both be true
+    log/evidence/<id>.logged               there once the contradiction stands on the log
     log/evidence/<id>.acknowledged         the operator's words, put there by `consortia audit acknowledge`
     log/evidence/<id>.closed               the same, once the acknowledgement stands on the log
     log/evidence/<id>.forget               that this witness is to forget a log; from `consortia audit forget`
 
-The evidence is on disk before it is logged, and an acknowledgement is logged before it counts. Trusted for: a
-contradiction that was kept stops every release at this process, also after a restart.
+The evidence is on disk, and stops every release at this process, also after a restart, before it is logged; what a
+crash kept off the log is logged at the next look. An acknowledgement is logged before it counts. Trusted for both.
 """
 
 import hashlib
@@ -71,14 +72,7 @@ class Alarms:
             kept = {"first": found.first, "second": found.second, "warning": warning, "found": found.about}
             for suffix, data in kept.items():
                 put_file_durably(disk, self._folder / f"{found.id}.{suffix}", data)
-            self._log.append(
-                "witness.conflict",
-                reason=found.cause,
-                origin=found.origin,
-                evidence=found.id,
-                finder=found.finder,
-                proven=found.proven,
-            )
+            self._log_kept()
         logs.warning("witness.conflict", reason=f"{found.origin}: {found.cause}", peer=found.finder, file=found.id)
         self._alarm()
         return True
@@ -86,6 +80,7 @@ class Alarms:
     def check(self) -> None:
         """Return if every contradiction has been acknowledged. Raises WitnessError."""
         with self._one_at_a_time:
+            self._log_kept()
             for path in sorted(self._folder.glob("*.acknowledged")):
                 self._close(path)
             found = next(self._open(), None)
@@ -107,6 +102,13 @@ class Alarms:
                     do(origin)
                     path.unlink()
 
+    def _log_kept(self) -> None:
+        """Log the contradictions on disk that are not on the log yet."""
+        for path in sorted(self._folder.glob("*.found")):
+            if not (logged := path.with_suffix(".logged")).exists():
+                self._log.append("witness.conflict", evidence=path.stem, **_about(path))
+                put_file_durably(Disk(), logged, b"")
+
     def _close(self, path: Path) -> None:
         """Log an acknowledgement, then let it count."""
         words = keyfiles.read_file(path).decode("utf-8", "replace")
@@ -118,7 +120,8 @@ class Alarms:
         """Id, origin and cause of each contradiction that is not acknowledged."""
         for path in sorted(self._folder.glob("*.found")):
             if not path.with_suffix(".closed").exists():
-                yield (path.stem, *_about(path))
+                about = _about(path)
+                yield path.stem, str(about["origin"]), str(about["reason"])
 
     def _open_of(self, origin: str) -> list[str]:
         return [one for one, whose, _ in self._open() if whose == origin]
@@ -152,12 +155,16 @@ def _said(path: Path) -> tuple[str, str]:
         return path.stem, "the file that asks for it is damaged"
 
 
-def _about(path: Path) -> tuple[str, str]:
+def _about(path: Path) -> dict[str, str | bool]:
+    """What the log says of the contradiction in ``path``."""
     try:
         value = canonical.decode(keyfiles.read_file(path))
-        return str(value["origin"]), str(value["cause"])
+        texts = {"origin": value["origin"], "reason": value["cause"], "finder": value["finder"]}
+        return {name: str(text) for name, text in texts.items()} | {"proven": value["proven"] is True}
     except (ConsortiaError, KeyError, TypeError):
-        return "a log", f"{path.name} is damaged"
+        damaged = f"{path.name} is damaged"
+        return {"origin": "a log", "reason": damaged, "finder": "", "proven": False}
+
 
 
 def _contradicted(number: str, origin: str, cause: str) -> WitnessError:

@@ -89,17 +89,17 @@ def test_agreements_are_listed_shown_and_signed(config: Path, monkeypatch: pytes
     shown = consortia("agreement", "show", "credit-risk@1", "--config", config)
     assert AGREEMENT.hash() in shown.stdout
     assert "purposes:\n- credit-risk-model" in shown.stdout
-    assert as_json(consortia("agreement", "show", "credit", "--config", config, "--json"))["state"] == "proposed"
+    assert as_json(consortia("agreement", "show", "credit-risk", "--config", config, "--json"))["state"] == "proposed"
     consortia("agreement", "sign", "credit-risk@1", "--config", config)
     assert node.asked[-1].reference == "credit-risk@1"
 
 
 def test_an_agreement_that_is_not_there_is_said_so(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, StubNode(ListAgreements=pb.AgreementList(agreements=[VIEW, VIEW])))
-    for reference, count in (("other", 0), ("credit", 2)):
+    for reference, count in (("other", 0), ("credit", 0), ("credit-risk", 2)):
         shown = consortia("agreement", "show", reference, "--config", config)
         assert shown.exit_code == 1
-        assert f"{count} agreements here have a reference that begins with '{reference}'" in shown.stderr
+        assert f"{count} agreements here have the reference '{reference}'" in shown.stderr
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,22 @@ def test_halves_shown_to_two_witnesses_are_found_when_they_compare(three: Lab, t
         b.alarms.check()
 
 
+def test_what_a_crash_kept_off_the_log_stops_releases_and_is_logged_later(three: Lab, tmp_path: Path) -> None:
+    a, b = three["bank-a"], three["bank-b"]
+    with ExitStack() as stack:
+        other = fork(a, tmp_path / "fork", stack, 2)
+        level(a, other)
+        b.desk.answer(a.owner, a.request())
+        b.desk.answer(other.owner, other.request())
+    (first,) = b.events("witness.conflict")
+    (logged,) = (b.log.folder.path / "evidence").glob("*.logged")
+    logged.unlink()
+    for _ in range(2):
+        with pytest.raises(WitnessError):
+            b.alarms.check()
+    assert [event["detail"] for event in b.events("witness.conflict")] == [first["detail"]] * 2
+
+
 def test_an_acknowledgement_is_logged_and_lets_releases_go_on(three: Lab, tmp_path: Path) -> None:
     a, b = three["bank-a"], three["bank-b"]
     with ExitStack() as stack:
