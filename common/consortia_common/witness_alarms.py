@@ -166,7 +166,6 @@ def _about(path: Path) -> dict[str, str | bool]:
         return {"origin": "a log", "reason": damaged, "finder": "", "proven": False}
 
 
-
 def _contradicted(number: str, origin: str, cause: str) -> WitnessError:
     return WitnessError(
         f"nothing is released here: the checkpoints of {origin} contradict each other: {cause}",

@@ -16,6 +16,7 @@ from consortia_common.documents.agreement import Agreement
 from consortia_common.documents.base import refuse
 from consortia_common.documents.statements import AgreementChange, JobApproval
 from consortia_common.errors import NotPermittedError
+from consortia_common.tls import Peer
 from consortia_coordinator.errors import CoordinatorError
 from consortia_coordinator.mailbox import Mailbox
 from consortia_coordinator.members import Members
@@ -70,11 +71,11 @@ class StatementService(network_pb2_grpc.StatementsServicer):
         return network_pb2.PublishResponse(statement_id=statement_id)
 
     async def List(self, request: network_pb2.ListStatementsRequest, context: Any) -> network_pb2.StatementList:
-        """Every statement so far."""
+        """Every statement so far; those about consents only where they concern the caller's institution."""
         del request
-        self._members.require(context, "node", "analyst", "officer", "regulator")
-        stored = await asyncio.to_thread(self._store.all)
-        return network_pb2.StatementList(statements=[item.statement for item in stored])
+        peer = self._members.require(context, "node", "analyst", "officer", "regulator")
+        found = [item.statement for item in await asyncio.to_thread(self._store.all)]
+        return network_pb2.StatementList(statements=[one for one in found if _may_read(peer, one)])
 
     async def Members(self, request: network_pb2.MembersRequest, context: Any) -> network_pb2.MemberList:
         """Every active member's public identity."""
@@ -159,6 +160,13 @@ def _require_own(institution: str, author: PublicIdentity) -> None:
             blame=author.institution,
             remedy="let that institution publish its own statement",
         )
+
+
+def _may_read(peer: Peer, statement: network_pb2.Statement) -> bool:
+    if statement.type not in _CONSENT_TYPES or peer.role == "regulator":
+        return True
+    about = withdrawal.read(statement.type, statement.document)
+    return peer.institution in (about.institution, *about.recipients)
 
 
 def _concerns(stored: StoredStatement, author: PublicIdentity, institution: str) -> bool:

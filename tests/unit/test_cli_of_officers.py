@@ -89,7 +89,9 @@ def test_agreements_are_listed_shown_and_signed(config: Path, monkeypatch: pytes
     shown = consortia("agreement", "show", "credit-risk@1", "--config", config)
     assert AGREEMENT.hash() in shown.stdout
     assert "purposes:\n- credit-risk-model" in shown.stdout
-    assert as_json(consortia("agreement", "show", "credit-risk", "--config", config, "--json"))["state"] == "proposed"
+    assert (
+        as_json(consortia("agreement", "show", "credit-risk", "--config", config, "--json"))["state"] == "proposed"
+    )
     consortia("agreement", "sign", "credit-risk@1", "--config", config)
     assert node.asked[-1].reference == "credit-risk@1"
 

@@ -71,3 +71,16 @@ async def test_nobody_speaks_for_another(
 ) -> None:
     with pytest.raises(RefusedCallError):
         await relay.Publish(said, Caller.of(caller))
+
+
+async def test_it_is_listed_for_whom_it_concerns_and_for_regulators(
+    relay: StatementService, coordinator: Lab
+) -> None:
+    regulator = PrivateIdentity.generate("lab", "authority", "regulator", "rita")
+    admit(MembersStore(coordinator.engine), regulator)
+    await relay.Publish(statement(A), Caller.of(A))
+    listed = {
+        who.institution: len((await relay.List(network_pb2.ListStatementsRequest(), Caller.of(who))).statements)
+        for who in (A, B, C, regulator)
+    }
+    assert listed == {"bank-a": 1, "bank-b": 1, "bank-c": 0, "authority": 1}
