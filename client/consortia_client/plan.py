@@ -11,7 +11,7 @@ from typing import Any
 from consortia_client.errors import ResultError
 from consortia_client.offering import Offering
 from consortia_common.documents.jobspec import JobSpec
-from consortia_common.documents.plan import STEP, PlanAnswer, PlanQuestion
+from consortia_common.documents.plan import PlanAnswer, PlanQuestion
 from consortia_common.documents.receipt import Receipt
 from consortia_common.traffic import Traffic, traffic
 from consortia_crypto.envelope import unseal
@@ -167,8 +167,8 @@ def _answer(
         sender=identity,
         recipient=analyst,
         purpose=question.spec.purpose,
-        job=question.plan_id,
-        step=STEP,
+        job=question.question_id,
+        step=PlanQuestion.STEP,
         sequence=0,
     )
     answer = PlanAnswer.from_canonical(document, f"the plan of {identity.institution}")

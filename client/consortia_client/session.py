@@ -23,10 +23,10 @@ from consortia_client.receipts import JobProof, SignedBy, prove
 from consortia_client.told import Told
 from consortia_common import rpc
 from consortia_common.documents.agreement import Agreement
-from consortia_common.documents.catalogue import QUESTION_DOMAIN as CATALOGUE_DOMAIN
 from consortia_common.documents.catalogue import CatalogueQuestion
 from consortia_common.documents.jobspec import JobSpec, Submission
-from consortia_common.documents.plan import QUESTION_DOMAIN, PlanQuestion
+from consortia_common.documents.plan import PlanQuestion
+from consortia_common.documents.question import Question
 from consortia_common.documents.receipt import SALT, SIGNATURE_DOMAIN, Receipt
 from consortia_common.documents.statements import PROPOSED
 from consortia_crypto import canonical
@@ -100,13 +100,9 @@ class Session:
             asked_ms=now_ms,
             analyst=self._profile.identity.public.fingerprint,
         )
-        document = question.canonical()
-        signature = self._profile.identity.sign(QUESTION_DOMAIN, document)
-        with rpc.calling(COORDINATOR):
-            asked = pb.SignedQuestion(document=document, signature=signature)
-            came = network_pb2_grpc.PlansStub(self._channel).Ask(asked, timeout=PLAN_SECONDS)
+        answers = self._ask(question)
         parties = self._parties(question.as_submission())
-        found = checked(question, came.answers, parties, self._profile.identity)
+        found = checked(question, answers, parties, self._profile.identity)
         cited = [agreement for agreement in self.agreements() if agreement.short == spec.agreement]
         if not (found.accepted and cited):
             return found
@@ -123,12 +119,7 @@ class Session:
             asked_ms=now_ms,
             analyst=self._profile.identity.public.fingerprint,
         )
-        document = question.canonical()
-        signature = self._profile.identity.sign(CATALOGUE_DOMAIN, document)
-        with rpc.calling(COORDINATOR):
-            asked = pb.SignedQuestion(document=document, signature=signature)
-            came = network_pb2_grpc.CataloguesStub(self._channel).Ask(asked, timeout=PLAN_SECONDS)
-        return told.checked(question, came.answers, self._nodes(parties, agreement.short))
+        return told.checked(question, self._ask(question), self._nodes(parties, agreement.short))
 
     def offering(self, agreement: Agreement, now_ms: int) -> Offering:
         """What ``agreement`` offers to jobs, as far as its parties tell."""
@@ -197,6 +188,14 @@ class Session:
             if item.institution in parties
         ]
         return prove(submission, self._agreement(receipts, job_id), receipts)
+
+    def _ask(self, question: Question) -> Sequence[pb.SignedAnswer]:
+        """What came in answer to a question; nothing of it is checked yet."""
+        document = question.canonical()
+        signature = self._profile.identity.sign(question.domain(), document)
+        asked = pb.SignedQuestion(step=question.STEP, document=document, signature=signature)
+        with rpc.calling(COORDINATOR):
+            return network_pb2_grpc.QuestionsStub(self._channel).Ask(asked, timeout=PLAN_SECONDS).answers
 
     def _agreement(self, receipts: list[SignedBy], job_id: str) -> Agreement:
         """The agreement that the receipts cite, which the coordinator can't make up: they cite its hash."""

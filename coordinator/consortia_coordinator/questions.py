@@ -3,9 +3,17 @@
 Nodes answer without reading a row. What a question left in the journals is erased when it is answered.
 """
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Mapping
+from typing import Any
 
+from consortia_common import rpc
+from consortia_common.audit_log import AuditLog
 from consortia_common.content import Content
+from consortia_common.documents.base import refuse
+from consortia_common.documents.catalogue import CatalogueQuestion
+from consortia_common.documents.plan import PlanQuestion
+from consortia_common.documents.question import Question
 from consortia_common.errors import ExchangeError
 from consortia_coordinator.errors import CoordinatorError
 from consortia_coordinator.mailbox import Mailbox
@@ -13,21 +21,53 @@ from consortia_coordinator.members import Members
 from consortia_coordinator.replies import blob, failure_of, late
 from consortia_crypto import canonical
 from consortia_crypto.keys import PublicIdentity
-from consortia_proto.v1 import exchange_pb2
+from consortia_proto.v1 import exchange_pb2, network_pb2_grpc
 from consortia_proto.v1 import network_pb2 as pb
 
 CLOSE = "close"
+QUESTIONS: Mapping[str, type[Question]] = {kind.STEP: kind for kind in (PlanQuestion, CatalogueQuestion)}
 
 
-class Questions:
-    """Asks nodes, and waits for them."""
+@rpc.guarded
+class QuestionService(network_pb2_grpc.QuestionsServicer):
+    """Serves Questions: asks nodes, and waits ``seconds`` for them."""
 
-    def __init__(self, members: Members, mailbox: Mailbox, seconds: float) -> None:
+    def __init__(self, members: Members, mailbox: Mailbox, log: AuditLog, seconds: float) -> None:
         self._members = members
         self._mailbox = mailbox
+        self._log = log
         self._seconds = seconds
 
-    def nodes(self, parties: Iterable[str]) -> list[PublicIdentity]:
+    async def Ask(self, request: pb.SignedQuestion, context: Any) -> pb.SignedAnswers:
+        """What each node answers; one that does not answer in time is told as late."""
+        peer = self._members.require(context, "analyst")
+        analyst = await asyncio.to_thread(self._members.identity_of, peer)
+        return await asyncio.to_thread(self._ask, request, analyst)
+
+    def _ask(self, request: pb.SignedQuestion, analyst: PublicIdentity) -> pb.SignedAnswers:
+        sender = f"{analyst.institution}/{analyst.role}/{analyst.name}"
+        with self._log.refusing(peer=sender, step="question.ask"):
+            question = self._checked(request, analyst)
+            nodes = self._nodes(question.asked)
+        self._log.append(
+            f"{question.STEP}.asked",
+            **question.logged,
+            fingerprint=analyst.fingerprint,
+            parties=question.asked,
+            payload_commit=self._log.attach(request.document),
+        )
+        return self._relay(question, request, nodes, analyst)
+
+    def _checked(self, request: pb.SignedQuestion, analyst: PublicIdentity) -> Question:
+        if request.step not in QUESTIONS:
+            raise refuse("the question", [f"there are no questions by step {request.step[:40]!r}"])
+        question = QUESTIONS[request.step].from_canonical(request.document, "the question")
+        if question.network != self._members.network or question.analyst != analyst.fingerprint:
+            raise refuse("the question", ["it is for another network, or names another analyst than its sender"])
+        analyst.verify(question.domain(), request.document, request.signature)
+        return question
+
+    def _nodes(self, parties: tuple[str, ...]) -> list[PublicIdentity]:
         """The identities of these institutions' nodes. Raises CoordinatorError where one has none."""
         wanted = set(parties)
         nodes = [one for one in self._members.identities() if one.role == "node" and one.institution in wanted]
@@ -40,15 +80,9 @@ class Questions:
             )
         return nodes
 
-    def ask(
-        self,
-        question_id: str,
-        step: str,
-        request: pb.SignedQuestion,
-        nodes: list[PublicIdentity],
-        analyst: PublicIdentity,
+    def _relay(
+        self, question: Question, request: pb.SignedQuestion, nodes: list[PublicIdentity], analyst: PublicIdentity
     ) -> pb.SignedAnswers:
-        """What each node answers; one that does not answer in time is told as late."""
         content = Content(
             config={
                 "question": request.document,
@@ -57,12 +91,12 @@ class Questions:
             }
         )
         parties = [identity.institution for identity in nodes]
-        ids = {party: self._post(question_id, party, step, content) for party in parties}
+        ids = {party: self._post(question.question_id, party, question.STEP, content) for party in parties}
         replies = self._mailbox.replies(list(ids.values()), self._seconds, every=True)
         answers = [self._answer(party, task_id, replies.get(task_id)) for party, task_id in ids.items()]
         for party in parties:  # nodes erase what was asked
-            self._post(question_id, party, CLOSE, Content())
-        self._mailbox.erase(question_id)
+            self._post(question.question_id, party, CLOSE, Content())
+        self._mailbox.erase(question.question_id)
         return pb.SignedAnswers(answers=answers)
 
     def _post(self, question_id: str, party: str, step: str, content: Content) -> str:

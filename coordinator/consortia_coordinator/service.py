@@ -26,7 +26,6 @@ from consortia_common.monitor import Check, database_check, log_check, monitorin
 from consortia_coordinator import network
 from consortia_coordinator.adding import Workers
 from consortia_coordinator.auditservice import AuditService
-from consortia_coordinator.catalogues import CatalogueService
 from consortia_coordinator.certificates import CertificateService, Issuer
 from consortia_coordinator.conductor import Conductor
 from consortia_coordinator.config import INSTITUTION, CoordinatorSettings
@@ -40,8 +39,7 @@ from consortia_coordinator.limits import Rates
 from consortia_coordinator.mailbox import Mailbox
 from consortia_coordinator.members import Members
 from consortia_coordinator.orders import Means, Orders
-from consortia_coordinator.plans import PlanService
-from consortia_coordinator.questions import Questions
+from consortia_coordinator.questions import QuestionService
 from consortia_coordinator.relay import StatementService
 from consortia_coordinator.store.database import open_database
 from consortia_coordinator.store.jobs import JobStore
@@ -213,10 +211,10 @@ def _serve_analysts(server: grpc.aio.Server, parts: _Parts, store: JobStore, con
     """What analysts may call: jobs, and questions about what would be answered."""
     settings, members = parts.settings, parts.members
     jobs = JobService(members, store, parts.mailbox, parts.log, conductor, parts.now_ms, limits=settings.job_limits)
-    questions = Questions(members, parts.mailbox, min(QUESTION_SECONDS, settings.offer_seconds))
+    seconds = min(QUESTION_SECONDS, settings.offer_seconds)
+    questions = QuestionService(members, parts.mailbox, parts.log, seconds)
     network_pb2_grpc.add_JobsServicer_to_server(jobs, server)
-    network_pb2_grpc.add_PlansServicer_to_server(PlanService(members, questions, parts.log), server)
-    network_pb2_grpc.add_CataloguesServicer_to_server(CatalogueService(members, questions, parts.log), server)
+    network_pb2_grpc.add_QuestionsServicer_to_server(questions, server)
 
 
 def _orders(parts: _Parts, identity: PrivateIdentity, store: JobStore, conductor: Conductor) -> Orders:

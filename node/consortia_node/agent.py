@@ -12,8 +12,8 @@ from sqlalchemy import Connection
 
 from consortia_common.content import Content
 from consortia_common.database import reading, scrub
-from consortia_common.documents.catalogue import STEP as CATALOGUE
-from consortia_common.documents.plan import STEP as PLAN
+from consortia_common.documents.catalogue import CatalogueQuestion
+from consortia_common.documents.plan import PlanQuestion
 from consortia_common.stream import legible
 from consortia_crypto.errors import CiphertextError, ConsortiaError, SumError
 from consortia_node import accepted, metrics
@@ -52,8 +52,8 @@ class Agent:
         self._handlers: dict[str, Handler] = {
             "offer": offers.offer,
             "close": offers.close,
-            PLAN: Plans(tools).ask,
-            CATALOGUE: Catalogue(tools).ask,
+            PlanQuestion.STEP: Plans(tools).ask,
+            CatalogueQuestion.STEP: Catalogue(tools).ask,
             "approval": approvals.ask,
             "approval.end": approvals.ask,
             "notice.approval": approvals.receive,

@@ -12,7 +12,6 @@ from consortia_common.documents.agreement import Agreement
 from consortia_common.documents.base import refuse
 from consortia_common.documents.catalogue import (
     ANSWER_DOMAIN,
-    QUESTION_DOMAIN,
     CatalogueAnswer,
     CatalogueColumn,
     CatalogueDataset,
@@ -47,12 +46,12 @@ class Catalogue:
         question = CatalogueQuestion.from_canonical(asked.document, "the question")
         if question.question_id != task.job_id or question.network != self._tools.settings.network:
             raise refuse("the question", ["its id is not that of the task, or it is for another network"])
-        asked.verify(QUESTION_DOMAIN, question.analyst, "the question")
+        asked.verify(question.domain(), question.analyst, "the question")
         self._tools.log.append(
             "catalogue.asked",
-            agreement=question.agreement,
+            **question.logged,
             fingerprint=question.analyst,
-            parties=question.parties,
+            parties=question.asked,
             payload_commit=self._tools.log.attach(question.canonical()),
         )
         agreement = self._agreement(question)

@@ -9,8 +9,6 @@ from consortia_common.content import Content
 from consortia_common.documents.base import refuse
 from consortia_common.documents.jobspec import Submission
 from consortia_common.documents.plan import (
-    QUESTION_DOMAIN,
-    STEP,
     Budget,
     PlanAnswer,
     PlannedRead,
@@ -44,18 +42,15 @@ class Plans:
         """What the gate would decide now, sealed. Raises DocumentError, CryptoError for what is no question."""
         asked = read(content, "question", "the plan")
         question = PlanQuestion.from_canonical(asked.document, "the plan")
-        if question.plan_id != task.job_id:
+        if question.question_id != task.job_id:
             raise refuse("the plan", ["its id is not that of the question"])
-        analyst = asked.verify(QUESTION_DOMAIN, question.analyst, "the plan")
+        analyst = asked.verify(question.domain(), question.analyst, "the plan")
         spec = question.spec
         self._tools.log.append(
             "plan.asked",
-            plan=question.plan_id,
-            purpose=spec.purpose,
-            kind=spec.kind,
-            name=spec.name,
+            **question.logged,
             fingerprint=question.analyst,
-            parties=spec.parties,
+            parties=question.asked,
             payload_commit=self._tools.log.attach(question.canonical()),
         )
         stored = self._agreements.citing(spec.agreement)
@@ -65,7 +60,7 @@ class Plans:
         document = answer.canonical()
         self._tools.log.append(
             "plan.answered",
-            plan=question.plan_id,
+            plan=question.question_id,
             agreement=answer.agreement,
             decision="accept" if decision.accepted else "refuse",
             reason=decision.sentence,
@@ -78,8 +73,8 @@ class Plans:
             sender=self._tools.identity,
             recipient=analyst,
             purpose=spec.purpose,
-            job=question.plan_id,
-            step=STEP,
+            job=question.question_id,
+            step=PlanQuestion.STEP,
             sequence=0,
         )
         return Answer(Content(config={"answer": envelope, "signature": b""}))

@@ -8,7 +8,8 @@ import pytest
 
 from consortia_client.offering import Offering
 from consortia_common.documents.agreement import Agreement
-from consortia_common.documents.catalogue import QUESTION_DOMAIN, CatalogueQuestion
+from consortia_common.documents.catalogue import CatalogueQuestion
+from consortia_common.documents.plan import PlanQuestion
 from consortia_proto.v1 import network_pb2 as pb
 from consortia_proto.v1 import network_pb2_grpc
 from tests.support import evidence
@@ -87,13 +88,15 @@ def test_a_question_is_the_analyst_s_own(consortium: Consortium) -> None:
             asked_ms=1,
             analyst=own.public.fingerprint,
         )
-        stub = network_pb2_grpc.CataloguesStub(session._channel)
-        for changes, domain in (
-            ({"network": "elsewhere"}, QUESTION_DOMAIN),
-            ({"analyst": "0" * 64}, QUESTION_DOMAIN),
-            ({}, "plan.question"),
+        stub = network_pb2_grpc.QuestionsStub(session._channel)
+        for changes, domain, step in (
+            ({"network": "elsewhere"}, CatalogueQuestion.domain(), "catalogue"),
+            ({"analyst": "0" * 64}, CatalogueQuestion.domain(), "catalogue"),
+            ({}, PlanQuestion.domain(), "catalogue"),
+            ({}, CatalogueQuestion.domain(), "plan"),
+            ({}, CatalogueQuestion.domain(), "offer"),
         ):
             document = question.model_copy(update=changes).canonical()
-            asked = pb.SignedQuestion(document=document, signature=own.sign(domain, document))
+            asked = pb.SignedQuestion(step=step, document=document, signature=own.sign(domain, document))
             with pytest.raises(grpc.RpcError):
                 stub.Ask(asked, timeout=20)

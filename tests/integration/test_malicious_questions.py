@@ -9,7 +9,7 @@ import pytest
 
 from consortia_common.content import Content
 from consortia_common.documents.jobspec import JobSpec
-from consortia_common.documents.plan import QUESTION_DOMAIN, STEP, PlanAnswer, PlanQuestion
+from consortia_common.documents.plan import PlanAnswer, PlanQuestion
 from consortia_crypto import canonical
 from consortia_crypto.envelope import unseal
 from consortia_crypto.keys import PrivateIdentity
@@ -50,7 +50,7 @@ class Asked:
 
 
 def asked(
-    seat: Hostile, what: JobSpec, analyst: PrivateIdentity | None = None, domain: str = QUESTION_DOMAIN
+    seat: Hostile, what: JobSpec, analyst: PrivateIdentity | None = None, domain: str = PlanQuestion.domain()
 ) -> Asked:
     signer = analyst or seat.analyst
     question = PlanQuestion(
@@ -63,14 +63,14 @@ def asked(
 
 def answer_of(seat: Hostile, bank: Bank, one: Asked) -> PlanAnswer:
     """What the node sealed to the analyst, and to nobody else."""
-    envelope = content_of(bank.ask(STEP, one.content, job=one.question.plan_id)).config["answer"]
+    envelope = content_of(bank.ask(PlanQuestion.STEP, one.content, job=one.question.question_id)).config["answer"]
     document = unseal(
         envelope,
         sender=seat.identity(bank.tools.institution).public,
         recipient=one.analyst,
         purpose=one.question.spec.purpose,
-        job=one.question.plan_id,
-        step=STEP,
+        job=one.question.question_id,
+        step=PlanQuestion.STEP,
         sequence=0,
     )
     return PlanAnswer.from_canonical(document, "the plan")
@@ -84,9 +84,9 @@ def test_an_honest_question_is_answered_and_leaves_no_job(seat: Hostile, victim:
     assert found.reads[0].customers is not None
     with victim.tools.engine.connect() as connection:
         assert JobStore(connection).get(one.question.as_submission().job_id) is None
-        assert JobStore(connection).get(one.question.plan_id) is None
+        assert JobStore(connection).get(one.question.question_id) is None
     assert found.budgets[0].used == answer_of(seat, victim, asked(seat, spec("train"))).budgets[0].used
-    assert one.question.plan_id in {body["detail"]["plan"] for body in victim.entries("plan.answered")}
+    assert one.question.question_id in {body["detail"]["plan"] for body in victim.entries("plan.answered")}
 
 
 def test_a_question_is_no_offer(seat: Hostile, victim: Bank) -> None:
@@ -103,7 +103,7 @@ def test_a_question_is_no_offer(seat: Hostile, victim: Bank) -> None:
 
 def test_a_submission_is_no_question(seat: Hostile, victim: Bank) -> None:
     one = asked(seat, spec("train"), domain=SUBMISSION_DOMAIN)
-    failure = failure_of(victim.ask(STEP, one.content, job=one.question.plan_id))
+    failure = failure_of(victim.ask(PlanQuestion.STEP, one.content, job=one.question.question_id))
     assert "does not verify" in failure.what
     assert failure.what in victim.reasons("message.refused")
 
@@ -122,7 +122,7 @@ def test_a_submission_is_no_question(seat: Hostile, victim: Bank) -> None:
 )
 def test_what_the_analyst_did_not_sign_is_not_answered(seat: Hostile, victim: Bank, lie: Any, said: str) -> None:
     one = asked(seat, spec("train"))
-    failure = failure_of(victim.ask(STEP, lie(one).content, job=one.question.plan_id))
+    failure = failure_of(victim.ask(PlanQuestion.STEP, lie(one).content, job=one.question.question_id))
     assert said in failure.what
     assert failure.what in victim.reasons("message.refused")
 

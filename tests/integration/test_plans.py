@@ -10,7 +10,7 @@ import yaml
 from consortia_client import profile
 from consortia_client.session import Session
 from consortia_common.documents.jobspec import JobSpec
-from consortia_common.documents.plan import QUESTION_DOMAIN, PlanQuestion
+from consortia_common.documents.plan import PlanQuestion
 from consortia_common.errors import NotPermittedError
 from consortia_common.traffic import Traffic, traffic
 from consortia_crypto.audit.entry import Entry
@@ -89,14 +89,15 @@ def test_a_question_can_not_be_run_as_a_job(consortium: Consortium) -> None:
         asked_ms=5,
         analyst=someone.identity.public.fingerprint,
     )
-    signature = someone.identity.sign(QUESTION_DOMAIN, question.canonical())
+    signature = someone.identity.sign(PlanQuestion.domain(), question.canonical())
     document = question.as_submission().canonical()
     with someone.channel() as channel:
         for data in (document, question.canonical()):
             with pytest.raises(grpc.RpcError):
                 network_pb2_grpc.JobsStub(channel).Submit(pb.Submission(document=data, signature=signature))
+        asked = pb.SignedQuestion(step=PlanQuestion.STEP, document=document, signature=signature)
         with pytest.raises(grpc.RpcError):
-            network_pb2_grpc.PlansStub(channel).Ask(pb.SignedQuestion(document=document, signature=signature))
+            network_pb2_grpc.QuestionsStub(channel).Ask(asked)
 
 
 def test_only_analysts_ask(consortium: Consortium) -> None:

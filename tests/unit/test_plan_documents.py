@@ -12,7 +12,7 @@ from consortia_client.errors import ResultError
 from consortia_client.offering import OfferedColumn, OfferedDataset, Offering
 from consortia_client.plan import Plan, checked, unlike_columns
 from consortia_common.documents.kinds import names
-from consortia_common.documents.plan import STEP, PlanAnswer, PlanQuestion, band
+from consortia_common.documents.plan import PlanAnswer, PlanQuestion, band
 from consortia_common.errors import DocumentError
 from consortia_common.traffic import Traffic, traffic
 from consortia_crypto.envelope import seal
@@ -47,7 +47,7 @@ def answer(bank: str, **changes: Any) -> PlanAnswer:
 
 
 def said(
-    bank: str, by: str = "", to: PrivateIdentity | None = None, job: str = QUESTION.plan_id, **changes: Any
+    bank: str, by: str = "", to: PrivateIdentity | None = None, job: str = QUESTION.question_id, **changes: Any
 ) -> pb.SignedAnswer:
     document = seal(
         answer(bank, **changes).canonical(),
@@ -55,7 +55,7 @@ def said(
         recipient=(to or ANALYST).public,
         purpose=QUESTION.spec.purpose,
         job=job,
-        step=STEP,
+        step=PlanQuestion.STEP,
         sequence=0,
     )
     return pb.SignedAnswer(institution=bank, document=document)
@@ -117,8 +117,8 @@ def test_an_answer_that_the_coordinator_keeps_back_is_no_acceptance() -> None:
 
 def test_a_question_has_an_id_for_every_byte_and_is_no_submission() -> None:
     again = PlanQuestion.from_canonical(QUESTION.canonical(), "the plan")
-    assert again.plan_id == QUESTION.plan_id
-    assert QUESTION.model_copy(update={"nonce": "1" * 32}).plan_id != QUESTION.plan_id
+    assert again.question_id == QUESTION.question_id
+    assert QUESTION.model_copy(update={"nonce": "1" * 32}).question_id != QUESTION.question_id
     submission = QUESTION.as_submission()
     assert submission.job_id.startswith("job-")
     with pytest.raises(DocumentError):

@@ -4,38 +4,38 @@ An answer has names, types and meanings, the public ranges and categories that t
 number of rows in bands. No value of a row is in it.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
 from consortia_common.documents.base import ColumnName, Count, Document, Fingerprint, Name, Number
 from consortia_common.documents.plan import Band
+from consortia_common.documents.question import Question
 
-QUESTION_DOMAIN = "catalogue.question"
 ANSWER_DOMAIN = "catalogue.answer"
-STEP = "catalogue"
-"""The step by which nodes are asked."""
 Said = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Values = tuple[int, ...] | tuple[str, ...]
 Bound = Annotated[Number, Field(ge=-(10**18), le=10**18)]
 
 
-class CatalogueQuestion(Document):
-    """What the analyst signs."""
+class CatalogueQuestion(Question):
+    """What these parties of an agreement offer under it."""
 
-    v: Literal[1] = 1
-    network: Name
+    STEP = "catalogue"
+
     agreement: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}@[1-9][0-9]{0,5}$")]
     """id@version."""
     parties: Annotated[tuple[Name, ...], Field(min_length=1, max_length=1000)]
-    nonce: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
-    asked_ms: Count
-    analyst: Fingerprint
 
     @property
-    def question_id(self) -> str:
-        """Bound to every byte of the question."""
-        return "catalogue-" + self.hash()[:16]
+    def asked(self) -> tuple[str, ...]:
+        """The parties."""
+        return self.parties
+
+    @property
+    def logged(self) -> dict[str, Any]:
+        """The agreement."""
+        return {"agreement": self.agreement}
 
 
 class CatalogueColumn(Document):

@@ -12,7 +12,7 @@ from pydantic import (
     model_validator,
 )
 
-from consortia_common.documents.base import Count, Document, Fingerprint, MistakesError, Name
+from consortia_common.documents.base import Count, Document, Fingerprint, MistakesError, Name, Nonce
 from consortia_common.documents.kinds import KindParameters, Turn, names, parameters_of
 from consortia_crypto.sum.terms import MAX_INSTITUTIONS
 
@@ -108,7 +108,7 @@ class Submission(Document):
     v: Literal[1] = 1
     network: Name
     spec: JobSpec
-    nonce: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+    nonce: Nonce
     submitted_ms: Count
     analyst: Fingerprint
     """The analyst's identity."""

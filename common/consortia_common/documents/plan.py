@@ -4,32 +4,30 @@ A question is signed under a domain of its own, so that nobody can run it as a j
 would decide now; of customers it gives bands, and only to those whose job it would accept.
 """
 
-from typing import Annotated, Literal
-
-from pydantic import StringConstraints
+from typing import Any, Literal
 
 from consortia_common.documents.base import Count, Document, Fingerprint, Name, Number
 from consortia_common.documents.jobspec import JobSpec, Submission
-
-QUESTION_DOMAIN = "plan.question"
-STEP = "plan"
-"""The step by which nodes are asked."""
+from consortia_common.documents.question import Question
 
 
-class PlanQuestion(Document):
-    """What the analyst signs: the spec, and what makes this question the only one."""
+class PlanQuestion(Question):
+    """What a job with this spec would do."""
 
-    v: Literal[1] = 1
-    network: Name
+    STEP = "plan"
+
     spec: JobSpec
-    nonce: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
-    asked_ms: Count
-    analyst: Fingerprint
 
     @property
-    def plan_id(self) -> str:
-        """Bound to every byte of the question."""
-        return "plan-" + self.hash()[:16]
+    def asked(self) -> tuple[str, ...]:
+        """The job's parties."""
+        return self.spec.parties
+
+    @property
+    def logged(self) -> dict[str, Any]:
+        """The job in a few words."""
+        spec = self.spec
+        return {"plan": self.question_id, "purpose": spec.purpose, "kind": spec.kind, "name": spec.name}
 
     def as_submission(self) -> Submission:
         """The submission that the gate is to judge; no signature was made for it."""

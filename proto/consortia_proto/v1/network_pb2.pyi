@@ -505,21 +505,24 @@ Global___SignedReceipt: _TypeAlias = SignedReceipt  # noqa: Y015
 class SignedQuestion(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    STEP_FIELD_NUMBER: _builtins.int
     DOCUMENT_FIELD_NUMBER: _builtins.int
     SIGNATURE_FIELD_NUMBER: _builtins.int
+    step: _builtins.str
     document: _builtins.bytes
     """canonical JSON {v, network, …, nonce, asked_ms, analyst}"""
     signature: _builtins.bytes
-    """in the domain of its service: it can never pass for a submission"""
+    """domain "<step>.question": it can never pass for a submission"""
     def __init__(
         self,
         *,
+        step: _builtins.str = ...,
         document: _builtins.bytes = ...,
         signature: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "signature", b"signature"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "signature", b"signature", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

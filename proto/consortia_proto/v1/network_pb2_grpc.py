@@ -673,8 +673,10 @@ class Jobs:
             _registered_method=True)
 
 
-class PlansStub:
-    """What a job would do, before it is submitted: every party's node says what its gate would say; no row is read.
+class QuestionsStub:
+    """What an analyst asks nodes apart from jobs; none reads a value of a row for it. By step:
+    plan        what a job would do, before it is submitted: what each party's gate would say; answers in envelopes
+    catalogue   which tables the parties of an agreement offer under it; answers signed, domain "catalogue.answer"
     """
 
     def __init__(self, channel):
@@ -684,25 +686,27 @@ class PlansStub:
             channel: A grpc.Channel.
         """
         self.Ask = channel.unary_unary(
-                '/consortia.v1.Plans/Ask',
+                '/consortia.v1.Questions/Ask',
                 request_serializer=consortia__proto_dot_v1_dot_network__pb2.SignedQuestion.SerializeToString,
                 response_deserializer=consortia__proto_dot_v1_dot_network__pb2.SignedAnswers.FromString,
                 _registered_method=True)
 
 
-class PlansServicer:
-    """What a job would do, before it is submitted: every party's node says what its gate would say; no row is read.
+class QuestionsServicer:
+    """What an analyst asks nodes apart from jobs; none reads a value of a row for it. By step:
+    plan        what a job would do, before it is submitted: what each party's gate would say; answers in envelopes
+    catalogue   which tables the parties of an agreement offer under it; answers signed, domain "catalogue.answer"
     """
 
     def Ask(self, request, context):
-        """role analyst; domain "plan.question"; answers in envelopes
+        """role analyst
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
 
-def add_PlansServicer_to_server(servicer, server):
+def add_QuestionsServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'Ask': grpc.unary_unary_rpc_method_handler(
                     servicer.Ask,
@@ -711,14 +715,16 @@ def add_PlansServicer_to_server(servicer, server):
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
-            'consortia.v1.Plans', rpc_method_handlers)
+            'consortia.v1.Questions', rpc_method_handlers)
     server.add_generic_rpc_handlers((generic_handler,))
-    server.add_registered_method_handlers('consortia.v1.Plans', rpc_method_handlers)
+    server.add_registered_method_handlers('consortia.v1.Questions', rpc_method_handlers)
 
 
  # This class is part of an EXPERIMENTAL API.
-class Plans:
-    """What a job would do, before it is submitted: every party's node says what its gate would say; no row is read.
+class Questions:
+    """What an analyst asks nodes apart from jobs; none reads a value of a row for it. By step:
+    plan        what a job would do, before it is submitted: what each party's gate would say; answers in envelopes
+    catalogue   which tables the parties of an agreement offer under it; answers signed, domain "catalogue.answer"
     """
 
     @staticmethod
@@ -735,83 +741,7 @@ class Plans:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/consortia.v1.Plans/Ask',
-            consortia__proto_dot_v1_dot_network__pb2.SignedQuestion.SerializeToString,
-            consortia__proto_dot_v1_dot_network__pb2.SignedAnswers.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-
-class CataloguesStub:
-    """Which tables the parties of an agreement offer under it: names, types and meanings, never a value of a row.
-    """
-
-    def __init__(self, channel):
-        """Constructor.
-
-        Args:
-            channel: A grpc.Channel.
-        """
-        self.Ask = channel.unary_unary(
-                '/consortia.v1.Catalogues/Ask',
-                request_serializer=consortia__proto_dot_v1_dot_network__pb2.SignedQuestion.SerializeToString,
-                response_deserializer=consortia__proto_dot_v1_dot_network__pb2.SignedAnswers.FromString,
-                _registered_method=True)
-
-
-class CataloguesServicer:
-    """Which tables the parties of an agreement offer under it: names, types and meanings, never a value of a row.
-    """
-
-    def Ask(self, request, context):
-        """role analyst; domains "catalogue.question", "catalogue.answer"
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-
-def add_CataloguesServicer_to_server(servicer, server):
-    rpc_method_handlers = {
-            'Ask': grpc.unary_unary_rpc_method_handler(
-                    servicer.Ask,
-                    request_deserializer=consortia__proto_dot_v1_dot_network__pb2.SignedQuestion.FromString,
-                    response_serializer=consortia__proto_dot_v1_dot_network__pb2.SignedAnswers.SerializeToString,
-            ),
-    }
-    generic_handler = grpc.method_handlers_generic_handler(
-            'consortia.v1.Catalogues', rpc_method_handlers)
-    server.add_generic_rpc_handlers((generic_handler,))
-    server.add_registered_method_handlers('consortia.v1.Catalogues', rpc_method_handlers)
-
-
- # This class is part of an EXPERIMENTAL API.
-class Catalogues:
-    """Which tables the parties of an agreement offer under it: names, types and meanings, never a value of a row.
-    """
-
-    @staticmethod
-    def Ask(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/consortia.v1.Catalogues/Ask',
+            '/consortia.v1.Questions/Ask',
             consortia__proto_dot_v1_dot_network__pb2.SignedQuestion.SerializeToString,
             consortia__proto_dot_v1_dot_network__pb2.SignedAnswers.FromString,
             options,

@@ -227,26 +227,35 @@ class JobsServicer(metaclass=_abc_1.ABCMeta):
 
 def add_JobsServicer_to_server(servicer: JobsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
-class PlansStub:
-    """What a job would do, before it is submitted: every party's node says what its gate would say; no row is read."""
+class QuestionsStub:
+    """What an analyst asks nodes apart from jobs; none reads a value of a row for it. By step:
+      plan        what a job would do, before it is submitted: what each party's gate would say; answers in envelopes
+      catalogue   which tables the parties of an agreement offer under it; answers signed, domain "catalogue.answer"
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
-    def __new__(cls, channel: _aio.Channel) -> PlansAsyncStub: ...
+    def __new__(cls, channel: _aio.Channel) -> QuestionsAsyncStub: ...
     Ask: _grpc.UnaryUnaryMultiCallable[_network_pb2.SignedQuestion, _network_pb2.SignedAnswers]
-    """role analyst; domain "plan.question"; answers in envelopes"""
+    """role analyst"""
 
 @_typing.type_check_only
-class PlansAsyncStub(PlansStub):
-    """What a job would do, before it is submitted: every party's node says what its gate would say; no row is read."""
+class QuestionsAsyncStub(QuestionsStub):
+    """What an analyst asks nodes apart from jobs; none reads a value of a row for it. By step:
+      plan        what a job would do, before it is submitted: what each party's gate would say; answers in envelopes
+      catalogue   which tables the parties of an agreement offer under it; answers signed, domain "catalogue.answer"
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Ask: _aio.UnaryUnaryMultiCallable[_network_pb2.SignedQuestion, _network_pb2.SignedAnswers]  # type: ignore[assignment]
-    """role analyst; domain "plan.question"; answers in envelopes"""
+    """role analyst"""
 
-class PlansServicer(metaclass=_abc_1.ABCMeta):
-    """What a job would do, before it is submitted: every party's node says what its gate would say; no row is read."""
+class QuestionsServicer(metaclass=_abc_1.ABCMeta):
+    """What an analyst asks nodes apart from jobs; none reads a value of a row for it. By step:
+      plan        what a job would do, before it is submitted: what each party's gate would say; answers in envelopes
+      catalogue   which tables the parties of an agreement offer under it; answers signed, domain "catalogue.answer"
+    """
 
     @_abc_1.abstractmethod
     def Ask(
@@ -254,40 +263,9 @@ class PlansServicer(metaclass=_abc_1.ABCMeta):
         request: _network_pb2.SignedQuestion,
         context: _ServicerContext,
     ) -> _typing.Union[_network_pb2.SignedAnswers, _abc.Awaitable[_network_pb2.SignedAnswers]]:
-        """role analyst; domain "plan.question"; answers in envelopes"""
+        """role analyst"""
 
-def add_PlansServicer_to_server(servicer: PlansServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
-
-class CataloguesStub:
-    """Which tables the parties of an agreement offer under it: names, types and meanings, never a value of a row."""
-
-    @_typing.overload
-    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
-    @_typing.overload
-    def __new__(cls, channel: _aio.Channel) -> CataloguesAsyncStub: ...
-    Ask: _grpc.UnaryUnaryMultiCallable[_network_pb2.SignedQuestion, _network_pb2.SignedAnswers]
-    """role analyst; domains "catalogue.question", "catalogue.answer" """
-
-@_typing.type_check_only
-class CataloguesAsyncStub(CataloguesStub):
-    """Which tables the parties of an agreement offer under it: names, types and meanings, never a value of a row."""
-
-    def __init__(self, channel: _aio.Channel) -> None: ...
-    Ask: _aio.UnaryUnaryMultiCallable[_network_pb2.SignedQuestion, _network_pb2.SignedAnswers]  # type: ignore[assignment]
-    """role analyst; domains "catalogue.question", "catalogue.answer" """
-
-class CataloguesServicer(metaclass=_abc_1.ABCMeta):
-    """Which tables the parties of an agreement offer under it: names, types and meanings, never a value of a row."""
-
-    @_abc_1.abstractmethod
-    def Ask(
-        self,
-        request: _network_pb2.SignedQuestion,
-        context: _ServicerContext,
-    ) -> _typing.Union[_network_pb2.SignedAnswers, _abc.Awaitable[_network_pb2.SignedAnswers]]:
-        """role analyst; domains "catalogue.question", "catalogue.answer" """
-
-def add_CataloguesServicer_to_server(servicer: CataloguesServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+def add_QuestionsServicer_to_server(servicer: QuestionsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
 class AuditStub:
     @_typing.overload
