@@ -34,6 +34,17 @@ _SYNCHRONOUS = "consortia_synchronous"
 _FULL, _NORMAL = "FULL", "NORMAL"
 _TURN = "consortia_turn"
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", "temp_store=MEMORY")
+_NAMING = {
+    "pk": "pk_%(table_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "ix": "ix_%(table_name)s_%(column_0_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+}
+
+
+def new_metadata() -> MetaData:
+    """For the tables of one database: keys and indexes have names, so that a migration can change them."""
+    return MetaData(naming_convention=_NAMING)
 
 
 def open_at(where: str | Path, migrations: str) -> Engine:

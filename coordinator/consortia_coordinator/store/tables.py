@@ -4,19 +4,13 @@ Nothing here can be read for its content: what institutions say to each other is
 comes. ``migrations/`` brings a database of any age to this shape.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Integer, LargeBinary, String, Table, Text
 
 from consortia_common.contents import content_tables
+from consortia_common.database import new_metadata
 from consortia_common.witness_store import witness_table
 
-metadata = MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-        "ix": "ix_%(table_name)s_%(column_0_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_name)s",
-    }
-)
+metadata = new_metadata()
 
 invitations = Table(
     "invitations",
