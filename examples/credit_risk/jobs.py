@@ -35,8 +35,9 @@ class Job:
         if any(receipt["sums"] != sums for receipt in self.receipts):
             raise _stuck(self.id, "its parties' receipts say different things of its sums")
         gone = "nobody dropped out" if not sums["missing"] else f"dropped out: {sums['missing']}"
+        opened = "1 sum" if sums["opened"] == 1 else f"{sums['opened']} sums"
         return (
-            f"engine {sums['engine']} ({sums['parameters']}); {sums['opened']} sums of {sums['institutions']} "
+            f"engine {sums['engine']} ({sums['parameters']}); {opened} of {sums['institutions']} "
             f"parties, {sums['threshold']} of them needed, {sums['colluding']} may collude; {gone}"
         )
 

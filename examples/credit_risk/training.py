@@ -122,7 +122,7 @@ def _compare(scene: Scene, job: Job) -> dict[str, Any]:
     )
     story.remark("proved", f"by every bank's receipt: {job.sealing}")
     story.remark(
-        "proved", f"the joint model is within {abs(pooled - federated):.4f} of the one from pooled records"
+        "proved", f"the joint model's AUC differs from that of pooled records by {abs(pooled - federated):.6f}"
     )
     return {"federated": federated, "pooled": round(pooled, 6), "alone": alone}
 
