@@ -111,12 +111,14 @@ def fields_of(columns: Sequence[str], label: str | None) -> tuple[Field, ...]:
     return (Field("rows"), *labelled, *described)
 
 
-def related_of(columns: Sequence[str]) -> tuple[Field, ...]:
-    """The fields of correlations: the complete rows, each column's sum, each pair's sum of products."""
+def related_of(columns: Sequence[str], *, counted: bool) -> tuple[Field, ...]:
+    """The fields of correlations: the complete rows, over which each column's sum and each pair's sum of products;
+    and if ``counted``, how many rows have each column."""
     if not columns:
         return ()
+    counts = (Field("count", (column,)) for column in columns if counted)
     sums = (Field("sum", (column,)) for column in columns)
-    return (Field("rows"), *sums, *(Field("product", pair) for pair in pairs(columns)))
+    return (Field("rows"), *counts, *sums, *(Field("product", pair) for pair in pairs(columns)))
 
 
 def pairs(columns: Sequence[str]) -> Iterator[tuple[str, str]]:

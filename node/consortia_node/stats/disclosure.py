@@ -64,27 +64,40 @@ def withheld(counts: Integers, smallest: int) -> Flags:
             return counts > 0
 
 
-def merged_bins(weights: Sequence[Integers], smallest: int) -> list[slice]:
-    """Neighbouring bins put together until each part has no rows, or ``smallest`` by each of ``weights``."""
-    least = np.minimum.reduce(list(weights))
+def merged_bins(weights: Sequence[Integers], smallest: int, *, ends: int = 0) -> list[slice]:
+    """Neighbouring bins put together until each part has no rows, or ``smallest`` by each of ``weights``.
+
+    A part of several bins takes in the empty ones beside it, lest its edge be where one row lies; not so the
+    ``ends``, the open bins below and above the range. If there are too few rows in all, one part holds them.
+    """
     whole = np.maximum.reduce(list(weights))
-    parts: list[slice] = []
-    start, pending = 0, False
-    for place in range(len(least)):
-        if not pending and whole[place] == 0:
-            parts.append(slice(place, place + 1))
-            start = place + 1
-            continue
-        pending = True
+    parts: list[list[int]] = []
+    start = -1
+    for place in np.flatnonzero(whole).tolist():
+        start = place if start < 0 else start
         if min(int(weight[start : place + 1].sum()) for weight in weights) >= smallest:
-            parts.append(slice(start, place + 1))
-            start, pending = place + 1, False
-    if pending:
-        while parts and whole[parts[-1]].sum() == 0:
-            start = parts.pop().start
-        start = parts.pop().start if parts else start
-        parts.append(slice(start, len(least)))
-    return parts
+            parts.append([start, place + 1])
+            start = -1
+    if start >= 0:
+        last = int(np.flatnonzero(whole)[-1]) + 1
+        parts = [*parts[:-1], [parts[-1][0] if parts else start, last]]
+    return _covering(parts, len(whole), ends, is_thin=start >= 0)
+
+
+def _covering(parts: list[list[int]], size: int, ends: int, *, is_thin: bool) -> list[slice]:
+    """The parts, wider by the empty bins beside them where they are of several or the last is too small, and each
+    other bin by itself."""
+    found: list[slice] = []
+    for number, (start, stop) in enumerate(parts):
+        before = found[-1].stop if found else 0
+        after = parts[number + 1][0] if number + 1 < len(parts) else size
+        if stop - start > 1 or (is_thin and number + 1 == len(parts)):
+            start = min(start, max(before, ends))  # noqa: PLW2901 - what it is from here on
+            stop = max(stop, min(after, size - ends))  # noqa: PLW2901
+        found += [slice(place, place + 1) for place in range(before, start)]
+        found.append(slice(start, stop))
+    rest = found[-1].stop if found else 0
+    return [*found, *(slice(place, place + 1) for place in range(rest, size))]
 
 
 def _margins(counts: Integers, smallest: int) -> Margins:

@@ -133,6 +133,8 @@ def _aggregate(field: Field, names: Mapping[str, str]) -> nw.Expr:
 def _related(field: Field, names: Mapping[str, str]) -> nw.Expr:
     if field.measure == "rows":
         return nw.col(_COMPLETE).sum()
+    if field.measure == "count":
+        return nw.col(names[field.columns[0]]).count()
     first, *second = (nw.col(f"_r{names[column]}") for column in field.columns)
     return (first * second[0]).sum() if second else first.sum()
 

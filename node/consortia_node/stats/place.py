@@ -24,7 +24,7 @@ def place(own: Table, total: Table, result: dict[str, Any], smallest: int) -> di
         told["columns"] = {column: _column(own, column, joint["columns"][column]) for column in parameters.columns}
     if parameters.binned():
         told["distributions"] = {
-            column: shown.against(own.distribution(column), total.distribution(column).clip(0))
+            column: shown.against(column, own.distribution(column), total.distribution(column).clip(0))
             for column in parameters.binned()
         }
     return told

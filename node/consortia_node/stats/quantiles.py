@@ -1,8 +1,9 @@
 """PURE: quantiles by looking ever closer: the bin that holds a rank is divided again, in every round.
 
 The quantile at share q of n values is the smallest value with at least q·n values up to it (Hyndman and Fan's type
-1). What is known of it is a bracket of fixed-point integers that holds it; a bracket is not divided further once it
-would hold fewer than ``smallest`` rows, or is one step wide.
+1). What is known of it is a bracket of fixed-point integers that holds it. Brackets are the parts into which the
+bins of a histogram are merged, so that however many ranks are asked for, none tells of fewer than ``smallest``
+rows, nor do two of them how few lie between.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consortia_node.moments import rounded
+from consortia_node.stats.disclosure import merged_bins
 from consortia_node.stats.expressions import Bracket
 
 Integers = NDArray[np.int64]
@@ -34,13 +36,13 @@ def begun(low: int, high: int, counts: Integers, share: Decimal, smallest: int) 
     """The search after the first round; ``counts``: below the range, its bins, above. None if outside the range."""
     counts = counts.clip(0)
     rank = max(1, ceil(share * int(counts.sum())))
-    inside = Search(Bracket(low, high), rank, int(counts[0]))
-    if not counts[0] < rank <= counts[:-1].sum():
+    part = _part_of(counts, rank, smallest, ends=1)
+    if part is None or part.start == 0 or part.stop == len(counts):
         return None
-    found = closer(inside, counts[1:-1], smallest)
-    if found.bracket.end == high:
-        return Search(Bracket(found.bracket.low, high + 1), rank, found.before, found.done)
-    return found
+    bracket = _spanned(Bracket(low, high), len(counts) - 2, part.start - 1, part.stop - 1)
+    # The highest value of the range belongs to its last bin.
+    bracket = Bracket(bracket.low, high + 1) if bracket.end == high else bracket
+    return Search(bracket, rank, int(counts[: part.start].sum()), done=bracket.width <= 1)
 
 
 def closer(search: Search, counts: Integers, smallest: int) -> Search:
@@ -48,11 +50,24 @@ def closer(search: Search, counts: Integers, smallest: int) -> Search:
     if search.done:
         return search
     counts = counts.clip(0)
-    place = int(np.searchsorted(search.before + counts.cumsum(), search.rank))
-    if place >= len(counts) or counts[place] < smallest:
+    part = _part_of(counts, search.rank - search.before, smallest)
+    if part is None or part == slice(0, len(counts)):
         return Search(search.bracket, search.rank, search.before, done=True)
-    part = search.bracket.part(len(counts), place)
-    return Search(part, search.rank, search.before + int(counts[:place].sum()), done=part.width <= 1)
+    bracket = _spanned(search.bracket, len(counts), part.start, part.stop)
+    return Search(bracket, search.rank, search.before + int(counts[: part.start].sum()), done=bracket.width <= 1)
+
+
+def _part_of(counts: Integers, rank: int, smallest: int, *, ends: int = 0) -> slice | None:
+    """The merged bins that hold the ``rank``-th row; None if nothing may be told of them, or none do."""
+    for part in merged_bins([counts], smallest, ends=ends):
+        if int(counts[: part.start].sum()) < rank <= int(counts[: part.stop].sum()):
+            return part if int(counts[part].sum()) >= smallest else None
+    return None
+
+
+def _spanned(bracket: Bracket, bins: int, start: int, stop: int) -> Bracket:
+    """From the ``start``-th of so many equal parts to before the ``stop``-th."""
+    return Bracket(bracket.part(bins, start).low, bracket.part(bins, stop - 1).end)
 
 
 def brackets_of(searches: Sequence[Search | None]) -> list[Bracket]:

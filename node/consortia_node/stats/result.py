@@ -94,6 +94,8 @@ class Result:
         closed = {
             column: withheld(self._counts("count", column), self._smallest) for column in self._parameters.columns
         }
+        if label := self._parameters.label:
+            closed[label] = closed.get(label, False) | withheld(self._counts("known"), self._smallest)
         groups, small = [], []
         for place in product(*(range(size) for size in rows.shape)):
             if rows[place] <= 0:
@@ -121,7 +123,7 @@ class Result:
         described: dict[str, Any] = {"count": rows}
         if self._parameters.label:
             known, ones = field("known"), field("ones")
-            shown = known >= self._smallest
+            shown = known >= self._smallest and self._parameters.label not in hidden
             described["label_rate"] = rounded(min(max(ones / known, 0), 1)) if shown else None
         columns = {}
         for column in self._parameters.columns:
@@ -143,7 +145,7 @@ class Result:
         edges = self._edges(column)
         bins = [
             {"low": edges[part.start], "high": edges[part.stop], "count": int(counts[part].sum())}
-            for part in merged_bins([counts], self._smallest)
+            for part in self._merged_bins(counts)
         ]
         filled = [item for item in bins if item["count"]]
         low, high = self._parameters.fixed_range(column)
@@ -153,6 +155,10 @@ class Result:
             "max": filled[-1]["high"] if filled else None,
             "resolution": rounded((high - low) / self._parameters.bins / self._unit),
         }
+
+    def _merged_bins(self, counts: Integers) -> list[slice]:
+        """The parts of a distribution that may be told; none if all of it is too small."""
+        return merged_bins([counts], self._smallest, ends=1) if counts.sum() >= self._smallest else []
 
     def _edges(self, column: str) -> list[float | None]:
         """Of below the range, each bin, and above it; open ends are null."""
@@ -165,7 +171,7 @@ class Result:
         names, table = self._parameters.correlations, self._table
         count = table.related("rows")
         size = len(names)
-        if not self._apart(count):
+        if self._exact and not self._apart(count):
             count = 0
         covariances: list[list[Any]] = [[None] * size for _ in names]
         for i in range(size if count >= self._smallest else 0):
@@ -184,10 +190,9 @@ class Result:
         }
 
     def _apart(self, complete: int) -> bool:
-        """Whether the complete rows are those that a column is described by, or far fewer; else the difference of
-        two variances would be that of a few rows."""
-        both = set(self._parameters.columns) & set(self._parameters.correlations)
-        left = [int(self._table.cells("count", column).sum()) - complete for column in both]
+        """Whether the complete rows are those that have each column, or far fewer; else the difference of two
+        variances, one of which another job may have told, would be that of a few rows."""
+        left = [self._table.related("count", column) - complete for column in self._parameters.correlations]
         return all(number <= 0 or number >= self._smallest for number in left)
 
     def _correlation(self, covariances: Sequence[Sequence[Any]], i: int, j: int) -> float | None:
@@ -206,7 +211,9 @@ class Result:
             for i in np.flatnonzero(counts.sum(axis=1)).tolist()
             for j in np.flatnonzero(counts.sum(axis=0)).tolist()
         ]
-        return {"columns": list(columns), "cells": rows, **measures.chi_square(counts)}
+        # Of a table that is not shown whole, chi² would tell what is withheld.
+        told = measures.chi_square(np.zeros_like(counts) if hidden.any() else counts)
+        return {"columns": list(columns), "cells": rows, **told}
 
     def _information(self, column: str) -> dict[str, Any]:
         if column in self._parameters.categories:
@@ -214,19 +221,18 @@ class Result:
         zeros, ones = (counts[:-1].clip(0) for counts in self._table.labelled(column).T)
         edges, parts = self._edges(column), self._parts_of(column, zeros, ones)
         classes = [{"low": edges[part.start], "high": edges[part.stop]} for part in parts]
-        zeros, ones = (np.array([counts[part].sum() for part in parts], np.int64) for counts in (zeros, ones))
-        return {**self._evidence(classes, zeros, ones), "ks": measures.distance(zeros, ones)}
+        zeros, ones = _added(zeros, parts), _added(ones, parts)
+        told = self._evidence(classes, zeros, ones)
+        return {**told, "ks": measures.distance(zeros, ones) if told["bins"] else None}
 
-    def _parts_of(self, column: str, zeros: Integers, ones: Integers) -> list[slice]:
-        """Parts with enough of both labels; of the parts of the histogram, so that the two can't be subtracted."""
-        shown = [slice(place, place + 1) for place in range(len(zeros))]
-        if column in self._parameters.histograms:
-            shown = merged_bins([self._table.distribution(column).clip(0)], self._smallest)
-        counts = [np.array([label[part].sum() for part in shown], np.int64) for label in (zeros, ones)]
-        return [
-            slice(shown[part.start].start, shown[part.stop - 1].stop)
-            for part in merged_bins(counts, self._smallest)
-        ]
+    def _parts_of(self, column: str, *weights: Integers) -> list[slice]:
+        """Parts with enough of each; made of those of the column's histogram, which may be told too, so that the
+        two can't be subtracted."""
+        shown = self._merged_bins(self._table.distribution(column).clip(0))
+        if not shown:
+            return []
+        parts = merged_bins([_added(weight, shown) for weight in weights], self._smallest)
+        return [slice(shown[part.start].start, shown[part.stop - 1].stop) for part in parts]
 
     def _information_of_categories(self, column: str) -> dict[str, Any]:
         counts = regrouped(self._table.labelled(column).clip(0), 0, self._codes[column])
@@ -255,15 +261,20 @@ class Result:
         names = self._table.names(compare.column)
         base = counts[names.index(str(compare.base))]
         return [
-            {"category": names[place], **self.against(counts[place], base)}
+            {"category": names[place], **self.against(column, counts[place], base)}
             for place in range(len(names))
             if names[place] != str(compare.base) and counts[place].sum() > 0
         ]
 
-    def against(self, part: Integers, base: Integers) -> dict[str, float | None]:
-        """Two histograms compared, over bins in which both have enough rows."""
+    def against(self, column: str, part: Integers, base: Integers) -> dict[str, float | None]:
+        """Two histograms of a column compared, over bins in which both have enough rows."""
         if min(part.sum(), base.sum()) < self._smallest:
             return {"psi": None, "ks": None}
-        parts = merged_bins([part, base], self._smallest)
-        part, base = (np.array([counts[one].sum() for one in parts], np.int64) for counts in (part, base))
+        parts = self._parts_of(column, part, base)
+        part, base = _added(part, parts), _added(base, parts)
         return {"psi": measures.stability(part, base), "ks": measures.distance(part, base)}
+
+
+def _added(counts: Integers, parts: Sequence[slice]) -> Integers:
+    """The counts of each part."""
+    return np.array([counts[part].sum() for part in parts], np.int64)

@@ -58,7 +58,9 @@ class Table:
         return self._tallies[self.parameters.binned().index(column)][1]
 
     def distribution(self, column: str) -> Integers:
-        """The histogram of all rows, without the missing ones."""
+        """The histogram of all rows, without the missing ones; also of a column that is only informative."""
+        if column not in self.parameters.binned():
+            return np.array(self._by_label(column).sum(axis=1), np.int64)[:-1]
         counts = self.histogram(column)
         return (counts.sum(axis=0) if counts.ndim > 1 else counts)[:-1]
 
@@ -68,8 +70,11 @@ class Table:
 
     def labelled(self, column: str) -> Integers:
         """Classes of an informative column by label 0 and 1."""
+        return self._by_label(column)[:, :2]
+
+    def _by_label(self, column: str) -> Integers:
         first = len(self.parameters.binned()) + len(self.parameters.crosstabs)
-        return self._tallies[first + self.parameters.information.index(column)][1][:, :2]
+        return self._tallies[first + self.parameters.information.index(column)][1]
 
     @cached_property
     def margins(self) -> dict[str, Integers]:

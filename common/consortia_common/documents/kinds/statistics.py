@@ -99,7 +99,8 @@ class Parameters(KindParameters):
         tallies += [Tally((self._category(first), self._category(second))) for first, second in self.crosstabs]
         label = Axis("label", self.label or "", 3)
         tallies += [Tally((self._classes(column), label)) for column in self.information]
-        return Layout(cells, fields_of(self.columns, self.label), tuple(tallies), related_of(self.correlations))
+        related = related_of(self.correlations, counted=self.noise is None)
+        return Layout(cells, fields_of(self.columns, self.label), tuple(tallies), related)
 
     def refined(self) -> Layout:
         """The table of each later round: for each column with quantiles, the bins of one bracket a quantile."""
@@ -155,11 +156,12 @@ class Parameters(KindParameters):
         return self.place
 
     def divisions(self) -> tuple[Division, ...]:
-        """By the categories of each column, and by the bins of each range."""
+        """By the categories of each column, by the bins of each range, and into complete rows and others."""
         named = {column: tuple(map(str, self.categories[column])) for column in self.categories}
         for column in dict.fromkeys([*self.binned(), *self._binned_information()]):
             named[column] = (f"{self.bins} bins of {self.fixed_range(column)} · 10^-{self.decimals}",)
-        return tuple(Division(column, groups) for column, groups in named.items())
+        complete = [Division(f"complete rows with {column}", self.correlations) for column in self.correlations]
+        return (*(Division(column, groups) for column, groups in named.items()), *complete)
 
     def precision(self) -> int:
         """As the spec says."""
