@@ -1,4 +1,4 @@
-"""What an officer does from a machine of their own: sign agreements, change their state, decide on jobs.
+"""What an officer does from a machine of their own: confirm members, sign and change agreements, decide on jobs.
 
 The coordinator brings what there is to sign and carries what was signed; an officer believes it no further than the
 hash that they give, which they compared with their own institution and the other parties.
@@ -11,11 +11,14 @@ import grpc
 
 from consortia_client.errors import ClientError
 from consortia_client.profile import Profile
-from consortia_common import rpc
+from consortia_common import fingerprint_words, rpc
 from consortia_common.documents import statements
 from consortia_common.documents.agreement import Agreement
 from consortia_common.documents.base import Document
+from consortia_common.documents.confirmation import CONFIRMED, Confirmation
 from consortia_common.documents.statements import AgreementChange, JobApproval
+from consortia_crypto import canonical
+from consortia_crypto.keys import PublicIdentity
 from consortia_proto.v1 import network_pb2 as pb
 from consortia_proto.v1 import network_pb2_grpc
 
@@ -85,6 +88,32 @@ class Officer:
         """Approve or refuse a job that waits for this institution's officers."""
         said = {"job": job_id, "officer": self._fingerprint, "decision": decision}
         self._state(statements.APPROVAL, JobApproval, said | {"reason": reason, "at_ms": now_ms})
+
+    def confirm(self, whom: tuple[str, str, str], said: str, now_ms: int) -> PublicIdentity:
+        """Sign that ``whom`` (institution, role, name) read out ``said``; who that is. Raises ClientError."""
+        identity = self._shown(*whom)
+        if identity is None or not fingerprint_words.is_same(said, identity.fingerprint):
+            raise ClientError(
+                f"that is not the fingerprint that the coordinator shows for {'/'.join(whom)}",
+                blame="a mistake in reading or typing, or the coordinator",
+                remedy="compare again, word by word; if it still differs, sign nothing with that institution, and "
+                "tell its people and the network's operator",
+            )
+        about = {"member": identity.institution, "role": identity.role, "name": identity.name}
+        about |= {"officer": self._fingerprint, "fingerprint": identity.fingerprint}
+        self._state(CONFIRMED, Confirmation, {**about, "at_ms": now_ms})
+        return identity
+
+    def _shown(self, institution: str, role: str, name: str) -> PublicIdentity | None:
+        """Who that is as the coordinator has it; the coordinator itself is known since enrolment."""
+        if institution == self._profile.coordinator.institution:
+            return self._profile.coordinator
+        with rpc.calling(COORDINATOR):
+            shown = self._statements.Members(pb.MembersRequest(), timeout=CALL_SECONDS).identities
+        members = [PublicIdentity.from_document(canonical.decode(data)) for data in shown]
+        return next(
+            (one for one in members if (one.institution, one.role, one.name) == (institution, role, name)), None
+        )
 
     @property
     def _fingerprint(self) -> str:

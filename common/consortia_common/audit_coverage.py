@@ -15,7 +15,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from consortia_common import audit_confirmations
 from consortia_common.documents.agreement import Agreement
+from consortia_common.documents.confirmation import CONFIRMED
 from consortia_common.errors import DocumentError
 from consortia_crypto.audit.entry import Entry
 from consortia_crypto.audit.verify import Finding, Verdict
@@ -42,6 +44,7 @@ class Coverage:
         self.uncovered = 0
         self.rows_used = 0
         self.rows_left_out = 0
+        self.confirmed = 0
         self.findings: list[Finding] = []
         self._institution = institution
         self._document = document
@@ -64,6 +67,17 @@ class Coverage:
         data = self._document(commitment) if commitment else None
         if data is not None and hashlib.sha256(data).hexdigest() != commitment:
             self._find(entry, Verdict.TAMPERED, "the attached document is not the one that was written")
+
+    def _confirmed(self, entry: Entry) -> None:
+        """An officer's signed word on a member's fingerprint; a copy of a log may lack what was attached."""
+        commitment = entry.body.get("payload_commit")
+        data = self._document(commitment) if commitment else None
+        if data is None:
+            return
+        if why := audit_confirmations.fault(entry.body, data):
+            self._find(entry, Verdict.UNCOVERED, why)
+        else:
+            self.confirmed += 1
 
     def _activated(self, entry: Entry) -> None:
         reference = entry.body["agreement"]
@@ -194,6 +208,7 @@ def _period_breach(agreement: Agreement, time: str) -> str:
 
 
 _HANDLERS: Mapping[str, Callable[[Coverage, Entry], None]] = {
+    CONFIRMED: Coverage._confirmed,
     "agreement.activated": Coverage._activated,
     "agreement.resumed": Coverage._activated,
     "agreement.suspended": Coverage._ended,

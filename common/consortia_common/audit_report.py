@@ -28,6 +28,8 @@ class Report:
     accesses_uncovered: int = 0
     rows_used: int = 0
     rows_left_out: int = 0
+    confirmations: int = 0
+    """How many members' fingerprints officers have confirmed with a signature that is good."""
     checkpoint: int | None = None
     """How many entries the newest signed checkpoint counts; None if there is none that is good."""
     signed_time: str = ""
@@ -66,7 +68,8 @@ class Report:
 
 _PLAIN = (
     "institution", "fingerprint", "key_confirmed", "entries", "last_time",
-    "accesses_covered", "accesses_uncovered", "rows_used", "rows_left_out", "checkpoint", "signed_time",
+    "accesses_covered", "accesses_uncovered", "rows_used", "rows_left_out", "confirmations", "checkpoint",
+    "signed_time",
 )  # fmt: skip
 _FINDING_FIELDS = ("verdict", "entry", "cause", "time", "after")
 

@@ -67,6 +67,7 @@ def verify_folder(
         coverage.uncovered,
         coverage.rows_used,
         coverage.rows_left_out,
+        coverage.confirmed,
         last.tree.signed.checkpoint.size if last.tree.signed else None,
         last.tree.signed_time,
     )

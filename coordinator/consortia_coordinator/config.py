@@ -38,6 +38,8 @@ class CoordinatorSettings(Settings):
     """Most jobs under way."""
     max_jobs_per_analyst: Annotated[int, Field(ge=1, le=10_000)] = 20
     """Most jobs of one analyst under way."""
+    max_queue: Annotated[int, Field(ge=10, le=1_000_000)] = 10_000
+    """Most tasks that wait for one node; beyond that it is in no new job until it has caught up."""
     worker_memory_mib: Annotated[int, Field(ge=256, le=1 << 20)] = 4096
     """Most memory of the process that reads a job's ciphertexts."""
     worker_seconds: Annotated[int, Field(ge=1, le=7 * 86_400)] = 3600
@@ -56,8 +58,8 @@ class CoordinatorSettings(Settings):
 
     @property
     def job_limits(self) -> JobLimits:
-        """How many jobs may be under way."""
-        return JobLimits(self.max_jobs, self.max_jobs_per_analyst)
+        """How many jobs may be under way, and tasks wait for a node."""
+        return JobLimits(self.max_jobs, self.max_jobs_per_analyst, self.max_queue)
 
     @property
     def public_address(self) -> str:

@@ -38,3 +38,12 @@ class PartiesRefusedError(CoordinatorError):
 
 class TooFewError(PartiesRefusedError):
     """So many parties were lost from an attempt at a sum that it can't go on; another one may."""
+
+
+def not_enrolled(institution: str, role: str, name: str) -> CoordinatorError:
+    """The refusal of a fingerprint that is not the member's."""
+    return CoordinatorError(
+        f"that is not the fingerprint with which {institution}/{role}/{name} enrolled here",
+        blame="a mistake in reading or typing, or somebody else who used the invitation",
+        remedy="compare again, word by word; if it still differs, revoke the member and invite it anew",
+    )

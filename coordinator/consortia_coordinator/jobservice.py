@@ -14,7 +14,7 @@ from consortia_coordinator.conductor import Conductor
 from consortia_coordinator.errors import CoordinatorError
 from consortia_coordinator.jobs import FINAL
 from consortia_coordinator.kinds import conduct_of
-from consortia_coordinator.limits import JobLimits, check_jobs
+from consortia_coordinator.limits import JobLimits, check_jobs, check_queues
 from consortia_coordinator.mailbox import Mailbox
 from consortia_coordinator.members import Members
 from consortia_coordinator.store.jobs import JobStore, StoredJob
@@ -161,14 +161,15 @@ class JobService(network_pb2_grpc.JobsServicer):
             analyst.verify(SUBMISSION_DOMAIN, request.document, request.signature)
             conduct_of(submission.spec.kind)
             self._require_nodes(submission.spec.parties)
-            self._require_room(submission.job_id, analyst.fingerprint)
+            self._require_room(submission, analyst.fingerprint)
             return submission
 
-    def _require_room(self, job_id: str, analyst: str) -> None:
+    def _require_room(self, submission: Submission, analyst: str) -> None:
         """A job that is there already may be handed in again, however many there are."""
         others = self._store.under_way()
-        if not self._store.has(job_id):
+        if not self._store.has(submission.job_id):
             check_jobs(len(others), others.count(analyst), self._limits)
+            check_queues({party: self._mailbox.waiting(party) for party in submission.spec.parties}, self._limits)
 
     def _require_nodes(self, parties: tuple[str, ...]) -> None:
         """Nobody can be asked who has no node here; each party's gate decides on the rest."""

@@ -1,10 +1,10 @@
-"""PURE: how much one member may ask of the coordinator: calls a second, streams, refusals that are put on record.
+"""PURE: how much one member may ask of the coordinator: calls a second, streams, refusals on record, jobs, a queue.
 
 A bucket for each member holds so many tokens and fills at a steady rate; a call takes one, what costs more takes
 more. Who has none left is told to wait; the others' buckets are not touched. The clock is an argument.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from threading import Lock
 
@@ -78,10 +78,11 @@ class Rates:
 
 @dataclass(frozen=True)
 class JobLimits:
-    """How many jobs may be under way, in all and of one analyst."""
+    """How many jobs may be under way, in all and of one analyst; how many tasks may wait for one node."""
 
     most: int = 100
     most_own: int = 20
+    most_queued: int = 10_000
 
 
 def check_jobs(under_way: int, own: int, limits: JobLimits) -> None:
@@ -98,3 +99,14 @@ def check_jobs(under_way: int, own: int, limits: JobLimits) -> None:
             blame="nobody: the network is busy",
             remedy="submit the job again later; the operator sets max_jobs",
         )
+
+
+def check_queues(queued: Mapping[str, int], limits: JobLimits) -> None:
+    """Return if each party of a new job, for which so many tasks wait, may be given more. Raises LimitError."""
+    for institution, tasks in queued.items():
+        if tasks >= limits.most_queued:
+            raise LimitError(
+                f"{tasks} tasks wait for {institution}, as many as may wait for one node",
+                blame=f"{institution}, whose node has been away or busy for long",
+                remedy=f"submit the job again when {institution} has caught up; the operator sets max_queue",
+            )

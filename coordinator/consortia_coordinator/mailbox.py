@@ -163,6 +163,10 @@ class Mailbox:
         """The oldest task that ``institution`` has not acknowledged, but for those ids and for ``busy`` jobs."""
         return self._journal.first_queued(institution, under_way, busy)
 
+    def waiting(self, institution: str) -> int:
+        """How many tasks ``institution`` has not answered."""
+        return self._journal.waiting(institution)
+
     def delivered(self, institution: str, task_id: str, size: int) -> None:
         """The node of ``institution`` has stored the task."""
         self._journal.deliver(task_id, institution, size)

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 
 from consortia_common import fingerprint_words
 from consortia_coordinator.config import CoordinatorSettings
-from consortia_coordinator.errors import CoordinatorError
+from consortia_coordinator.errors import CoordinatorError, not_enrolled
 from consortia_coordinator.network import milliseconds
 from consortia_coordinator.store.database import open_database
 from consortia_coordinator.store.members import Member, MembersStore
@@ -58,11 +58,7 @@ class Registry:
         """Have it noted that the member's fingerprint was compared. Raises CoordinatorError if it differs."""
         identity = self._members.active(institution, role, name)
         if identity is None or not fingerprint_words.is_same(said, identity.fingerprint):
-            raise CoordinatorError(
-                f"that is not the fingerprint with which {institution}/{role}/{name} enrolled here",
-                blame="a mistake in reading or typing, or somebody else who used the invitation",
-                remedy="compare again, word by word; if it still differs, revoke the member and invite it anew",
-            )
+            raise not_enrolled(institution, role, name)
         self._give(CONFIRM, institution, role, name, identity.fingerprint, by)
         return identity
 

@@ -14,10 +14,11 @@ from consortia_common.content import Content
 from consortia_common.documents import statements, withdrawal
 from consortia_common.documents.agreement import Agreement
 from consortia_common.documents.base import refuse
+from consortia_common.documents.confirmation import CONFIRMED, STEP, Confirmation, SignedConfirmation
 from consortia_common.documents.statements import AgreementChange, JobApproval
 from consortia_common.errors import NotPermittedError
 from consortia_common.tls import Peer
-from consortia_coordinator.errors import CoordinatorError
+from consortia_coordinator.errors import CoordinatorError, not_enrolled
 from consortia_coordinator.mailbox import Mailbox
 from consortia_coordinator.members import Members
 from consortia_coordinator.store.statements import StatementStore, StoredStatement
@@ -33,6 +34,7 @@ _ROLES = {
     statements.SIGNED: ("node", "officer"),
     statements.CHANGED: ("node", "officer"),
     statements.APPROVAL: ("officer",),
+    CONFIRMED: ("officer",),
     withdrawal.WITHDRAWN: ("node",),
     withdrawal.ACKNOWLEDGED: ("node",),
 }
@@ -40,6 +42,7 @@ _ROLES = {
 _STEPS = {
     statements.CHANGED: "notice.change",
     statements.APPROVAL: "notice.approval",
+    CONFIRMED: STEP,
     **dict.fromkeys(_CONSENT_TYPES, "notice.consent"),
 }
 """The step by which a node is told of it, where that is not notice.statement."""
@@ -94,20 +97,32 @@ class StatementService(network_pb2_grpc.StatementsServicer):
 
     def _publish(self, statement: network_pb2.Statement, author: PublicIdentity) -> str:
         with self._log.refusing(peer=author.institution, step="statement.publish"):
+            if statement.type == CONFIRMED:
+                return self._confirm(statement, author)
             event, fields = self._checked(statement, author)
         commit = self._log.attach(statement.document)
         self._log.append(event, payload_commit=commit, institution=author.institution, **fields)
         return self._pass_on(statement, author)
 
+    def _confirm(self, statement: network_pb2.Statement, author: PublicIdentity) -> str:
+        """An officer has compared a member's fingerprint: logged with what they signed, noted, passed on."""
+        _require_role(statement, author)
+        signed = SignedConfirmation.of(statement.document, statement.signature, author)
+        said = signed.confirmation
+        _require_same((said.network, said.institution, said.officer), self._members.network, author)
+        member = self._members.store.active(said.member, said.role, said.name)
+        enrolled = self._log.identity if said.role == "coordinator" else member
+        if enrolled is None or enrolled.fingerprint != said.fingerprint:
+            raise not_enrolled(said.member, said.role, said.name)
+        commit = self._log.attach(signed.canonical())
+        self._log.append(CONFIRMED, payload_commit=commit, **said.event(author))
+        if member is not None:
+            self._members.store.confirm(member, self._now_ms())
+        return self._pass_on(statement, author)
+
     def _checked(self, statement: network_pb2.Statement, author: PublicIdentity) -> tuple[str, dict[str, Any]]:
         """The event, with its fields, for the log, if ``author`` may make it. Raises ConsortiaError."""
-        if author.role not in _ROLES.get(statement.type, ()):
-            raise CoordinatorError(
-                f"there are no statements of type {statement.type[:40]!r} by a member of role {author.role}",
-                blame=author.institution,
-                remedy="run a version of Consortia that is compatible with this coordinator's",
-            )
-        _require_own(statement.institution, author)
+        _require_role(statement, author)
         if statement.type in _CONSENT_TYPES:
             return _consent(statement, author)
         if statement.type in _AGREEMENT_TYPES:
@@ -147,6 +162,17 @@ def _consent(statement: network_pb2.Statement, author: PublicIdentity) -> tuple[
     return "withdrawal.relayed", {"statement": about.statement}
 
 
+def _require_role(statement: network_pb2.Statement, author: PublicIdentity) -> None:
+    """Return if its author may state such a thing, and does so for its own institution."""
+    if author.role not in _ROLES.get(statement.type, ()):
+        raise CoordinatorError(
+            f"there are no statements of type {statement.type[:40]!r} by a member of role {author.role}",
+            blame=author.institution,
+            remedy="run a version of Consortia that is compatible with this coordinator's",
+        )
+    _require_own(statement.institution, author)
+
+
 def _require_same(said: tuple[str, str, str], network: str, author: PublicIdentity) -> None:
     """Network, institution and signer that a document names must be its author's."""
     if said != (network, author.institution, author.fingerprint):
@@ -178,6 +204,9 @@ def _concerns(stored: StoredStatement, author: PublicIdentity, institution: str)
         return author.institution == institution
     if statement.type in _CONSENT_TYPES:
         return institution in withdrawal.read(statement.type, statement.document).recipients
+    if statement.type == CONFIRMED:
+        about = Confirmation.from_canonical(statement.document, "the confirmation")
+        return institution in (about.institution, about.member)
     return True
 
 

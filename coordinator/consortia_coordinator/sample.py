@@ -44,6 +44,9 @@ listen = "{listen}"
 #max_jobs = 100
 #max_jobs_per_analyst = 20
 
+# Most tasks that may wait for one node, which is away or busy. A new job with it is refused until it has caught up.
+#max_queue = 10000
+
 # Most memory, in MiB, of the process that reads the ciphertexts of a job with the engine "lattice", and the longest
 # time, in seconds, that it may take to add one party's upload. Whose bytes break a limit is lost to the job.
 #worker_memory_mib = 4096

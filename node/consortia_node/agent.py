@@ -7,6 +7,7 @@ jobs go on. Every answer is stored with what it changed in one transaction, and 
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -14,9 +15,10 @@ from consortia_common.content import Content
 from consortia_common.database import reading, scrub
 from consortia_common.documents.catalogue import CatalogueQuestion
 from consortia_common.documents.plan import PlanQuestion
+from consortia_common.documents.confirmation import STEP as CONFIRMATION
 from consortia_common.stream import legible
 from consortia_crypto.errors import CiphertextError, ConsortiaError, SumError
-from consortia_node import accepted, metrics
+from consortia_node import accepted, confirmations, metrics
 from consortia_node import jobs as rules
 from consortia_node.accepted import AcceptedJob
 from consortia_node.answers import Answer, failed_by, refused_by
@@ -60,6 +62,7 @@ class Agent:
             "notice.change": notices.receive_change,
             "notice.statement": notices.receive,
             "notice.consent": withdrawals.receive,
+            CONFIRMATION: partial(confirmations.receive, tools),
             "notice.revocation": Revocations(tools, self._cohorts).receive,
         }
         self._compute: StepHandler = compute.step

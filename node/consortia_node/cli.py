@@ -141,13 +141,22 @@ def status(config_file: Path, as_json: bool) -> None:
 @node.command()
 @_CONFIG
 @click.option("--institution", required=True, help="Whose fingerprint it is; coordinator for the coordinator's.")
-@click.option("--by", required=True, help="The officer who compared it.")
+@click.option(
+    "--role",
+    default="node",
+    show_default=True,
+    type=click.Choice(["node", "officer"]),
+    help="node for the institution's node; officer for one of your own officers.",
+)
+@click.option("--name", default="node", show_default=True, help="The officer's name; a node keeps the default.")
+@click.option("--by", required=True, help="The person who compared it.")
 @click.argument("said", nargs=-1, required=True, metavar="WORDS…")
-def confirm(config_file: Path, institution: str, by: str, said: tuple[str, ...]) -> None:
-    """Confirm another institution's fingerprint.
+def confirm(config_file: Path, institution: str, role: str, name: str, by: str, said: tuple[str, ...]) -> None:
+    """Confirm the fingerprint of another institution, or of an officer of your own.
 
     WORDS are the words, or the 64 digits, that its own people read out over the telephone. The running node
-    compares them with what the coordinator shows, logs it, and keeps the fingerprint in members.txt.
+    compares them with what the coordinator shows, logs it, and keeps the fingerprint in members.txt. So it does
+    later with what an officer whom you have confirmed signs with `consortia user confirm`.
     """
     import grpc
 
@@ -160,9 +169,12 @@ def confirm(config_file: Path, institution: str, by: str, said: tuple[str, ...])
         grpc.insecure_channel(f"unix:{settings.control_socket}") as channel,
         rpc.calling(f"the node of {settings.institution}"),
     ):
-        request = control_pb2.ConfirmMemberRequest(institution=institution, said=" ".join(said), by=by)
+        request = control_pb2.ConfirmMemberRequest(
+            institution=institution, role=role, name=name, said=" ".join(said), by=by
+        )
         confirmed = control_pb2_grpc.ControlStub(channel).ConfirmMember(request, timeout=30)
-    terminal.done(f"the fingerprint of {institution} is confirmed and logged; it is kept in {confirmed.path}")
+    whose = institution if role == "node" else f"{institution}/{role}/{name}"
+    terminal.done(f"the fingerprint of {whose} is confirmed and logged; it is kept in {confirmed.path}")
     terminal.facts({"fingerprint": confirmed.fingerprint})
 
 

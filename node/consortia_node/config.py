@@ -41,6 +41,8 @@ class NodeSettings(Settings):
     """Where this machine may ask for /livez, /readyz and /metrics; none unless set."""
     max_message_mib: Annotated[int, Field(ge=1, le=1024)] = 256
     """Largest task or reply that this node takes or gives, at least what the coordinator's settings say."""
+    max_queue: Annotated[int, Field(ge=10, le=1_000_000)] = 10_000
+    """Most tasks that wait here for their turn; a coordinator that sends more is hung up on."""
     abandon_days: Annotated[int, Field(ge=1, le=3650)] = 14
     """A job under way of which nothing is asked for so long is ended, and its keys and rows erased."""
     subject_keys: LocalPath = Path("unbacked/subjects.key")

@@ -35,6 +35,12 @@ class Dispatcher:
         self._queues: dict[str, deque[str]] = {}
         self._closed = False
 
+    @property
+    def waiting(self) -> int:
+        """How many tasks wait for their turn."""
+        with self._lock:
+            return sum(map(len, self._queues.values()))
+
     def submit(self, task: Pending) -> None:
         """Hand over a task of the journal behind the others of its job."""
         with self._lock:

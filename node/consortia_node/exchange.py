@@ -55,13 +55,14 @@ class Backoff:
 
 @dataclass(frozen=True)
 class NodeExchangeSettings:
-    """``limit`` is the largest message in bytes, ``threads`` how many jobs have a step under way at a time,
-    ``linger`` how many seconds a stop waits for steps under way.
+    """``limit`` is the largest message in bytes, ``queue`` how many tasks may wait for their turn, ``threads`` how
+    many jobs have a step under way at a time, ``linger`` how many seconds a stop waits for steps under way.
     """  # fmt: skip
 
     network: str
     software: str
     limit: int = MESSAGE_LIMIT
+    queue: int = 10_000
     threads: int = 4
     linger: float = 5.0
     backoff: Backoff = field(default_factory=Backoff)
@@ -83,6 +84,7 @@ class _CoordinatorEnd:
 
     store: TaskStore
     dispatcher: Dispatcher
+    queue: int
     wake: Callable[[], None]
 
     def outgoing(self, under_way: Collection[str], busy: Collection[str]) -> Message | None:
@@ -98,6 +100,8 @@ class _CoordinatorEnd:
             raise self._refused(message, "a task can't be decoded") from error
         if task.task_id != message.message_id:
             raise self._refused(message, "a task came under another task's id")
+        if self.dispatcher.waiting >= self.queue:
+            raise self._refused(message, f"{self.queue} tasks wait here already, as many as max_queue allows")
         if self.store.receive(task, message.content):
             self.dispatcher.submit(Pending(task.task_id, task.job_id))
         else:
@@ -211,7 +215,7 @@ class NodeExchange:
         hello = await self._unless_stopping(self._greet(call, receiver, inbox), GRACE_SECONDS)
         if hello is None:
             return _STOPPING
-        end = _CoordinatorEnd(self._store, self._dispatcher, self._wake)
+        end = _CoordinatorEnd(self._store, self._dispatcher, self._settings.queue, self._wake)
         heartbeat, kept = hello.heartbeat_ms / 1000, parts_of(hello)
         limit = self._settings.limit
         self._link = Link(call, receiver, inbox, end, COORDINATOR, heartbeat=heartbeat, limit=limit, kept=kept)

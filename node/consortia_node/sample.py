@@ -30,6 +30,9 @@ institution = "{institution}"
 # Largest task or reply in MiB. A coordinator that may send more says so when the node connects, and refuses it.
 #max_message_mib = 256
 
+# Most tasks that may wait here for their turn. A coordinator that sends more is hung up on until there are fewer.
+#max_queue = 10000
+
 # A job under way of which nothing is asked for so many days is ended here, and its keys and rows are erased.
 #abandon_days = 14
 

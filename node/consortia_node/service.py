@@ -99,7 +99,10 @@ async def serving(settings: NodeSettings) -> AsyncIterator[Running]:
         tools.tasks,
         partial(_handle, Agent(tools, notices, withdrawals), outbox),
         NodeExchangeSettings(
-            settings.network, f"consortia {version('consortia')}", limit=settings.max_message_mib << 20
+            settings.network,
+            f"consortia {version('consortia')}",
+            limit=settings.max_message_mib << 20,
+            queue=settings.max_queue,
         ),
         on_refused=partial(_log_refused, tools.log),
     )

@@ -3,11 +3,13 @@
 from typing import Any
 
 from consortia_common.documents.base import Document
+from consortia_common.documents.confirmation import CONFIRMED, Confirmation, SignedConfirmation
 from consortia_common.documents.jobspec import Submission
 from consortia_common.documents.model import LinearModel
 from consortia_common.documents.receipt import Receipt
 from consortia_common.documents.statements import AgreementChange, JobApproval
 from consortia_common.documents.withdrawal import Acknowledgement, WithdrawalStatement
+from consortia_crypto.keys import PrivateIdentity
 from tests.support.consent_notices import make_notice
 from tests.support.consortium import PURPOSE, spec
 from tests.support.documents import agreement
@@ -50,8 +52,19 @@ _VALUES: dict[type[Document], dict[str, Any]] = {
 }  # fmt: skip
 
 
+def confirmation(officer: PrivateIdentity) -> SignedConfirmation:
+    """What an officer says of a node, signed."""
+    said = Confirmation(
+        network=officer.network, institution=officer.institution, officer=officer.public.fingerprint,
+        member="bank-b", role="node", name="node", fingerprint=KEY, at_ms=1,
+    ).canonical()  # fmt: skip
+    return SignedConfirmation.of(said, officer.sign(CONFIRMED, said), officer.public)
+
+
 def examples() -> dict[type[Document], bytes]:
     """A good one of each kind that an institution or a person sends to another."""
     made: list[Document] = [kind.from_value(value, "the fuzz test") for kind, value in _VALUES.items()]
     made += [agreement(), spec("statistics"), make_notice(PURPOSE, {"clients": ["income"]}, ["bank-a"])]
+    signed = confirmation(PrivateIdentity.generate("lab", "bank-a", "officer", "olga"))
+    made += [signed, signed.confirmation]
     return {type(document): document.canonical() for document in made}

@@ -213,6 +213,7 @@ class Lab:
         port: int,
         handler: Callable[[exchange_pb2.Task], exchange_pb2.Reply] = echo,
         shown: Credentials | None = None,
+        queue: int = 1000,
     ) -> Node:
         """A node that is started and dials ``port``."""
         states: list[tuple[str, str]] = []
@@ -222,7 +223,7 @@ class Lab:
             lambda: client_channel(f"127.0.0.1:{port}", shown or credentials(institution), NETWORK, aio=True),
             store,
             handler,
-            NodeExchangeSettings(NETWORK, "test", self.limit, backoff=Backoff(0.05, 0.2)),
+            NodeExchangeSettings(NETWORK, "test", self.limit, queue, backoff=Backoff(0.05, 0.2)),
             on_state=lambda state, reason: states.append((state, reason)),
             on_refused=refused.append,
         )

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
+import threading
 from typing import Any
 
 import grpc
@@ -217,3 +218,21 @@ async def test_a_flood_of_replies_that_answer_nothing_ends_its_stream_and_fills_
     assert status is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert "asks more often than a member may" in said
     assert len(coordinator.reasons("message.refused")) < 150
+
+
+async def test_a_coordinator_that_sends_too_many_tasks_is_hung_up_on_until_there_are_fewer(lab: Any) -> None:
+    coordinator = await lab.coordinator()
+    at_work = threading.Event()
+
+    def busy(task: pb.Task) -> pb.Reply:
+        at_work.wait(30)
+        return pb.Reply(content=task.content)
+
+    node = lab.node("bank-a", coordinator.port, busy, queue=5)
+    asked = [f"job/echo/{turn}/bank-a" for turn in range(20)]
+    coordinator.mailbox.post([(lab.task(task_id), "bank-a", ()) for task_id in asked])
+    await lab.until(lambda: len(node.refused) > 1)
+    assert "5 tasks wait here already" in node.refused[0]
+    assert len(node.store.pending()) <= 7  # five wait, one is at work, one was taken up meanwhile
+    at_work.set()
+    assert len(await coordinator.replies(*asked)) == 20

@@ -23,7 +23,10 @@ from tests.fuzz.mutation import mutate
 from tests.support.consortium import BANKS, build, spec
 from tests.support.hostile import Bank, Deal, Hostile, hostile
 
-NOTICES = ("notice.change", "notice.statement", "notice.consent", "notice.approval", "approval", "approval.end")
+NOTICES = (
+    "notice.change", "notice.statement", "notice.consent", "notice.approval", "notice.confirmation",
+    "approval", "approval.end",
+)  # fmt: skip
 SHALLOW, DEEP = 150, 4
 
 

@@ -12,7 +12,10 @@ from consortia_client import control, receipts
 from consortia_client.errors import ClientError, ResultError
 from consortia_client.officer import Officer
 from consortia_client.profile import Profile
+from consortia_common.audit_verify import verify_folder
 from consortia_common.documents.agreement import Agreement
+from consortia_common.fingerprint_words import words
+from consortia_common.witness_owners import read_members
 from consortia_crypto import canonical
 from consortia_proto.v1 import control_pb2
 from tests.support.cli import as_json, consortia
@@ -107,6 +110,35 @@ def test_only_who_is_named_signs(signed: Signed) -> None:
         Officer(Profile.load(signed.consortium.root / "analyst"))
     with signed.officer("pia") as officer, pytest.raises(ClientError, match="does not say which text"):
         officer.sign("credit-risk@1")
+
+
+def test_an_officer_confirms_under_their_own_signature(signed: Signed) -> None:
+    """All three logs have it; a node keeps what an officer says whom its people have confirmed, and no other's."""
+    consortium = signed.consortium
+    of_olga, of_b, of_c = (
+        words(fingerprint).split()
+        for fingerprint in (
+            Profile.load(signed.folders["olga"]).identity.public.fingerprint,
+            *(signed.node(bank, "Status", control_pb2.StatusRequest()).fingerprint for bank in BANKS[1:]),
+        )
+    )
+    members = consortium.root / "bank-a" / "members.txt"
+    before = members.read_text()
+    members.unlink()
+    own = ("--config", consortium.node_config("bank-a"), "--institution", "bank-a", "--role", "officer")
+    known = consortia("node", "confirm", *own, "--name", "olga", "--by", "ivan", *of_olga)
+    assert known.exit_code == 0, known.output
+    for profile, whose, said in (("olga", "bank-b", of_b), ("otto", "bank-c", of_c)):
+        done = consortia("user", "confirm", "--profile", signed.folders[profile], "--institution", whose, *said)
+        assert done.exit_code == 0, done.output
+    wrong = consortia("user", "confirm", "--profile", signed.folders["olga"], "--institution", "bank-b", *of_c)
+    assert wrong.exit_code == 1
+    assert "word by word" in wrong.output
+    expected = {"coordinator": 2, "bank-a": 2, "bank-b": 1, "bank-c": 1}
+    for name, count in expected.items():
+        until(lambda name=name, count=count: verify_folder(consortium.log(name)).confirmations == count)
+    assert set(read_members(members)) == {"bank-a/officer/olga", "bank-b"}
+    members.write_text(before)
 
 
 def test_one_officer_suspends_alone_and_as_many_as_sign_resume(signed: Signed) -> None:

@@ -17,6 +17,7 @@ from consortia_coordinator.limits import JobLimits
 from consortia_coordinator.members import Members
 from consortia_coordinator.store.members import MembersStore
 from consortia_crypto.keys import PrivateIdentity
+from consortia_proto.v1 import exchange_pb2
 from consortia_proto.v1 import network_pb2 as pb
 from tests.support.callers import Caller, RefusedCallError, admit, everything, know_callers
 from tests.support.consortium import BANKS, spec
@@ -179,6 +180,25 @@ async def test_an_analyst_has_so_many_jobs_at_a_time(coordinator: Lab, jobs: Job
     assert refused.value.code is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert "max_jobs_per_analyst" in refused.value.told["remedy"]
     await jobs.Submit(handed_in[0], ANA)
+
+
+async def test_a_party_that_is_away_is_given_so_many_tasks_and_no_more(coordinator: Lab, jobs: JobService) -> None:
+    """A job that is there already may be handed in again."""
+    known = Members(
+        "lab", MembersStore(coordinator.engine), lambda: datetime(2026, 6, 1, tzinfo=UTC), coordinator.log
+    )
+    limits = JobLimits(9, 9, most_queued=2)
+    few = JobService(
+        known, coordinator.store, coordinator.mailbox, coordinator.log, coordinator.conductor, lambda: NOW_MS,
+        limits=limits,
+    )  # fmt: skip
+    begun = await jobs.Submit(signed(), ANA)
+    notices = [exchange_pb2.Task(task_id=f"notice/{number}/0/bank-b") for number in range(2)]
+    coordinator.mailbox.post([(notice, "bank-b", ()) for notice in notices])
+    with pytest.raises(RefusedCallError, match="tasks wait for bank-b") as refused:
+        await few.Submit(signed(submission(STATISTICS, 1)), ANA)
+    assert refused.value.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert (await few.Submit(signed(), ANA)).job_id == begun.job_id
 
 
 async def test_a_job_that_is_cancelled_ends_also_if_the_coordinator_is_restarted(

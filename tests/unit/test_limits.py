@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consortia_common.errors import LimitError, NotPermittedError
-from consortia_coordinator.limits import REFUSAL_COST, JobLimits, Rates, check_jobs
+from consortia_coordinator.limits import REFUSAL_COST, JobLimits, Rates, check_jobs, check_queues
 
 
 class Clock:
@@ -87,3 +87,12 @@ def test_there_are_so_many_jobs_at_a_time_and_no_more(under_way: int, own: int, 
     check_jobs(8, 2, limits)
     with pytest.raises(LimitError, match=why):
         check_jobs(under_way, own, limits)
+
+
+def test_a_party_that_must_catch_up_is_in_no_new_job() -> None:
+    limits = JobLimits(most_queued=10)
+    check_queues({"bank-a": 0, "bank-b": 9}, limits)
+    with pytest.raises(LimitError, match="10 tasks wait for bank-b") as refused:
+        check_queues({"bank-a": 0, "bank-b": 10}, limits)
+    assert refused.value.blame.startswith("bank-b")
+    assert "max_queue" in refused.value.remedy

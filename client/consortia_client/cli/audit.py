@@ -238,6 +238,7 @@ def _show_one(report: Any) -> None:
             "entries": f"{report.entries} intact, the last of {report.last_time or 'no time'}",
             "accesses": f"{report.accesses_covered} covered, {report.accesses_uncovered} not covered",
             "rows": f"{report.rows_used} used, {report.rows_left_out} left out",
+            "fingerprints": f"{report.confirmations} confirmed by officers' signatures",
             "checkpoint": _checkpoint(report),
             "owner's key": f"{report.fingerprint or 'unknown'} ({_key_source(report)})",
         }

@@ -1,4 +1,4 @@
-"""``consortia user``: the profile of an analyst or a regulator."""
+"""``consortia user``: a person's profile, and what an officer signs about who is who."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -123,6 +123,35 @@ def show(folder: Path, as_json: bool) -> None:
         }
     )
     _show_fingerprints(profile.identity.public.fingerprint, profile.coordinator.fingerprint)
+
+
+@user.command()
+@_PROFILE
+@click.option("--institution", required=True, help="Whose fingerprint it is; coordinator for the coordinator's.")
+@click.option(
+    "--role",
+    default="node",
+    show_default=True,
+    type=click.Choice(["node", "analyst", "officer", "regulator"]),
+    help="node for the institution's node; analyst, officer or regulator for a person.",
+)
+@click.option("--name", default="node", show_default=True, help="The person's name; a node keeps the default.")
+@click.argument("said", nargs=-1, required=True, metavar="WORDS…")
+def confirm(folder: Path, institution: str, role: str, name: str, said: tuple[str, ...]) -> None:
+    """Sign, as an officer, that a member's fingerprint is the one that its own people read out.
+
+    WORDS are the words, or the 64 digits, as you heard them over the telephone. What you sign goes on the
+    coordinator's log, on that of your own node and of the institution that you confirmed.
+    """
+    from consortia_client.officer import Officer
+    from consortia_client.profile import Profile
+
+    with Officer(Profile.load(folder)) as officer:
+        now_ms = int(datetime.now(UTC).timestamp() * 1000)
+        identity = officer.confirm((institution, role, name), " ".join(said), now_ms)
+    who = f"{identity.institution}/{identity.role}/{identity.name}"
+    terminal.done(f"you have signed that {who} has this fingerprint; both sides and the coordinator log it")
+    terminal.facts({"fingerprint": identity.fingerprint})
 
 
 def _show_fingerprints(own: str, coordinator: str) -> None:

@@ -97,6 +97,12 @@ class TaskJournal:
             request = self.contents.get(connection, row.task_id, TASK) if row else None
         return Message(row.task_id, request, row.job_id) if row and request else None
 
+    def waiting(self, institution: str) -> int:
+        """How many tasks ``institution`` has not answered."""
+        open_ = tasks.c.institution == institution, tasks.c.state.not_in(OVER)
+        with reading(self.engine) as connection:
+            return int(connection.scalar(select(func.count()).where(*open_)) or 0)
+
     def deliver(self, task_id: str, institution: str, size: int) -> None:
         """``institution`` has acknowledged the task, for which ``size`` bytes were sent."""
         this = tasks.c.task_id == task_id, tasks.c.institution == institution

@@ -99,9 +99,10 @@ EVENTS: Mapping[str, EventType] = dict(
                "institution role name fingerprint",
                invitation=str, institution=str, role=str, name=str, fingerprint=str),
         _event("member.confirmed",
-               "Somebody compared a member's fingerprint with its owner by another way than the network (`actor`).",
+               "Somebody compared a member's fingerprint with its owner by another way than the network (`actor`). "
+               "If an `officer` signed that, the statement is attached.",
                "network", "institution role name fingerprint actor",
-               institution=str, role=str, name=str, fingerprint=str),
+               institution=str, role=str, name=str, fingerprint=str, officer=str),
         _event("member.revoked", "A member's keys and certificates count no more.", "network",
                "institution role name fingerprint",
                institution=str, role=str, name=str, fingerprint=str),

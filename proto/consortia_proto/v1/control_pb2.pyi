@@ -1077,21 +1077,28 @@ class ConfirmMemberRequest(_message.Message):
     INSTITUTION_FIELD_NUMBER: _builtins.int
     SAID_FIELD_NUMBER: _builtins.int
     BY_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
     institution: _builtins.str
     said: _builtins.str
     """the words, or the digits, that the other institution's people read out"""
     by: _builtins.str
     """who heard them"""
+    role: _builtins.str
+    """node, or that of a person"""
+    name: _builtins.str
     def __init__(
         self,
         *,
         institution: _builtins.str = ...,
         said: _builtins.str = ...,
         by: _builtins.str = ...,
+        role: _builtins.str = ...,
+        name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "institution", b"institution", "said", b"said"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "institution", b"institution", "name", b"name", "role", b"role", "said", b"said"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
