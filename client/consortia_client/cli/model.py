@@ -68,18 +68,28 @@ def list_(config_file: Path, as_json: bool) -> None:
 
 
 @model.command()
-@click.argument("name")
-@click.argument("file", type=click.Path(dir_okay=False, writable=True, path_type=Path))
-@options.config
-def export(name: str, file: Path, config_file: Path) -> None:
-    """Write the model that this node keeps under NAME to FILE."""
-    from consortia_client import control
-    from consortia_proto.v1 import control_pb2
+@click.argument("model", metavar="MODEL")
+@click.argument("out", type=click.Path(dir_okay=False, writable=True, path_type=Path))
+@options.optional_config
+@click.option("--onnx", is_flag=True, help="Write an ONNX file, with the preparation in it; needs consortia[onnx].")
+def export(model: str, out: Path, config_file: Path | None, *, onnx: bool) -> None:
+    """Write MODEL to OUT, as it is or as an ONNX file.
 
-    with control.node(config_file) as node:
-        found = node.ExportModel(control_pb2.ExportModelRequest(name=name), timeout=60)
-    file.write_bytes(found.document)
-    terminal.done(f"model {name} written to {file}")
+    MODEL is the name of a model that the node with --config keeps, or, without --config, a file: a model, a train
+    job's result, or a scorecard.
+    """
+    from consortia_client.optional import load
+
+    if onnx:
+        load("onnx", "an ONNX file", "consortia[onnx]")
+    found = _kept(model, config_file) if config_file else _in_file(model)
+    if onnx:
+        from consortia_client.onnx_export import to_onnx
+
+        out.write_bytes(to_onnx(found))
+    else:
+        out.write_bytes(found.canonical())
+    terminal.done(f"model {model} written to {out}")
 
 
 @model.command()
@@ -127,6 +137,22 @@ def predict(file: Path, data: Path, out: Path) -> None:
 
     rows = predict_file(_read(file), data, out)
     terminal.done(f"{rows:,} rows answered in {out}")
+
+
+def _in_file(path: str) -> "Model":
+    if not Path(path).is_file():
+        raise click.UsageError(f"There is no file {path}. If a node keeps a model of that name, give its --config.")
+    return _read(Path(path))
+
+
+def _kept(name: str, config_file: Path) -> "Model":
+    from consortia_client import control
+    from consortia_common.documents.fitted import Model
+    from consortia_proto.v1 import control_pb2
+
+    with control.node(config_file) as node:
+        found = node.ExportModel(control_pb2.ExportModelRequest(name=name), timeout=60)
+    return Model.from_canonical(found.document, f"model {name}")
 
 
 def _read(file: Path) -> "Model":
