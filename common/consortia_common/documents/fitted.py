@@ -9,8 +9,10 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from consortia_common.documents.agreement import Line, Recipient
 from consortia_common.documents.base import ColumnName, Document, Fingerprint, MistakesError, Moment, Name, Number
 from consortia_common.documents.categories import Category
+from consortia_common.documents.statements import JobId
 from consortia_crypto import canonical
 from consortia_crypto.errors import EncodingError
 
@@ -159,10 +161,13 @@ Fit = Annotated[LinearFit | TreesFit | NetworkFit, Field(discriminator="type")]
 class Origin(Document):
     """Where the model comes from; empty for one that was brought from elsewhere."""
 
-    job: str = ""
-    agreement: str = ""
-    purpose: str = ""
+    job: JobId | Literal[""] = ""
+    """Whose receipts name the result."""
+    agreement: Line = ""
+    purpose: Line = ""
     parties: tuple[Name, ...] = ()
+    recipients: tuple[Recipient, ...] = ()
+    """To whom the agreement let the model be handed."""
     rows: Annotated[int, Field(ge=0)] = 0
     spec: Fingerprint | None = None
     """SHA-256 of the job's canonical spec."""
