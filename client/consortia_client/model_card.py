@@ -15,6 +15,7 @@ from consortia_common.documents.fitted import (
     Model,
     NetworkFit,
     NumericInput,
+    Origin,
     TreesFit,
 )
 
@@ -34,24 +35,34 @@ _MEASURES = {
 }
 
 
-def card(model: Model) -> Page:
-    """The card."""
+def card(model: Model, withdrawn: str = "") -> Page:
+    """The card; ``withdrawn`` says by whom, when and why, if that is known."""
     origin = model.origin
     return Page(
         language="en",
         title=f"Model card: {model.label}",
         introduction=[f"{_kind(model)} that answers with {_ANSWERS[model.link]} of {model.label}."],
         facts=[
+            *([("state", withdrawn)] if withdrawn else []),
             ("digest", model.hash()),
             ("purpose", origin.purpose or "not recorded"),
             ("agreement", origin.agreement or "not recorded"),
             ("institutions", ", ".join(origin.parties) or "not recorded"),
             ("rows learned from", f"{origin.rows:,}" if origin.rows else "not recorded"),
+            ("received by", _received(origin)),
+            ("job, whose receipts prove it", origin.job or "not recorded"),
             ("job spec", origin.spec or "not recorded"),
         ],
         sections=[_inputs(model), _fitted(model), _tested(model), _privacy(model), _limits(model)],
         footer="Drawn up from the model's own document; the digest names exactly that document.",
     )
+
+
+def _received(origin: Origin) -> str:
+    """To whom the agreement let the model be handed."""
+    reached = [*(origin.parties if "parties" in origin.recipients else ())]
+    reached += ["the analyst who asked"] if "analyst" in origin.recipients else []
+    return ", ".join(reached) or "not recorded"
 
 
 def _kind(model: Model) -> str:

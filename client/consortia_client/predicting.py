@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 
 from consortia_client.errors import ClientError
 from consortia_common.documents.fitted import Model
-from consortia_common.models.predict import predict
-
-PREDICTION = "prediction"
+from consortia_common.models.predict import PREDICTION, predict
 
 
 def predict_file(model: Model, data: Path, out: Path) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 
 import grpc
 
-from consortia_client import told
+from consortia_client import told, withdrawn
 from consortia_client.errors import ResultError
 from consortia_client.keepsakes import Keepsakes
 from consortia_client.offering import Offering
@@ -147,7 +147,8 @@ class Session:
                 yield _about(job_id, status)
 
     def result(self, job_id: str) -> JobResult:
-        """The opened result. Raises ResultError if a party's receipt is missing, wrong or about another one.
+        """The opened result. Raises ResultError if a party's receipt is missing, wrong or about another one, or if
+        a party has withdrawn the model that the job made.
 
         Missing may only be that of a party of which the others signed that it dropped out of a sum.
         """
@@ -162,6 +163,8 @@ class Session:
         _check_present(receipts, submission)
         _check_together(receipts, submission)
         document = self._open(sealed, receipts, parties, submission) if sealed.envelope else None
+        if document and "model" in document:
+            withdrawn.require_standing(self._stated(), job_id, self._profile.network, parties)
         return JobResult(job_id, submission.spec, document, tuple(receipts.values()))
 
     def members(self) -> list[PublicIdentity]:
@@ -172,9 +175,8 @@ class Session:
 
     def agreements(self) -> list[Agreement]:
         """Every agreement that was proposed in the network, as far as the coordinator shows them."""
-        with rpc.calling(COORDINATOR):
-            found = self._statements.List(pb.ListStatementsRequest(), timeout=CALL_SECONDS).statements
-        return [Agreement.from_canonical(item.document, "an agreement") for item in found if item.type == PROPOSED]
+        found = [item.document for item in self._stated() if item.type == PROPOSED]
+        return [Agreement.from_canonical(document, "an agreement") for document in found]
 
     def proof(self, job_id: str) -> JobProof:
         """What proves to anybody that a job was run, with every party's receipt. Raises ResultError."""
@@ -196,6 +198,11 @@ class Session:
         asked = pb.SignedQuestion(step=question.STEP, document=document, signature=signature)
         with rpc.calling(COORDINATOR):
             return network_pb2_grpc.QuestionsStub(self._channel).Ask(asked, timeout=PLAN_SECONDS).answers
+
+    def _stated(self) -> Sequence[pb.Statement]:
+        """What the network's institutions have stated, as far as the coordinator shows it."""
+        with rpc.calling(COORDINATOR):
+            return self._statements.List(pb.ListStatementsRequest(), timeout=CALL_SECONDS).statements
 
     def _agreement(self, receipts: list[SignedBy], job_id: str) -> Agreement:
         """The agreement that the receipts cite, which the coordinator can't make up: they cite its hash."""

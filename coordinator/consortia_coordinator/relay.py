@@ -15,7 +15,7 @@ from consortia_common.documents import statements, withdrawal
 from consortia_common.documents.agreement import Agreement
 from consortia_common.documents.base import refuse
 from consortia_common.documents.confirmation import CONFIRMED, STEP, Confirmation, SignedConfirmation
-from consortia_common.documents.statements import AgreementChange, JobApproval
+from consortia_common.documents.statements import AgreementChange, JobApproval, ModelWithdrawal
 from consortia_common.errors import NotPermittedError
 from consortia_common.tls import Peer
 from consortia_coordinator.errors import CoordinatorError, not_enrolled
@@ -35,6 +35,7 @@ _ROLES = {
     statements.CHANGED: ("node", "officer"),
     statements.APPROVAL: ("officer",),
     CONFIRMED: ("officer",),
+    statements.MODEL_WITHDRAWN: ("node",),
     withdrawal.WITHDRAWN: ("node",),
     withdrawal.ACKNOWLEDGED: ("node",),
 }
@@ -43,6 +44,7 @@ _STEPS = {
     statements.CHANGED: "notice.change",
     statements.APPROVAL: "notice.approval",
     CONFIRMED: STEP,
+    statements.MODEL_WITHDRAWN: "notice.model",
     **dict.fromkeys(_CONSENT_TYPES, "notice.consent"),
 }
 """The step by which a node is told of it, where that is not notice.statement."""
@@ -137,6 +139,10 @@ class StatementService(network_pb2_grpc.StatementsServicer):
             change = AgreementChange.from_canonical(statement.document, "the change")
             _require_same((change.network, change.institution, change.signer), self._members.network, author)
             said = {"agreement": change.agreement, "decision": change.action, "reason": change.reason}
+        elif statement.type == statements.MODEL_WITHDRAWN:
+            model = ModelWithdrawal.from_canonical(statement.document, "the withdrawal of a model")
+            _require_same((model.network, model.institution, model.signer), self._members.network, author)
+            return statement.type, {"job": model.job, "digest": model.model, "reason": model.reason}
         else:
             approval = JobApproval.from_canonical(statement.document, "the approval")
             _require_same((approval.network, approval.institution, approval.officer), self._members.network, author)
@@ -207,6 +213,8 @@ def _concerns(stored: StoredStatement, author: PublicIdentity, institution: str)
     if statement.type == CONFIRMED:
         about = Confirmation.from_canonical(statement.document, "the confirmation")
         return institution in (about.institution, about.member)
+    if statement.type == statements.MODEL_WITHDRAWN:
+        return institution in ModelWithdrawal.from_canonical(statement.document, "a withdrawal").recipients
     return True
 
 

@@ -28,6 +28,7 @@ from consortia_node.cohorts import Cohorts
 from consortia_node.compute import Compute
 from consortia_node.epochs import Epochs
 from consortia_node.errors import BadCiphertextError, RefusedError, StoppingError, TotalRefusedError
+from consortia_node.model_desk import ModelDesk
 from consortia_node.notices import Notices
 from consortia_node.offers import Offers
 from consortia_node.plans import Plans
@@ -45,7 +46,7 @@ StepHandler = Callable[[AcceptedJob, pb.Task, Content], Answer]
 class Agent:
     """Takes tasks; ``handle`` is what the exchange calls, in several threads."""
 
-    def __init__(self, tools: Tools, notices: Notices, withdrawals: Withdrawals) -> None:
+    def __init__(self, tools: Tools, notices: Notices, withdrawals: Withdrawals, models: ModelDesk) -> None:
         self._tools = tools
         self._cohorts = Cohorts(tools)
         offers, epochs, compute = Offers(tools, self._cohorts), Epochs(tools), Compute(tools, self._cohorts)
@@ -63,6 +64,7 @@ class Agent:
             "notice.statement": notices.receive,
             "notice.consent": withdrawals.receive,
             CONFIRMATION: partial(confirmations.receive, tools),
+            "notice.model": models.receive,
             "notice.revocation": Revocations(tools, self._cohorts).receive,
         }
         self._compute: StepHandler = compute.step

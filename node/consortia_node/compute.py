@@ -84,7 +84,10 @@ class Compute:
         with reading(self._tools.engine) as connection:
             values = JobStore(connection).values(job.job_id)
             models = ModelStore(connection)
-            wanted = [models.get(name) for name in job.spec.parameters.models(self._tools.institution)]
+            names = job.spec.parameters.models(self._tools.institution)
+            wanted = [stored for name in names if (stored := models.get(name))]
+        for stored in wanted:
+            stored.require_standing()
         return StepRequest(
             job_id=job.job_id,
             spec=job.spec.canonical(),
@@ -94,9 +97,10 @@ class Compute:
             min_cell=job.agreement.min_cell,
             content=content.to_bytes(),
             sums=sum_folder(self._tools, job.job_id),
+            recipients=job.recipients(),
             cohorts=cohorts,
             values={name: value for name, value in values.items() if not name.startswith(KEPT_FROM_WORKERS)},
-            models={stored.name: stored.model.canonical() for stored in wanted if stored},
+            models={stored.name: stored.model.canonical() for stored in wanted},
             salt=common_salt(values, job.job_id) or secrets.token_hex(16),
         )
 

@@ -12,7 +12,6 @@ from typing import Any
 from consortia_common import rpc
 from consortia_common.database import reading
 from consortia_common.documents.agreement import Agreement, Approvals
-from consortia_common.documents.fitted import Model
 from consortia_crypto import canonical
 from consortia_crypto.subject import open_payload
 from consortia_node import confirmations, subject_report
@@ -21,11 +20,10 @@ from consortia_node.approval import until_ms
 from consortia_node.approvals import ApprovalDesk
 from consortia_node.consent_desk import ConsentDesk, moment
 from consortia_node.erasure import Erased, Erasures, reach_of
-from consortia_node.errors import StoreError
+from consortia_node.model_desk import ModelDesk
 from consortia_node.notices import Notices
 from consortia_node.store.agreements import StoredAgreement
 from consortia_node.store.jobs import JobStore, StoredJob
-from consortia_node.store.models import IMPORTED, ModelStore, StoredModel
 from consortia_node.store.subjects import SubjectStore
 from consortia_node.tools import Tools
 from consortia_proto.v1 import control_pb2 as pb
@@ -44,6 +42,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
         tools: Tools,
         notices: Notices,
         consents: ConsentDesk,
+        models: ModelDesk,
         publish: Publish,
         is_connected: Callable[[], bool],
     ) -> None:
@@ -52,6 +51,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
         self._publish = publish
         self._is_connected = is_connected
         self._consents = consents
+        self._models = models
         self._approvals = ApprovalDesk(tools)
         self._erasures = Erasures(tools)
 
@@ -144,18 +144,27 @@ class ControlService(control_pb2_grpc.ControlServicer):
     async def AddModel(self, request: pb.AddModelRequest, context: Any) -> pb.ModelView:
         """Keep a model of the institution's own under a name."""
         del context
-        return await asyncio.to_thread(self._add_model, request)
+        return await asyncio.to_thread(self._models.add, request)
 
     async def ExportModel(self, request: pb.ExportModelRequest, context: Any) -> pb.ModelDocument:
-        """A model that this node keeps, for the institution's own people."""
+        """A model that this node keeps, for the institution's own people to use."""
         del context
-        return await asyncio.to_thread(self._export_model, request)
+        return await asyncio.to_thread(self._models.export, request.name)
+
+    async def ShowModel(self, request: pb.ShowModelRequest, context: Any) -> pb.ModelDocument:
+        """A model that this node keeps, and whether it still stands."""
+        del context
+        return await asyncio.to_thread(self._models.show, request.name)
+
+    async def WithdrawModel(self, request: pb.WithdrawModelRequest, context: Any) -> pb.ModelView:
+        """Let a model count no more, here and at the other parties of its job."""
+        del context
+        return await asyncio.to_thread(self._models.withdraw, request.name, request.reason)
 
     async def ListModels(self, request: pb.ListModelsRequest, context: Any) -> pb.ModelList:
         """Every model that this node keeps."""
         del request, context
-        with reading(self._tools.engine) as connection:
-            return pb.ModelList(models=[_model_view(stored) for stored in ModelStore(connection).all()])
+        return await asyncio.to_thread(self._models.all)
 
     async def WriteWitnessPolicy(self, request: pb.WriteWitnessPolicyRequest, context: Any) -> pb.WitnessPolicy:
         """Say whose cosignatures this node's own log needs before anything is released."""
@@ -212,25 +221,6 @@ class ControlService(control_pb2_grpc.ControlServicer):
             document=stored.agreement.canonical(),
         )
 
-    def _export_model(self, request: pb.ExportModelRequest) -> pb.ModelDocument:
-        with reading(self._tools.engine) as connection:
-            stored = ModelStore(connection).get(request.name)
-        if stored is None:
-            raise StoreError(
-                f"this node keeps no model named {request.name[:60]}",
-                blame="whoever asked",
-                remedy="`consortia model list` shows those there are",
-            )
-        self._tools.log.append("model.exported", model=request.name, digest=stored.model.hash())
-        return pb.ModelDocument(document=stored.model.canonical())
-
-    def _add_model(self, request: pb.AddModelRequest) -> pb.ModelView:
-        model = Model.from_canonical(request.document, "the model")
-        self._tools.log.append("model.added", model=request.name, digest=model.hash(), origin=IMPORTED)
-        with self._tools.engine.begin() as connection:
-            ModelStore(connection).put(request.name, model, IMPORTED)
-        return _model_view(StoredModel(request.name, model, IMPORTED))
-
 
 def _erased(one: Erased) -> pb.ErasedSubject:
     reach = one.reach
@@ -251,10 +241,4 @@ def _waiting(job: StoredJob, asked: Approvals, decisions: dict[str, str]) -> pb.
         until=moment(until_ms(asked, job.accepted_ms)),
         officers=asked.officers,
         approved_by=sorted(decisions),
-    )
-
-
-def _model_view(stored: StoredModel) -> pb.ModelView:
-    return pb.ModelView(
-        name=stored.name, digest=stored.model.hash(), origin=stored.origin, features=stored.model.columns
     )

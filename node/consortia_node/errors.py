@@ -105,6 +105,10 @@ _REFUSALS = {
         "the job, whose answer could be subtracted from an earlier one's",
         "use the earlier answer, or ask again when the customers differ by more (differencing.memory_days)",
     ),
+    "model.withdrawn": (
+        "nobody; a withdrawn model is not used any more",
+        "use another model, or ask the institution that withdrew it why",
+    ),
     "approvals": (
         "nobody: the people whom the agreement asks decided so, or did not decide in time",
         "ask the institution's officers, then submit the job again",

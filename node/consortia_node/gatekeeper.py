@@ -8,7 +8,7 @@ evaluators differ, one of them has a fault: the job is refused, and the log says
 from collections.abc import Iterable
 
 from consortia_common.database import reading
-from consortia_common.documents.jobspec import Submission
+from consortia_common.documents.jobspec import JobSpec, Submission
 from consortia_common.gate import decide
 from consortia_common.gate.request import (
     ACCEPT,
@@ -25,11 +25,14 @@ from consortia_node.cohorts import need_of
 from consortia_node.guards import Guards
 from consortia_node.store.agreements import StoredAgreement
 from consortia_node.store.jobs import JobStore
+from consortia_node.store.models import ModelStore
 from consortia_node.tools import Tools
 from consortia_node.uses import decide_uses
 
 DISAGREED = "gate"
 """The clause of a job on which this node's two evaluators do not agree."""
+WITHDRAWN = "model.withdrawn"
+"""The clause of a job that names a model which counts no more."""
 _DISAGREED = (
     "This node judges every job twice, by two evaluators of different makes, and they do not agree on this one; "
     "nothing is read until somebody has found out why."
@@ -58,7 +61,18 @@ class Gatekeeper:
             return decision
         pinned = _pinned(submission, stored, known, self._tools.identity.public)
         settings = self._tools.settings
-        return decide_uses(submission.spec, settings.institution, settings.datasets) if pinned.accepted else pinned
+        uses = decide_uses(submission.spec, settings.institution, settings.datasets) if pinned.accepted else pinned
+        return self._decide_models(submission.spec) if uses.accepted else uses
+
+    def _decide_models(self, spec: JobSpec) -> Decision:
+        """No model that the job names here may be withdrawn."""
+        with reading(self._tools.engine) as connection:
+            found = [ModelStore(connection).get(name) for name in spec.parameters.models(self._tools.institution)]
+        for stored in found:
+            if stored and stored.withdrawn:
+                by = stored.withdrawn
+                return refusal(WITHDRAWN, f"Model {stored.name} was withdrawn by {by.institution}: {by.reason}")
+        return ACCEPT
 
     def _request(self, job_id: str, submission: Submission, stored: StoredAgreement | None) -> GateRequest:
         with reading(self._tools.engine) as connection:

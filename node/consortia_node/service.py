@@ -36,6 +36,7 @@ from consortia_node.endings import finish_failures
 from consortia_node.erasure import Erasures, open_ring
 from consortia_node.errors import StoppingError
 from consortia_node.exchange import NodeExchange, NodeExchangeSettings
+from consortia_node.model_desk import ModelDesk
 from consortia_node.notices import Notices
 from consortia_node.peers import PEERS_FOLDER, Peers
 from consortia_node.store.consents import ConsentStore
@@ -94,10 +95,11 @@ async def serving(settings: NodeSettings) -> AsyncIterator[Running]:
     connect = partial(_channel, settings, tools.clock)
     withdrawals = Withdrawals(tools)
     outbox = ConsentOutbox(withdrawals, partial(_publish, connect))
+    models = ModelDesk(tools, outbox.poke)
     exchange = NodeExchange(
         connect,
         tools.tasks,
-        partial(_handle, Agent(tools, notices, withdrawals), outbox),
+        partial(_handle, Agent(tools, notices, withdrawals, models), outbox),
         NodeExchangeSettings(
             settings.network,
             f"consortia {version('consortia')}",
@@ -107,7 +109,7 @@ async def serving(settings: NodeSettings) -> AsyncIterator[Running]:
         on_refused=partial(_log_refused, tools.log),
     )
     desk = ConsentDesk(tools, withdrawals, outbox.poke)
-    control = ControlService(tools, notices, desk, partial(_publish, connect), lambda: exchange.connected)
+    control = ControlService(tools, notices, desk, models, partial(_publish, connect), lambda: exchange.connected)
     try:
         await asyncio.to_thread(tools.witnessing.rounds.compare_at_start)
         tools.witnessing.rounds.start()

@@ -77,6 +77,14 @@ class _Work:
         return self._spec
 
     @property
+    def job_id(self) -> str:
+        return self._request.job_id
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        return self._request.recipients
+
+    @property
     def institution(self) -> str:
         return self._request.institution
 

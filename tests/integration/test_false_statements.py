@@ -132,7 +132,7 @@ def test_silence_refuses_in_the_end(seat: Hostile, victim: Bank) -> None:
     content_of(victim.ask("notice.approval", approval(deal, OLGA), job=deal.job_id))
     clock = victim.tools.clock
     tools = replace(victim.tools, clock=lambda: clock() + timedelta(hours=5, seconds=1))
-    later = replace(victim, tools=tools, agent=Agent(tools, victim.notices, Withdrawals(tools)))
+    later = replace(victim, tools=tools, agent=Agent(tools, victim.notices, Withdrawals(tools), victim.models))
     failure_of(later.ask("notice.approval", approval(deal, OTTO), job=deal.job_id))
     for _ in range(2):
         failure = failure_of(later.ask("approval.end", job=deal.job_id))

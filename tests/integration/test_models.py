@@ -3,9 +3,13 @@
 import json
 from pathlib import Path
 
+import pytest
+
+from consortia_client.errors import ResultError
+from consortia_common.documents.jobspec import JobSpec
 from consortia_common.models.scorecard import read
 from tests.support.cli import as_json, consortia
-from tests.support.consortium import BANKS, Consortium, spec
+from tests.support.consortium import BANKS, Consortium, spec, wait_until
 
 TREES = {"type": "boosted_trees", "trees": 2, "depth": 2, "min_rows": 5}
 
@@ -27,6 +31,25 @@ def test_trees_are_trained_kept_and_evaluated(consortium: Consortium, tmp_path: 
     found = consortium.result(evaluated.job_id)["overall"]
     assert found["auc"] == result["evaluation"]["auc"]
     assert found["rows"] == result["evaluation"]["rows"]
+    assert (model.origin.job, model.origin.recipients) == (trained.job_id, ("analyst", "parties"))
+    withdrawn_for_all(consortium, trained.job_id, asked)
+
+
+def withdrawn_for_all(consortium: Consortium, name: str, asked: JobSpec) -> None:
+    """One party withdraws the model; no party lets it be used, and the analyst can't fetch it."""
+    done = consortia(
+        "model", "withdraw", name, "--reason", "the label was late", "--config", consortium.node_config("bank-b")
+    )
+    assert done.exit_code == 0, done.output
+    other = ("--config", consortium.node_config("bank-c"))
+    wait_until(lambda: "label was late" in consortia("model", "show", name, *other).stdout, "bank-c was not told")
+    kept = as_json(consortia("model", "list", *other, "--json"))
+    assert ["withdrawn by bank-b on" in str(one["withdrawn"]) for one in kept if one["name"] == name] == [True]
+    assert "was withdrawn by bank-b" in consortia("model", "export", name, "out.json", *other).stderr
+    refused = consortium.run(asked)
+    assert {one.failure.clause for one in refused.refusals} == {"model.withdrawn"}
+    with pytest.raises(ResultError, match="withdrawn by bank-b: the label was late"):
+        consortium.result(name)
 
 
 def test_a_regression_says_how_sure_it_is(consortium: Consortium) -> None:

@@ -8,7 +8,7 @@ what workers need: to start each afresh, as nodes do (see ``processes``), would 
 import asyncio
 import multiprocessing
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -352,14 +352,23 @@ def write_data(folder: Path, bank: str, seed: int) -> None:
 
 def wait_for(consortium: Consortium, bank: str, accept: Any, seconds: float = 20) -> None:
     """Wait until ``accept`` is true of the node's view of the agreement (None while it has none)."""
-    deadline = threading.Event()
-    for _ in range(int(seconds / 0.05)):
+
+    def known() -> bool:
         with control.node(consortium.node_config(bank)) as node:
             found = node.ListAgreements(control_pb2.ListAgreementsRequest(), timeout=20).agreements
-        if accept(found[0] if found else None):
+        return bool(accept(found[0] if found else None))
+
+    wait_until(known, f"{bank} did not come to know the agreement as expected", seconds)
+
+
+def wait_until(condition: Callable[[], bool], otherwise: str, seconds: float = 20) -> None:
+    """Wait until ``condition`` holds."""
+    deadline = threading.Event()
+    for _ in range(int(seconds / 0.05)):
+        if condition():
             return
         deadline.wait(0.05)
-    raise AssertionError(f"{bank} did not come to know the agreement as expected")
+    raise AssertionError(otherwise)
 
 
 def _datasets() -> str:

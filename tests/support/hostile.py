@@ -30,6 +30,7 @@ from consortia_node import config
 from consortia_node.agent import Agent
 from consortia_node.consent_desk import ConsentDesk
 from consortia_node.control import ControlService
+from consortia_node.model_desk import ModelDesk
 from consortia_node.notices import Notices
 from consortia_node.service import close_tools, open_tools
 from consortia_node.store.jobs import JobStore
@@ -51,6 +52,7 @@ class Bank:
     notices: Notices
     agent: Agent
     desk: ConsentDesk
+    models: ModelDesk
     control: ControlService
 
     def ask(
@@ -301,8 +303,9 @@ def _started(config_file: Path) -> Bank:
     tools = open_tools(config.load(config_file).model_copy(update={"witnesses": "none"}))  # nobody is connected
     notices, withdrawals = Notices(tools), Withdrawals(tools)
     desk = ConsentDesk(tools, withdrawals, lambda: None)
-    control = ControlService(tools, notices, desk, _unpublished, lambda: False)
-    return Bank(tools, notices, Agent(tools, notices, withdrawals), desk, control)
+    models = ModelDesk(tools, lambda: None)
+    control = ControlService(tools, notices, desk, models, _unpublished, lambda: False)
+    return Bank(tools, notices, Agent(tools, notices, withdrawals, models), desk, models, control)
 
 
 async def _unpublished(statement: Any) -> None:

@@ -16,6 +16,7 @@ from consortia_node.consent_proofs import keep_pairs
 from consortia_node.control import ControlService
 from consortia_node.erasure import Erasures
 from consortia_node.keyring import Keyring
+from consortia_node.model_desk import ModelDesk
 from consortia_node.notices import Notices
 from consortia_node.service import close_tools, open_tools
 from consortia_node.store.consents import ConsentStore, Taken
@@ -87,7 +88,7 @@ def control(tools: Tools) -> ControlService:
         raise AssertionError("nothing here is said to the coordinator")
 
     desk = ConsentDesk(tools, Withdrawals(tools), lambda: None)
-    return ControlService(tools, Notices(tools), desk, publish, lambda: False)
+    return ControlService(tools, Notices(tools), desk, ModelDesk(tools, lambda: None), publish, lambda: False)
 
 
 def use_in_job(tools: Tools, job_id: str, numbers: Sequence[str], state: str = "finished") -> None:

@@ -37,6 +37,8 @@ class PlainWork:
     tables: Tables = field(default_factory=dict)
     models: Mapping[str, Model] = field(default_factory=dict)
     limits: Mapping[str, Range] = field(default_factory=dict)
+    job_id: str = "job-0000000000000000"
+    recipients: tuple[str, ...] = ("analyst", "parties")
     min_cell: int = 1
     turn: int = 0
     values: MutableMapping[str, bytes] = field(default_factory=dict)

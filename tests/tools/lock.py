@@ -18,6 +18,8 @@ LOCKS = {
         "timestamps",
         "--extra",
         "pkcs11",
+        "--extra",
+        "onnx",
         "--group",
         "dev",
         "--constraint",

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
@@ -72,6 +73,23 @@ def test_answers_are_the_models(file: Path, tmp_path: Path, ending: str) -> None
     }
     model = read(file.read_text(), "the file")
     assert found["prediction"].to_pylist() == pytest.approx(predict(model, columns))
+
+
+def test_a_model_becomes_an_onnx_file(file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "model.onnx"
+    done = consortia("model", "export", file, out, "--onnx")
+    assert done.exit_code == 0, done.output
+    inputs = {each.name: each.type for each in onnxruntime.InferenceSession(out).get_inputs()}
+    assert inputs == {"income": "tensor(double)", "age": "tensor(double)", "branch": "tensor(string)"}
+
+
+def test_a_models_file_is_written_out_as_it_is(file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "model.json"
+    assert consortia("model", "export", file, out).exit_code == 0
+    assert out.read_bytes() == read(file.read_text(), "the file").canonical()
+    missing = consortia("model", "export", "job-1", out)
+    assert missing.exit_code == 2
+    assert "give its --config" in missing.stderr
 
 
 def test_a_column_that_is_not_there_or_holds_no_numbers_is_named(file: Path, tmp_path: Path) -> None:

@@ -10,8 +10,10 @@ from consortia_common import terminal
 
 if TYPE_CHECKING:
     from consortia_common.documents.fitted import Model
+    from consortia_proto.v1 import control_pb2
 
 _FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+_MODEL = click.argument("model")
 
 
 @click.group()
@@ -56,59 +58,103 @@ def list_(config_file: Path, as_json: bool) -> None:
     if as_json:
         terminal.as_json(
             [
-                {"name": item.name, "digest": item.digest, "origin": item.origin, "features": list(item.features)}
+                {
+                    "name": item.name,
+                    "digest": item.digest,
+                    "origin": item.origin,
+                    "features": list(item.features),
+                    "withdrawn": _withdrawn(item) or None,
+                }
                 for item in found
             ]
         )
         return
     terminal.table(
-        ("model", "origin", "features", "digest"),
-        [(item.name, item.origin, len(item.features), item.digest[:16]) for item in found],
+        ("model", "origin", "features", "digest", "state"),
+        [
+            (item.name, item.origin, len(item.features), item.digest[:16], _withdrawn(item) or "stands")
+            for item in found
+        ],
     )
 
 
 @model.command()
+@_MODEL
+@click.argument("out", type=click.Path(dir_okay=False, writable=True, path_type=Path))
+@options.optional_config
+@click.option("--onnx", is_flag=True, help="Write an ONNX file, with the preparation in it; needs consortia[onnx].")
+def export(model: str, out: Path, config_file: Path | None, *, onnx: bool) -> None:
+    """Write MODEL to OUT, as it is or as an ONNX file.
+
+    MODEL is the name of a model that the node with --config keeps, or, without --config, a file: a model, a train
+    job's result, or a scorecard.
+    """
+    from consortia_client.optional import load
+
+    if onnx:
+        load("onnx", "an ONNX file", "consortia[onnx]")
+    found = _kept(model, config_file) if config_file else _in_file(model)
+    if onnx:
+        from consortia_client.onnx_export import to_onnx
+
+        out.write_bytes(to_onnx(found))
+    else:
+        out.write_bytes(found.canonical())
+    terminal.done(f"model {model} written to {out}")
+
+
+@model.command()
 @click.argument("name")
-@click.argument("file", type=click.Path(dir_okay=False, writable=True, path_type=Path))
+@click.option("--reason", required=True, help="Why, in a line; the other parties and their logs are told.")
 @options.config
-def export(name: str, file: Path, config_file: Path) -> None:
-    """Write the model that this node keeps under NAME to FILE."""
+def withdraw(name: str, reason: str, config_file: Path) -> None:
+    """Let the model that this node keeps under NAME count no more, here and at the other parties of its job.
+
+    Nodes that keep it refuse to export it and jobs that name it, and its result can't be fetched any more. A file
+    that was made of it before can't be fetched back.
+    """
     from consortia_client import control
     from consortia_proto.v1 import control_pb2
 
     with control.node(config_file) as node:
-        found = node.ExportModel(control_pb2.ExportModelRequest(name=name), timeout=60)
-    file.write_bytes(found.document)
-    terminal.done(f"model {name} written to {file}")
+        asked = control_pb2.WithdrawModelRequest(name=name, reason=reason)
+        view = node.WithdrawModel(asked, timeout=60)
+    terminal.done(f"model {view.name} withdrawn")
 
 
 @model.command()
-@_FILE
+@_MODEL
+@options.optional_config
 @click.option("--json", "as_json", is_flag=True, help="Print the whole document.")
-def show(file: Path, *, as_json: bool) -> None:
-    """Show what the model in FILE is, whose data it learned from and how good it is.
+def show(model: str, config_file: Path | None, *, as_json: bool) -> None:
+    """Show what MODEL is, whose data it learned from and how good it is.
 
-    FILE is a model, a train job's result (`consortia job result JOB --json`), or a scorecard.
+    MODEL is the name of a model that the node with --config keeps, or, without --config, a file: a model, a train
+    job's result (`consortia job result JOB --json`), or a scorecard.
     """
     from consortia_client.model_card import card
     from consortia_client.pages import as_text
 
-    found = _read(file)
+    found, withdrawn = _shown(model, config_file)
     if as_json:
         terminal.as_json(found.model_dump(mode="json"))
     else:
-        click.echo(as_text(card(found)), nl=False)
+        click.echo(as_text(card(found, withdrawn)), nl=False)
 
 
 @model.command(name="card")
-@_FILE
+@_MODEL
 @click.argument("out", type=click.Path(dir_okay=False, writable=True, path_type=Path))
-def card_(file: Path, out: Path) -> None:
-    """Write the card of the model in FILE to OUT, by its ending: .html (with curves, prints on A4) or .md."""
+@options.optional_config
+def card_(model: str, out: Path, config_file: Path | None) -> None:
+    """Write the card of MODEL to OUT, by its ending: .html (with curves, prints on A4) or .md.
+
+    MODEL is the name of a model that the node with --config keeps, or, without --config, a file.
+    """
     from consortia_client.model_card import card
     from consortia_client.pages import as_html, as_markdown
 
-    page = card(_read(file))
+    page = card(*_shown(model, config_file))
     out.write_text(as_markdown(page) if out.suffix == ".md" else as_html(page), encoding="utf-8")
     terminal.done(f"card written to {out}")
 
@@ -127,6 +173,41 @@ def predict(file: Path, data: Path, out: Path) -> None:
 
     rows = predict_file(_read(file), data, out)
     terminal.done(f"{rows:,} rows answered in {out}")
+
+
+def _in_file(path: str) -> "Model":
+    if not Path(path).is_file():
+        raise click.UsageError(f"There is no file {path}. If a node keeps a model of that name, give its --config.")
+    return _read(Path(path))
+
+
+def _kept(name: str, config_file: Path) -> "Model":
+    from consortia_client import control
+    from consortia_common.documents.fitted import Model
+    from consortia_proto.v1 import control_pb2
+
+    with control.node(config_file) as node:
+        found = node.ExportModel(control_pb2.ExportModelRequest(name=name), timeout=60)
+    return Model.from_canonical(found.document, f"model {name}")
+
+
+def _shown(model: str, config_file: Path | None) -> "tuple[Model, str]":
+    """The model, and how it was withdrawn, as far as is known here."""
+    from consortia_client import control
+    from consortia_common.documents.fitted import Model
+    from consortia_proto.v1 import control_pb2
+
+    if config_file is None:
+        return _in_file(model), ""
+    with control.node(config_file) as node:
+        found = node.ShowModel(control_pb2.ShowModelRequest(name=model), timeout=60)
+    return Model.from_canonical(found.document, f"model {model}"), _withdrawn(found.view)
+
+
+def _withdrawn(view: "control_pb2.ModelView") -> str:
+    """By whom, when and why; nothing if the model stands."""
+    by = view.withdrawn
+    return f"withdrawn by {by.institution} on {by.at[:10]}: {by.reason}" if view.HasField("withdrawn") else ""
 
 
 def _read(file: Path) -> "Model":

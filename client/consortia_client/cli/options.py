@@ -8,13 +8,19 @@ from typing import Any
 
 import click
 
-config = click.option(
-    "--config",
-    "config_file",
-    required=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The settings file (node.toml) of the institution's node, which must be running.",
-)
+
+def _config(*, required: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.option(
+        "--config",
+        "config_file",
+        required=required,
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="The settings file (node.toml) of the institution's node, which must be running.",
+    )
+
+
+config = _config(required=True)
+optional_config = _config(required=False)
 profile = click.option(
     "--profile",
     "folder",

@@ -22,6 +22,8 @@ Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 """ISO 3166-1, as DE or CN."""
 Line = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
 """Text for people, without line breaks."""
+Recipient = Literal["analyst", "data_owner", "parties"]
+"""Whom a result may reach."""
 
 LawfulBasis = Literal[
     "consent", "contract", "legal_obligation", "legitimate_interests", "vital_interests", "public_task"
@@ -90,7 +92,7 @@ class JobKind(Document):
     """A kind of job that is allowed, and whom its result may reach."""
 
     kind: Name
-    recipients: Annotated[tuple[Literal["analyst", "data_owner", "parties"], ...], Field(min_length=1)]
+    recipients: Annotated[tuple[Recipient, ...], Field(min_length=1)]
     precision: Annotated[int, Field(ge=0, le=6)] = 6
     """The most decimals of values that such a job sums."""
 

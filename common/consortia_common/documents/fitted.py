@@ -4,12 +4,17 @@ One JSON document says all that is needed to use the model, to judge it and to t
 Numbers are decimal text, so that a model has one canonical form and one digest; docs/models.md explains each field.
 """
 
+from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from consortia_common.documents.agreement import Line, Recipient
 from consortia_common.documents.base import ColumnName, Document, Fingerprint, MistakesError, Moment, Name, Number
 from consortia_common.documents.categories import Category
+from consortia_common.documents.statements import JobId
+from consortia_crypto import canonical
+from consortia_crypto.errors import EncodingError
 
 FORMAT = 1
 Real = Annotated[Number, Field(ge=-(10**15), le=10**15)]
@@ -25,6 +30,12 @@ class ColumnShape(Document):
     low: Real | None = None
     high: Real | None = None
     log1p: bool = False
+
+    @model_validator(mode="after")
+    def _check_range(self) -> Self:
+        if self.low is not None and self.high is not None and self.low >= self.high:
+            raise MistakesError([f"{self.column}: low must be below high"])
+        return self
 
 
 class NumericInput(ColumnShape):
@@ -93,7 +104,7 @@ class TreeNode(Document):
     column: Place | None = None
     """By place among the model's columns; a leaf has none."""
     upto: Real | None = None
-    """Numbers up to this go left."""
+    """Numbers up to this go left; with neither this nor ``among``, all do that are not missing."""
     among: tuple[Place, ...] | None = None
     """Categories, by place in the column's list, that go left."""
     missing_left: bool = False
@@ -105,7 +116,7 @@ class TreesFit(Document):
     """answer = link⁻¹(start + learning_rate · Σ value of each tree's leaf)."""
 
     type: Literal["trees"]
-    columns: tuple[ColumnName, ...]
+    columns: Annotated[tuple[ColumnName, ...], Field(min_length=1)]
     start: Real
     learning_rate: AboveZero
     trees: Annotated[tuple[Annotated[tuple[TreeNode, ...], Field(min_length=1)], ...], Field(min_length=1)]
@@ -150,10 +161,13 @@ Fit = Annotated[LinearFit | TreesFit | NetworkFit, Field(discriminator="type")]
 class Origin(Document):
     """Where the model comes from; empty for one that was brought from elsewhere."""
 
-    job: str = ""
-    agreement: str = ""
-    purpose: str = ""
+    job: JobId | Literal[""] = ""
+    """Whose receipts name the result."""
+    agreement: Line = ""
+    purpose: Line = ""
     parties: tuple[Name, ...] = ()
+    recipients: tuple[Recipient, ...] = ()
+    """To whom the agreement let the model be handed."""
     rows: Annotated[int, Field(ge=0)] = 0
     spec: Fingerprint | None = None
     """SHA-256 of the job's canonical spec."""
@@ -189,15 +203,56 @@ class Model(Document):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        problems = [
-            f"inputs: {each.column} has no category {each.category!r}"
-            for each in self.inputs
-            if isinstance(each, IndicatorInput) and each.category not in self.categories.get(each.column, ())
-        ]
-        wanted = {"linear": len(self.inputs), "network": len(self.inputs)}.get(self.fit.type)
-        have = self.fit.sizes[0] if isinstance(self.fit, NetworkFit) else len(getattr(self.fit, "weights", ()))
-        if wanted is not None and have != wanted:
-            problems.append(f"fit: it is for {have} inputs, and the model has {wanted}")
-        if problems:
+        """Whatever passes can be used: every column, category and place that is spoken of is there."""
+        of_fit = self._of_trees(self.fit) if isinstance(self.fit, TreesFit) else self._of_inputs(self.fit)
+        if problems := [*self._of_categories(), *of_fit]:
             raise MistakesError(problems)
         return self
+
+    @field_validator("metrics")
+    @classmethod
+    def _check_metrics(cls, metrics: dict[str, Any]) -> dict[str, Any]:
+        try:
+            canonical.encode(metrics)
+        except EncodingError as error:
+            raise MistakesError([f"what is no canonical JSON: {error.what}"]) from error
+        return metrics
+
+    def _of_categories(self) -> Iterator[str]:
+        for name, values in self.categories.items():
+            if not values or len({str(value) for value in values}) != len(values):
+                yield f"categories: {name} has none, or one of them twice"
+
+    def _of_inputs(self, fit: LinearFit | NetworkFit) -> Iterator[str]:
+        have = fit.sizes[0] if isinstance(fit, NetworkFit) else len(fit.weights)
+        if have != len(self.inputs) or not self.inputs:
+            yield f"fit: it is for {have} inputs, and the model has {len(self.inputs)}"
+        if self.shapes:
+            yield "shapes: only trees have them; each input has its own preparation"
+        for each in self.inputs:
+            known = self.categories.get(each.column)
+            if isinstance(each, NumericInput) and known is not None:
+                yield f"inputs: {each.column} is taken as a number, and has categories"
+            if isinstance(each, IndicatorInput) and each.category not in (known or ()):
+                yield f"inputs: {each.column} has no category {each.category!r}"
+            if isinstance(each, EvidenceInput) and each.categories != known:
+                yield f"inputs: {each.column} has weights for other categories than the model's"
+
+    def _of_trees(self, fit: TreesFit) -> Iterator[str]:
+        if self.inputs:
+            yield "inputs: trees look at the columns themselves and have none"
+        shaped = [shape.column for shape in self.shapes]
+        if len({*shaped}) != len(shaped) or not {*shaped} <= {*fit.columns} - {*self.categories}:
+            yield "shapes: one is given twice, or for a column that holds no numbers for the trees"
+        sizes = [len(self.categories[name]) if name in self.categories else None for name in fit.columns]
+        for number, tree in enumerate(fit.trees):
+            for node in tree:
+                if node.column is not None and not _may_look(node, sizes[node.column]):
+                    yield f"trees.{number}: a node asks a column of categories for a number, or the other way round"
+
+
+def _may_look(node: TreeNode, categories: int | None) -> bool:
+    """Whether an inner node asks its column, of so many categories, for what it holds."""
+    if categories is None:
+        return node.among is None
+    return node.upto is None and node.among is not None and all(place < categories for place in node.among)

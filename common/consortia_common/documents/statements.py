@@ -6,7 +6,7 @@ moment orders it among the signer's own, so an old one that comes again changes 
 
 from typing import Annotated, Literal
 
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
 
 from consortia_common.documents.agreement import Line
 from consortia_common.documents.base import Count, Document, Fingerprint, Name
@@ -15,6 +15,8 @@ PROPOSED, SIGNED = "agreement.proposed", "agreement.signed"
 """Statements whose document is the agreement itself; both are signed in the domain SIGNED."""
 CHANGED = "agreement.change"
 """The statement whose document is an AgreementChange, and its domain."""
+MODEL_WITHDRAWN = "model.withdrawn"
+"""The statement whose document is a ModelWithdrawal, and its domain."""
 APPROVAL = "job.approval"
 """The statement whose document is a JobApproval, and its domain."""
 SUSPEND, RESUME, TERMINATE = "suspend", "resume", "terminate"
@@ -37,6 +39,23 @@ class AgreementChange(Document):
     signer: Fingerprint
     action: Literal["suspend", "resume", "terminate"]
     reason: Line = ""
+    at_ms: Count
+
+
+class ModelWithdrawal(Document):
+    """One party's word that the model of a job counts no more: nobody is to use it from then on."""
+
+    v: Literal[1] = 1
+    network: Name
+    job: JobId | Literal[""]
+    """That made it; empty where a model was brought from elsewhere, which is nobody else's affair."""
+    model: Fingerprint
+    """The model's digest."""
+    institution: Name
+    signer: Fingerprint
+    recipients: Annotated[tuple[Name, ...], Field(max_length=200)]
+    """Institutions that may hold it."""
+    reason: Annotated[Line, Field(min_length=1)]
     at_ms: Count
 
 

@@ -20,12 +20,15 @@ from consortia_common.models.network import Network
 from consortia_common.models.preparation import Columns, Evidence, Feature, Indicator, Numeric, Preparation, Shape
 
 Floats = NDArray[np.float64]
-_LARGEST = 60.0
+LARGEST = 60.0
+"""Margins are held within this on both sides before an inverse link with an exponential."""
+PREDICTION = "prediction"
+"""The answer's name, beside the columns'."""
 _AS_IT_IS = Shape()
 INVERSE_LINKS: Mapping[str, Callable[[Floats], Floats]] = {
     "identity": lambda margin: margin,
-    "logit": lambda margin: np.asarray(1.0 / (1.0 + np.exp(-np.clip(margin, -_LARGEST, _LARGEST)))),
-    "log": lambda margin: np.asarray(np.exp(np.clip(margin, -_LARGEST, _LARGEST))),
+    "logit": lambda margin: np.asarray(1.0 / (1.0 + np.exp(-np.clip(margin, -LARGEST, LARGEST)))),
+    "log": lambda margin: np.asarray(np.exp(np.clip(margin, -LARGEST, LARGEST))),
 }
 
 

@@ -40,6 +40,14 @@ class Work(Protocol):
         """What the analyst asked for and the gate accepted."""
 
     @property
+    def job_id(self) -> str:
+        """The job."""
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """Whom the agreement lets the result reach."""
+
+    @property
     def institution(self) -> str:
         """Whose node this is."""
 

@@ -100,7 +100,8 @@ def _prepared(work: Work) -> Prepared:
 
 def _model(work: Work, metrics: Mapping[str, object] | None = None) -> Model:
     fit, _ = _learning(work).finish(work.values)
-    return describing.model_of(work.spec, _prepared(work), fit, metrics or {})
+    origin = describing.origin_of(work.job_id, work.spec, work.recipients)
+    return describing.model_of(work.spec, _prepared(work), fit, metrics or {}, origin)
 
 
 def _rows(work: Work, dataset: str) -> Rows:

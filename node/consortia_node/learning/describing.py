@@ -11,7 +11,21 @@ from consortia_node.learning.preparing import Prepared
 _LINKS = {"binary": "logit", "number": "identity", "count": "log"}
 
 
-def model_of(spec: JobSpec, prepared: Prepared, fit: Fit, metrics: Mapping[str, object]) -> Model:
+def origin_of(job_id: str, spec: JobSpec, recipients: tuple[str, ...]) -> dict[str, object]:
+    """Where the model comes from, and who receives it."""
+    return {
+        "job": job_id,
+        "agreement": spec.agreement,
+        "purpose": spec.purpose,
+        "parties": spec.parties,
+        "recipients": recipients,
+        "spec": spec.hash(),
+    }
+
+
+def model_of(
+    spec: JobSpec, prepared: Prepared, fit: Fit, metrics: Mapping[str, object], origin: Mapping[str, object]
+) -> Model:
     """The model of a ``train`` job; the same at every party."""
     parameters = spec.parameters
     if not isinstance(parameters, Parameters):
@@ -25,13 +39,7 @@ def model_of(spec: JobSpec, prepared: Prepared, fit: Fit, metrics: Mapping[str, 
         "inputs": [_input(feature, parameters) for feature in features],
         "fit": fit.model_dump(),
         "metrics": texts(metrics),
-        "origin": {
-            "agreement": spec.agreement,
-            "purpose": spec.purpose,
-            "parties": spec.parties,
-            "rows": prepared.rows,
-            "spec": spec.hash(),
-        },
+        "origin": {**origin, "rows": prepared.rows},
     }
     return Model.from_value(value, "the fitted model")
 

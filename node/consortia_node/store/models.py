@@ -1,15 +1,37 @@
-"""The institution's models, by name: imported, or trained by a job that it took part in."""
+"""The institution's models, by name: imported, or trained by a job that it took part in; and which were withdrawn.
+
+Invariant: whoever uses a model asks ``require_standing`` first, so that a withdrawn one answers nobody.
+"""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects.sqlite import insert
 
+from consortia_common.documents.base import utc
 from consortia_common.documents.fitted import Model
 from consortia_node.errors import StoreError
-from consortia_node.store.tables import models
+from consortia_node.store.tables import model_withdrawals, models
 
 IMPORTED = "imported"
+
+
+@dataclass(frozen=True)
+class Withdrawn:
+    """The word of one institution that a model counts no more."""
+
+    digest: str
+    job_id: str
+    """The job that made the model; empty for an imported one."""
+    institution: str
+    reason: str
+    at_ms: int
+
+    def means(self, model: Model) -> bool:
+        """Whether it is about this model: the job's, here or brought back as a file, or the imported one."""
+        return model.origin.job == self.job_id if self.job_id else model.hash() == self.digest
 
 
 @dataclass(frozen=True)
@@ -19,6 +41,23 @@ class StoredModel:
     name: str
     model: Model
     origin: str
+    withdrawn: Withdrawn | None = None
+    """Who was the first to withdraw it."""
+
+    def require_standing(self) -> None:
+        """Return if the model may be used. Raises StoreError if it was withdrawn."""
+        if self.withdrawn is not None:
+            raise StoreError(
+                f"model {self.name} was withdrawn by {self.withdrawn.institution} on {moment(self.withdrawn)}: "
+                f"{self.withdrawn.reason}",
+                blame="nobody; a withdrawn model is not used any more",
+                remedy="use another model, and delete copies of this one; or ask that institution why",
+            )
+
+
+def moment(withdrawn: Withdrawn) -> str:
+    """When."""
+    return utc(datetime.fromtimestamp(withdrawn.at_ms / 1000, UTC))
 
 
 class ModelStore:
@@ -43,18 +82,25 @@ class ModelStore:
     def get(self, name: str) -> StoredModel | None:
         """The model of that name."""
         row = self._connection.execute(select(models).where(models.c.name == name)).one_or_none()
-        return _stored(row.name, row.document, row.origin) if row else None
+        return self._stored(row.name, row.document, row.origin) if row else None
 
     def all(self) -> list[StoredModel]:
         """Every model, by name."""
         rows = self._connection.execute(select(models).order_by(models.c.name))
-        return [_stored(row.name, row.document, row.origin) for row in rows]
+        return [self._stored(row.name, row.document, row.origin) for row in rows]
+
+    def withdraw(self, withdrawn: Withdrawn) -> bool:
+        """Note a withdrawal; False if that institution has withdrawn the model before."""
+        added = insert(model_withdrawals).values(asdict(withdrawn)).on_conflict_do_nothing()
+        return self._connection.execute(added).rowcount == 1
 
     def made_by(self, job_ids: Collection[str]) -> list[str]:
         """The names of the models that these jobs made: what a withdrawal reaches through them."""
         query = select(models.c.name).where(models.c.origin.in_(job_ids)).order_by(models.c.name)
         return list(self._connection.execute(query).scalars())
 
-
-def _stored(name: str, document: bytes, origin: str) -> StoredModel:
-    return StoredModel(name, Model.from_canonical(document, f"model {name} in the database"), origin)
+    def _stored(self, name: str, document: bytes, origin: str) -> StoredModel:
+        model = Model.from_canonical(document, f"model {name} in the database")
+        rows = self._connection.execute(select(model_withdrawals).order_by(model_withdrawals.c.at_ms))
+        every = (Withdrawn(**row._mapping) for row in rows)
+        return StoredModel(name, model, origin, next((one for one in every if one.means(model)), None))

@@ -177,7 +177,7 @@ consent_statements = Table(
     Column("signature", LargeBinary, nullable=False),
     Column("state", String(16), nullable=False),  # written, sent
 )
-"""What this institution tells others of withdrawn consents, and acknowledges; it names jobs, no customer."""
+"""What this institution tells others of withdrawn consents and models, and acknowledges; it names no customer."""
 
 consent_acknowledgements = Table(
     "consent_acknowledgements",
@@ -195,6 +195,17 @@ models = Table(
     Column("document", LargeBinary, nullable=False),
     Column("origin", String(80), nullable=False),  # "imported" or a job id
 )
+
+model_withdrawals = Table(
+    "model_withdrawals",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("job_id", String(80), primary_key=True),  # that made the model; empty if none did
+    Column("institution", String(64), primary_key=True),
+    Column("reason", String(2000), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+)
+"""Models that count no more, by whom and why; it may be known before the model itself is."""
 
 witnessed = witness_table(metadata)
 """The newest checkpoint of each log that this party has cosigned."""

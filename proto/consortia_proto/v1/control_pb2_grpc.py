@@ -129,6 +129,16 @@ class ControlStub:
                 request_serializer=consortia__proto_dot_v1_dot_control__pb2.ListModelsRequest.SerializeToString,
                 response_deserializer=consortia__proto_dot_v1_dot_control__pb2.ModelList.FromString,
                 _registered_method=True)
+        self.ShowModel = channel.unary_unary(
+                '/consortia.v1.Control/ShowModel',
+                request_serializer=consortia__proto_dot_v1_dot_control__pb2.ShowModelRequest.SerializeToString,
+                response_deserializer=consortia__proto_dot_v1_dot_control__pb2.ModelDocument.FromString,
+                _registered_method=True)
+        self.WithdrawModel = channel.unary_unary(
+                '/consortia.v1.Control/WithdrawModel',
+                request_serializer=consortia__proto_dot_v1_dot_control__pb2.WithdrawModelRequest.SerializeToString,
+                response_deserializer=consortia__proto_dot_v1_dot_control__pb2.ModelView.FromString,
+                _registered_method=True)
         self.WriteWitnessPolicy = channel.unary_unary(
                 '/consortia.v1.Control/WriteWitnessPolicy',
                 request_serializer=consortia__proto_dot_v1_dot_control__pb2.WriteWitnessPolicyRequest.SerializeToString,
@@ -258,6 +268,18 @@ class ControlServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ShowModel(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WithdrawModel(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WriteWitnessPolicy(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -367,6 +389,16 @@ def add_ControlServicer_to_server(servicer, server):
                     servicer.ListModels,
                     request_deserializer=consortia__proto_dot_v1_dot_control__pb2.ListModelsRequest.FromString,
                     response_serializer=consortia__proto_dot_v1_dot_control__pb2.ModelList.SerializeToString,
+            ),
+            'ShowModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.ShowModel,
+                    request_deserializer=consortia__proto_dot_v1_dot_control__pb2.ShowModelRequest.FromString,
+                    response_serializer=consortia__proto_dot_v1_dot_control__pb2.ModelDocument.SerializeToString,
+            ),
+            'WithdrawModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.WithdrawModel,
+                    request_deserializer=consortia__proto_dot_v1_dot_control__pb2.WithdrawModelRequest.FromString,
+                    response_serializer=consortia__proto_dot_v1_dot_control__pb2.ModelView.SerializeToString,
             ),
             'WriteWitnessPolicy': grpc.unary_unary_rpc_method_handler(
                     servicer.WriteWitnessPolicy,
@@ -892,6 +924,60 @@ class Control:
             '/consortia.v1.Control/ListModels',
             consortia__proto_dot_v1_dot_control__pb2.ListModelsRequest.SerializeToString,
             consortia__proto_dot_v1_dot_control__pb2.ModelList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ShowModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/consortia.v1.Control/ShowModel',
+            consortia__proto_dot_v1_dot_control__pb2.ShowModelRequest.SerializeToString,
+            consortia__proto_dot_v1_dot_control__pb2.ModelDocument.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WithdrawModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/consortia.v1.Control/WithdrawModel',
+            consortia__proto_dot_v1_dot_control__pb2.WithdrawModelRequest.SerializeToString,
+            consortia__proto_dot_v1_dot_control__pb2.ModelView.FromString,
             options,
             channel_credentials,
             insecure,

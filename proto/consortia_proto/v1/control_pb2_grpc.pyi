@@ -52,6 +52,8 @@ class ControlStub:
     AddModel: _grpc.UnaryUnaryMultiCallable[_control_pb2.AddModelRequest, _control_pb2.ModelView]
     ExportModel: _grpc.UnaryUnaryMultiCallable[_control_pb2.ExportModelRequest, _control_pb2.ModelDocument]
     ListModels: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListModelsRequest, _control_pb2.ModelList]
+    ShowModel: _grpc.UnaryUnaryMultiCallable[_control_pb2.ShowModelRequest, _control_pb2.ModelDocument]
+    WithdrawModel: _grpc.UnaryUnaryMultiCallable[_control_pb2.WithdrawModelRequest, _control_pb2.ModelView]
     WriteWitnessPolicy: _grpc.UnaryUnaryMultiCallable[_control_pb2.WriteWitnessPolicyRequest, _control_pb2.WitnessPolicy]
     ConfirmMember: _grpc.UnaryUnaryMultiCallable[_control_pb2.ConfirmMemberRequest, _control_pb2.ConfirmedMember]
 
@@ -77,6 +79,8 @@ class ControlAsyncStub(ControlStub):
     AddModel: _aio.UnaryUnaryMultiCallable[_control_pb2.AddModelRequest, _control_pb2.ModelView]  # type: ignore[assignment]
     ExportModel: _aio.UnaryUnaryMultiCallable[_control_pb2.ExportModelRequest, _control_pb2.ModelDocument]  # type: ignore[assignment]
     ListModels: _aio.UnaryUnaryMultiCallable[_control_pb2.ListModelsRequest, _control_pb2.ModelList]  # type: ignore[assignment]
+    ShowModel: _aio.UnaryUnaryMultiCallable[_control_pb2.ShowModelRequest, _control_pb2.ModelDocument]  # type: ignore[assignment]
+    WithdrawModel: _aio.UnaryUnaryMultiCallable[_control_pb2.WithdrawModelRequest, _control_pb2.ModelView]  # type: ignore[assignment]
     WriteWitnessPolicy: _aio.UnaryUnaryMultiCallable[_control_pb2.WriteWitnessPolicyRequest, _control_pb2.WitnessPolicy]  # type: ignore[assignment]
     ConfirmMember: _aio.UnaryUnaryMultiCallable[_control_pb2.ConfirmMemberRequest, _control_pb2.ConfirmedMember]  # type: ignore[assignment]
 
@@ -213,6 +217,20 @@ class ControlServicer(metaclass=_abc_1.ABCMeta):
         request: _control_pb2.ListModelsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_control_pb2.ModelList, _abc.Awaitable[_control_pb2.ModelList]]: ...
+
+    @_abc_1.abstractmethod
+    def ShowModel(
+        self,
+        request: _control_pb2.ShowModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.ModelDocument, _abc.Awaitable[_control_pb2.ModelDocument]]: ...
+
+    @_abc_1.abstractmethod
+    def WithdrawModel(
+        self,
+        request: _control_pb2.WithdrawModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.ModelView, _abc.Awaitable[_control_pb2.ModelView]]: ...
 
     @_abc_1.abstractmethod
     def WriteWitnessPolicy(

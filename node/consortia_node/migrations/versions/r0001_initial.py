@@ -74,6 +74,15 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_jobs_agreement"), "jobs", ["agreement"], unique=False)
     op.create_table(
+        "model_withdrawals",
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("job_id", sa.String(length=80), nullable=False),
+        sa.Column("institution", sa.String(length=64), nullable=False),
+        sa.Column("reason", sa.String(length=2000), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("digest", "job_id", "institution", name=op.f("pk_model_withdrawals")),
+    )
+    op.create_table(
         "models",
         sa.Column("name", sa.String(length=64), nullable=False),
         sa.Column("document", sa.LargeBinary(), nullable=False),

@@ -1,0 +1,175 @@
+"""A withdrawn model answers nobody at any party, and nobody but a party of its job can withdraw it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from consortia_common.content import Content
+from consortia_common.documents.fitted import Model
+from consortia_common.documents.statements import MODEL_WITHDRAWN, ModelWithdrawal
+from consortia_crypto import canonical
+from consortia_crypto.keys import PrivateIdentity
+from consortia_node.errors import StoreError
+from consortia_node.store.consent_statements import ConsentStatementStore, OwnStatement
+from consortia_node.store.models import ModelStore
+from consortia_proto.v1 import control_pb2
+from tests.support.consortium import build, spec
+from tests.support.hostile import Bank, Deal, Hostile, content_of, failure_of, hostile
+
+
+@pytest.fixture(scope="module")
+def seat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hostile]:
+    with hostile(build(tmp_path_factory.mktemp("hostile"))) as made:
+        yield made
+
+
+@pytest.fixture
+def deal(seat: Hostile) -> Deal:
+    """A training whose model every bank keeps."""
+    return trained(seat)
+
+
+@pytest.fixture(scope="module")
+def standing(seat: Hostile) -> Deal:
+    """The same, for those who do not get its model withdrawn."""
+    return trained(seat)
+
+
+def trained(seat: Hostile) -> Deal:
+    deal = seat.accepted(spec("train"))
+    for bank in seat.banks.values():
+        with bank.tools.engine.begin() as connection:
+            ModelStore(connection).put(deal.job_id, model(deal.job_id), deal.job_id)
+    return deal
+
+
+def model(job_id: str) -> Model:
+    value = {
+        "label": "default",
+        "link": "logit",
+        "inputs": [{"kind": "number", "column": name} for name in ("income", "age")],
+        "fit": {"type": "linear", "weights": ["0.5", "1"], "intercept": "0"},
+        "origin": {"job": job_id},
+    }
+    return Model.from_value(value, "the test's model")
+
+
+def own_words(bank: Bank) -> OwnStatement:
+    """What the bank has to tell of the model that it withdrew last."""
+    with bank.tools.engine.connect() as connection:
+        unsent = ConsentStatementStore(connection).unsent()
+    return max(unsent, key=lambda own: ModelWithdrawal.from_canonical(own.document, "own").at_ms)
+
+
+def relayed(document: bytes, signature: bytes, signer: PrivateIdentity) -> Content:
+    """A statement as the coordinator passes it on."""
+    identity = canonical.encode(signer.public.document())
+    return Content(
+        config={"type": MODEL_WITHDRAWN, "document": document, "signature": signature, "identity": identity}
+    )
+
+
+def stated(seat: Hostile, deal: Deal, signer: PrivateIdentity, /, **changes: Any) -> Content:
+    said = {
+        "network": "lab",
+        "job": deal.job_id,
+        "model": model(deal.job_id).hash(),
+        "institution": signer.public.institution,
+        "signer": signer.public.fingerprint,
+        "recipients": ["bank-a", "bank-b", "bank-c"],
+        "reason": "a mistake in the label",
+        "at_ms": 5,
+    }
+    document = ModelWithdrawal.from_value(said | changes, "the test").canonical()
+    return relayed(document, signer.sign(MODEL_WITHDRAWN, document), signer)
+
+
+def stands(bank: Bank, name: str) -> bool:
+    return not bank.models.show(name).view.HasField("withdrawn")
+
+
+def asking_for(deal: Deal) -> Any:
+    digest = model(deal.job_id).hash()
+    return spec("evaluate", dataset="clients_test", model=deal.job_id, model_digest=digest)
+
+
+def test_a_withdrawn_model_is_refused_by_all_who_hold_it(seat: Hostile, deal: Deal) -> None:
+    begun = seat.begun(asking_for(deal))
+    one, other = seat.banks["bank-a"], seat.banks["bank-b"]
+    view = one.models.withdraw(deal.job_id, "a mistake in the label")
+    assert (view.withdrawn.institution, view.withdrawn.reason) == ("bank-a", "a mistake in the label")
+    own = own_words(one)
+    content_of(other.ask("notice.model", relayed(own.document, own.signature, seat.identity("bank-a"))))
+    for bank in (one, other):
+        with pytest.raises(StoreError, match=r"withdrawn by bank-a on .*: a mistake in the label"):
+            bank.models.export(deal.job_id)
+        entry = bank.entries(MODEL_WITHDRAWN)[-1]
+        assert (entry["job"], entry["reason"]) == (deal.job_id, "a mistake in the label")
+        later = seat.deal(asking_for(deal))
+        failure = failure_of(bank.ask("offer", later.offer(), job=later.job_id))
+        assert (failure.clause, failure.code) == ("model.withdrawn", "refused")
+        assert "was withdrawn by bank-a" in failure_of(bank.ask("evaluate", job=begun.job_id)).what
+    with pytest.raises(StoreError, match="withdrawn by bank-a"):
+        other.models.withdraw(deal.job_id, "me too")
+    assert stands(seat.banks["bank-c"], deal.job_id)  # it was away, and is told when it comes
+
+
+def test_a_copy_that_is_brought_back_is_withdrawn_too(seat: Hostile, deal: Deal) -> None:
+    bank = seat.banks["bank-a"]
+    bank.models.withdraw(deal.job_id, "stale")
+    document = model(deal.job_id).canonical()
+    bank.models.add(control_pb2.AddModelRequest(name=f"copy-{deal.job_id}", document=document))
+    with pytest.raises(StoreError, match="stale"):
+        bank.models.export(f"copy-{deal.job_id}")
+
+
+def test_a_model_of_ones_own_is_withdrawn_without_telling_anybody(seat: Hostile) -> None:
+    bank = seat.banks["bank-b"]
+    bank.models.add(control_pb2.AddModelRequest(name="own", document=model("").canonical()))
+    with bank.tools.engine.connect() as connection:
+        before = ConsentStatementStore(connection).unsent()
+    bank.models.withdraw("own", "replaced")
+    assert not stands(bank, "own")
+    with bank.tools.engine.connect() as connection:
+        assert ConsentStatementStore(connection).unsent() == before
+
+
+def test_it_may_be_told_before_the_model_is_there(seat: Hostile) -> None:
+    deal, bank = seat.accepted(spec("train")), seat.banks["bank-c"]
+    content_of(bank.ask("notice.model", stated(seat, deal, seat.identity("bank-a"))))
+    with bank.tools.engine.begin() as connection:
+        ModelStore(connection).put(deal.job_id, model(deal.job_id), deal.job_id)
+    assert not stands(bank, deal.job_id)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"network": "other"}, "another network"),
+        ({"institution": "bank-b"}, "another signer"),
+        ({"signer": "0" * 64}, "another signer"),
+        ({"model": "0" * 64}, "another model"),
+        ({"job": "job-0123456789abcdef"}, "has not trained with it"),
+        ({"job": ""}, "has not trained with it"),
+        ({"at_ms": 10**13 * 3}, "from the future"),
+    ],
+)
+def test_a_false_withdrawal_is_not_heard(seat: Hostile, standing: Deal, changes: dict[str, Any], why: str) -> None:
+    bank = seat.banks["bank-c"]
+    assert (
+        why in failure_of(bank.ask("notice.model", stated(seat, standing, seat.identity("bank-a"), **changes))).what
+    )
+    assert stands(bank, standing.job_id)
+
+
+def test_a_stranger_is_not_heard(seat: Hostile, standing: Deal) -> None:
+    bank, stranger = seat.banks["bank-c"], PrivateIdentity.generate("lab", "bank-a", "node", "main")
+    assert "another key" in failure_of(bank.ask("notice.model", stated(seat, standing, stranger))).what
+    assert failure_of(bank.ask("notice.model", stated(seat, standing, seat.analyst))).what
+    honest = seat.identity("bank-a")
+    document = stated(seat, standing, honest).config["document"]
+    forged = relayed(document, stranger.sign(MODEL_WITHDRAWN, document), honest)
+    assert failure_of(bank.ask("notice.model", forged)).what
+    assert stands(bank, standing.job_id)
+    assert bank.entries("message.refused")
