@@ -21,7 +21,7 @@ from consortia_client.errors import JobEndedError
 from consortia_client.offering import newest
 from consortia_client.plan import Plan
 from consortia_client.profile import Profile
-from consortia_client.progress import follow
+from consortia_client.progress import Seen, follow, watch
 from consortia_client.results import Result
 from consortia_client.session import Session
 from consortia_common.documents.agreement import Agreement
@@ -121,6 +121,14 @@ class Consortium:
         """Wait until a job has ended; its last status."""
         return follow(self._session, job_id, quiet=not progress)
 
+    def watch(self, job_id: str) -> Iterator[Seen]:
+        """Where a job stands and how its fit goes, each time that changes, until it ends."""
+        return watch(self._session, job_id)
+
+    def cancel(self, job_id: str) -> pb.JobStatus:
+        """End a job of one's own; its status. Raises ConsortiaError if it has ended already."""
+        return self._session.cancel(job_id)
+
     def result(self, job_id: str) -> Result:
         """The result of a finished job that this profile submitted. Raises ResultError if it can't be believed."""
         opened = self._session.result(job_id)
@@ -149,6 +157,16 @@ class Job:
         if self.status.state in FAILED:
             raise ended(self.status)
         return self._consortium.result(self.job_id)
+
+    def watch(self) -> Iterator[Seen]:
+        """Its status and its fit's losses, each time that they change, until it ends; ``wait`` shows them."""
+        for seen in self._consortium.watch(self.job_id):
+            self.status = seen.status
+            yield seen
+
+    def cancel(self) -> None:
+        """End it. Raises ConsortiaError if it has ended already."""
+        self.status = self._consortium.cancel(self.job_id)
 
     def __repr__(self) -> str:
         return f"<Job {self.job_id} ({self.status.name}): {self.status.state}>"

@@ -25,9 +25,13 @@ class Keepsakes:
         keyfiles.make_folder(self._jobs)
         keyfiles.write_file(self._jobs / f"{submission.job_id}.json", submission.canonical())
 
+    def has_submission(self, job_id: str) -> bool:
+        """Whether this profile submitted the job."""
+        return self._submission(job_id).exists()
+
     def submission(self, job_id: str) -> Submission:
         """What was asked. Raises ResultError if this profile did not submit the job."""
-        path = self._jobs / f"{Path(job_id).name}.json"
+        path = self._submission(job_id)
         if not path.exists():
             raise ResultError(
                 f"this profile did not submit job {job_id[:80]}",
@@ -35,6 +39,9 @@ class Keepsakes:
                 remedy="use the profile folder from which the job was submitted",
             )
         return Submission.from_canonical(keyfiles.read_file(path), "the kept submission")
+
+    def _submission(self, job_id: str) -> Path:
+        return self._jobs / f"{Path(job_id).name}.json"
 
     def pin(self, identity: PublicIdentity) -> PublicIdentity:
         """``identity``, if it is the one that was seen first under its institution's name. Raises ResultError."""

@@ -4,7 +4,7 @@ Everything on it comes from the model's own document, so that card and model can
 et al., Model Cards for Model Reporting (2019).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from consortia_client.pages import Figure, Page, Section
@@ -53,7 +53,14 @@ def card(model: Model, withdrawn: str = "") -> Page:
             ("job, whose receipts prove it", origin.job or "not recorded"),
             ("job spec", origin.spec or "not recorded"),
         ],
-        sections=[_inputs(model), _fitted(model), _tested(model), _privacy(model), _limits(model)],
+        sections=[
+            _inputs(model),
+            _fitted(model),
+            *_trained(model),
+            _tested(model),
+            _privacy(model),
+            _limits(model),
+        ],
         footer="Drawn up from the model's own document; the digest names exactly that document.",
     )
 
@@ -145,6 +152,24 @@ def _fitted(model: Model) -> Section:
 
 def _named(each: NumericInput | IndicatorInput | EvidenceInput) -> str:
     return f"{each.column}={each.category}" if isinstance(each, IndicatorInput) else each.column
+
+
+def _trained(model: Model) -> Iterator[Section]:
+    """How the fit went, round by round."""
+    figures = list(_courses(model.metrics.get("curve", [])))
+    if figures:
+        yield Section("Training", ["Sums over all institutions' rows, opened by all of them."], figures=figures)
+
+
+def _courses(curve: Sequence[Mapping[str, Any]]) -> Iterator[Figure]:
+    for field, name in (("loss", "Loss"), ("validation_loss", "Loss on rows held out")):
+        known = [(int(each["round"]), float(each[field])) for each in curve if each[field] is not None]
+        if len(known) > 1:
+            last, values = known[-1][0], [value for _, value in known]
+            low, high = min(values), max(values)
+            scaled = [(at / last, (value - low) / ((high - low) or 1.0)) for at, value in known]
+            up = f"{name.lower()}, {_number(low)} to {_number(high)}"
+            yield Figure(name, f"rounds, 0 to {last:,}", up, scaled, diagonal=False)
 
 
 def _tested(model: Model) -> Section:

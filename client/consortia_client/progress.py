@@ -1,23 +1,57 @@
-"""Following a job to its end, with a line that says what is happening."""
+"""Following a job to its end: a line that says what is happening, and of a fit its losses from round to round.
 
+What is shown of a fit its parties have opened together and one of them has sealed to the analyst.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rich.console import Group
+from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
+from consortia_client import curves
+from consortia_client.curves import Point
 from consortia_client.session import Session
 from consortia_common import terminal
 from consortia_proto.v1 import network_pb2 as pb
 
 
+@dataclass(frozen=True)
+class Seen:
+    """Where a job stands, and how its fit has gone so far; no points for what is no fit, or another's job."""
+
+    status: pb.JobStatus
+    curve: tuple[Point, ...] = ()
+
+
+def watch(session: Session, job_id: str) -> Iterator[Seen]:
+    """Each time that something changes, until the job ends."""
+    curve: tuple[Point, ...] = ()
+    for status in session.watch(job_id):
+        curve = session.curve(status) or curve
+        yield Seen(status, curve)
+
+
 def follow(session: Session, job_id: str, *, quiet: bool) -> pb.JobStatus:
     """Show progress, unless ``quiet``, until the job ends; its last status."""
     status = session.job(job_id)
+    if quiet:
+        for each in session.watch(job_id):
+            status = each
+        return status
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=terminal.err(), transient=True, disable=quiet) as progress:
-        bar = progress.add_task(job_id, total=None)
-        for status in session.watch(job_id):
-            progress.update(
-                bar,
+    bar = Progress(*columns, console=terminal.err())
+    task = bar.add_task(job_id, total=None)
+    with Live(bar, console=terminal.err(), transient=True) as live:
+        for seen in watch(session, job_id):
+            status = seen.status
+            bar.update(
+                task,
                 description=terminal.printable(f"{status.name}: {status.stage}"),
                 total=status.steps_total,
                 completed=status.steps_done,
             )
+            live.update(Group(bar, *(Text(line, no_wrap=True) for line in curves.lines(seen.curve))))
     return status

@@ -14,6 +14,7 @@ from typing import Any
 import grpc
 
 from consortia_client import told, withdrawn
+from consortia_client.curves import Point, points
 from consortia_client.errors import ResultError
 from consortia_client.keepsakes import Keepsakes
 from consortia_client.offering import Offering
@@ -24,7 +25,7 @@ from consortia_client.told import Told
 from consortia_common import rpc
 from consortia_common.documents.agreement import Agreement
 from consortia_common.documents.catalogue import CatalogueQuestion
-from consortia_common.documents.jobspec import JobSpec, Submission
+from consortia_common.documents.jobspec import PROGRESS, JobSpec, Submission
 from consortia_common.documents.plan import PlanQuestion
 from consortia_common.documents.question import Question
 from consortia_common.documents.receipt import SALT, SIGNATURE_DOMAIN, Receipt
@@ -64,6 +65,7 @@ class Session:
         self._channel: grpc.Channel = profile.channel()
         self._jobs = network_pb2_grpc.JobsStub(self._channel)
         self._statements = network_pb2_grpc.StatementsStub(self._channel)
+        self._watched: dict[str, tuple[Submission, dict[str, PublicIdentity]]] = {}
 
     def __enter__(self) -> "Session":
         return self
@@ -145,6 +147,33 @@ class Session:
         with rpc.calling(COORDINATOR):
             for status in self._jobs.Watch(pb.JobRequest(job_id=job_id)):
                 yield _about(job_id, status)
+
+    def curve(self, status: pb.JobStatus) -> tuple[Point, ...]:
+        """How a job of one's own goes, as ``status`` tells; empty where it tells nothing. Raises EnvelopeError for
+        what none of its parties has sealed."""
+        if not status.HasField("progress") or not self._keepsakes.has_submission(status.job_id):
+            return ()
+        submission, parties = self._own(status.job_id)
+        told = status.progress
+        if told.sealed_by not in parties:
+            raise _distrust(status.job_id, "its progress was sealed by somebody who has no part in it")
+        plaintext = unseal(
+            told.envelope,
+            sender=parties[told.sealed_by],
+            recipient=self._profile.identity,
+            purpose=submission.spec.purpose,
+            job=status.job_id,
+            step=PROGRESS,
+            sequence=told.round,
+        )
+        return points(_read(plaintext, status.job_id))
+
+    def _own(self, job_id: str) -> tuple[Submission, dict[str, PublicIdentity]]:
+        """A submission of one's own and its parties; asked for once, as long as the connection is open."""
+        if job_id not in self._watched:
+            submission = self._keepsakes.submission(job_id)
+            self._watched[job_id] = submission, self._parties(submission)
+        return self._watched[job_id]
 
     def result(self, job_id: str) -> JobResult:
         """The opened result. Raises ResultError if a party's receipt is missing, wrong or about another one, or if

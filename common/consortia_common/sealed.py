@@ -32,6 +32,12 @@ def policy_of(job_id: str, spec: JobSpec, name: str, turn: int) -> SumPolicy:
     )
 
 
+def reporters(spec: JobSpec) -> tuple[str, ...]:
+    """Who seals for the analyst if nobody has dropped out: one party, and as many more as may drop out."""
+    spare = len(spec.parties) - policy_of("", spec, *spec.summed()[0]).threshold if spec.summed() else 0
+    return spec.parameters.reporters(spec.parties)[: 1 + spare]
+
+
 def epoch_session(job_id: str, spec: JobSpec) -> str:
     """What a job's epoch is bound to."""
     return f"{job_id}/{spec.hash()}"

@@ -13,7 +13,7 @@ from consortia_common.content import Content
 from consortia_common.documents.jobspec import CONCLUDE, EPOCH, JobSpec, Submission
 from consortia_common.documents.kinds import Turn
 from consortia_common.documents.receipt import CohortUsed, Receipt, SumsUsed
-from consortia_common.sealed import BATCH, STEPS, policy_of
+from consortia_common.sealed import BATCH, STEPS, policy_of, reporters
 from consortia_crypto import canonical
 from consortia_crypto.keys import SIGNATURE_LENGTH, PublicIdentity
 from consortia_crypto.sum import messages as sums
@@ -112,15 +112,9 @@ def _step(spec: JobSpec, party: str, turn: Turn, rows: int | None) -> _Exchange:
     """A step of the kind's own: what it carries besides its sum."""
     carried = spec.parameters.letters(party, turn.step, rows)
     up, down = ((size + ENVELOPE) if size else 0 for size in carried)
-    if turn.step == CONCLUDE.step and party in _reporters(spec):
+    if turn.step == CONCLUDE.step and party in reporters(spec):
         up += spec.parameters.result_bytes() + ENVELOPE
     return _Exchange(turn.step, up=up, down=down)
-
-
-def _reporters(spec: JobSpec) -> tuple[str, ...]:
-    """Who seals the result for the analyst: one, and as many more as may drop out."""
-    spare = len(spec.parties) - policy_of(_JOB, spec, *spec.summed()[0]).threshold if spec.summed() else 0
-    return spec.parameters.reporters(spec.parties)[: 1 + spare]
 
 
 def _counted(spec: JobSpec) -> dict[str, int]:

@@ -39,6 +39,9 @@ class Round(Protocol):
     def aggregate(self, turn: int) -> None:
         """Add the uploads and give every party the sealed total."""
 
+    def is_over(self, turn: int) -> bool:
+        """Whether the parties have said with round ``turn`` that they need no more of them."""
+
 
 class ExchangeGrid(Grid):
     """Flower's Grid over the exchange: messages become journalled tasks, replies come from the journal."""
@@ -119,7 +122,7 @@ class _SealedAggregation:
 
 
 def run_strategy(strategy: Strategy, grid: ExchangeGrid, sums: Round, rounds: int) -> None:
-    """Run ``rounds`` rounds of the named Flower strategy over ``grid``.
+    """Run the named Flower strategy over ``grid``, for ``rounds`` rounds or until the parties say that it is over.
 
     The loop is ours and not ``strategy.start()`` so that a restarted coordinator can go through it again and find
     each round's answers in the journal. A party whose training fails or is late is missing from the round's sum,
@@ -132,6 +135,8 @@ def run_strategy(strategy: Strategy, grid: ExchangeGrid, sums: Round, rounds: in
         sent = grid.push_messages(messages)
         sums.follow(server_round)
         sealed.aggregate_train(server_round, grid.pull_messages(sent))
+        if sums.is_over(server_round):
+            return
 
 
 def _sealed(strategy: Strategy, grid: ExchangeGrid, sums: Round) -> Any:

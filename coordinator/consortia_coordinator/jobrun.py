@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from consortia_common.audit_log import AuditLog
 from consortia_common.content import Content
-from consortia_common.documents.jobspec import CONCLUDE, JobSpec
+from consortia_common.documents.jobspec import CONCLUDE, PROGRESS, JobSpec
 from consortia_common.documents.kinds.train import Parameters as TrainParameters
 from consortia_common.errors import ExchangeError
 from consortia_coordinator.adding import Workers
@@ -29,7 +29,7 @@ from consortia_coordinator.sums import SumRuns
 from consortia_crypto.audit.entry import Entry
 from consortia_crypto.errors import CryptoError
 from consortia_crypto.sum.terms import threshold
-from consortia_proto.v1 import content_pb2, exchange_pb2
+from consortia_proto.v1 import content_pb2, exchange_pb2, network_pb2
 
 _LETTER = "envelope."
 """Prefix of the names under which an answer carries letters, one for each recipient."""
@@ -217,6 +217,28 @@ class JobRun:
         strategy = cast("TrainParameters", self.spec.parameters).strategy
         run_strategy(strategy, self.grid, _Training(self, self._sums, rounds), rounds)
 
+    def heard(self, step: str, turn: int) -> bool:
+        """Hand on what a party has told the analyst in a step; whether all that are still there say that its rounds
+        are over. Decided once, whatever comes late."""
+        memo, store = f"heard/{step}/{turn}", self._tools.store
+        if (kept := store.memo(self.job_id, memo)) is None:
+            ids = [self.task_id(party, step, turn) for party in self.spec.parties]
+            said = {party_of(each): content for each, content in self.answered(ids).items()}
+            self._tell(turn, said)
+            there = [said[party].config.get("over") is True for party in self._sums.present if party in said]
+            kept = b"over" if there and all(there) else b"on"
+            store.keep(self.job_id, memo, kept, lasting=kept == b"over")
+        return kept == b"over"
+
+    def _tell(self, turn: int, said: Mapping[str, Content]) -> None:
+        """Keep the newest word on how the job goes, which a party has sealed for the analyst."""
+        for party in said:
+            if PROGRESS in said[party].config:
+                envelope = blob(said[party], PROGRESS, party)
+                self._log_letter(party, _ANALYST, PROGRESS, turn, envelope)
+                told = network_pb2.Progress(sealed_by=party, round=turn, envelope=envelope)
+                self._tools.store.tell(self.job_id, told)
+
     def conclude(self, requests: Mapping[str, Content] | None = None) -> None:
         """See Job. The sealed result is kept until the receipts are in."""
         step, there = CONCLUDE.step, self._sums.present
@@ -302,16 +324,18 @@ class JobRun:
         for name, envelope in content.config.items():
             recipient = name.removeprefix(_LETTER)
             if recipient != name and isinstance(envelope, bytes):
-                is_result = recipient == _ANALYST
-                self.log_once(
-                    f"letter/{step}/{turn}/{sender}/{recipient}",
-                    "envelope.relayed",
-                    step="result" if is_result else step,
-                    sender=sender,
-                    recipient=recipient,
-                    digest=hashlib.sha256(envelope).hexdigest(),
-                    bytes=len(envelope),
-                )
+                self._log_letter(sender, recipient, "result" if recipient == _ANALYST else step, turn, envelope)
+
+    def _log_letter(self, sender: str, recipient: str, step: str, turn: int, envelope: bytes) -> None:
+        self.log_once(
+            f"letter/{step}/{turn}/{sender}/{recipient}",
+            "envelope.relayed",
+            step=step,
+            sender=sender,
+            recipient=recipient,
+            digest=hashlib.sha256(envelope).hexdigest(),
+            bytes=len(envelope),
+        )
 
     @contextmanager
     def refusals_logged(self, step: str) -> Iterator[None]:
@@ -349,6 +373,9 @@ class _Training:
 
     def aggregate(self, turn: int) -> None:
         self.sums.aggregate(self._sums_of[turn], turn, TRAIN)
+
+    def is_over(self, turn: int) -> bool:
+        return self.run.heard(TRAIN, turn)
 
     @cached_property
     def _sums_of(self) -> dict[int, str]:

@@ -12,6 +12,7 @@ from consortia_crypto.keys import PublicIdentity
 from consortia_node import jobs as rules
 from consortia_node.agreement import ACTIVE
 from consortia_node.errors import RefusedError, StateError
+from consortia_node.kinds import OVER
 from consortia_node.store.agreements import AgreementStore
 from consortia_node.store.jobs import JobStore, StoredJob
 from consortia_node.tools import Tools
@@ -58,20 +59,32 @@ def load(tools: Tools, job_id: str) -> AcceptedJob:
     return _read(tools, stored)
 
 
-def next_step(tools: Tools, task: pb.Task) -> AcceptedJob:
-    """The job, if ``task`` is the step that it has to take next here. Raises StateError, RefusedError.
+def next_step(tools: Tools, task: pb.Task) -> tuple[AcceptedJob, int]:
+    """The job, if ``task`` is the step that it has to take next here, and its place on the course. Raises
+    StateError, RefusedError.
 
-    So a step is taken once, and nothing is asked that the signed spec does not ask.
+    So a step is taken once, and nothing is asked that the signed spec does not ask. Steps may be left out only
+    where the spec makes them optional, and this node's own computation found that they are over.
     """
     job = in_force(tools, task.job_id)
-    left = job.spec.course(tools.institution)[job.steps_taken :]
-    if left[:1] != (Turn(task.step, task.round),):
+    place = _place(tools, job, Turn(task.step, task.round))
+    if place is None:
         raise StateError(
             f"step {task.step[:40]!r}, round {task.round}, is not the one that {job.job_id} has next here",
             blame="the coordinator, which asked for it",
             remedy="compare the institutions' logs of the job; they show what each was asked",
         )
-    return job
+    return job, place
+
+
+def _place(tools: Tools, job: AcceptedJob, asked: Turn) -> int | None:
+    """Where ``asked`` is on the course, if it is the next step there, or the next but for those that are over."""
+    course = job.spec.course(tools.institution)
+    if course[job.steps_taken : job.steps_taken + 1] == (asked,):
+        return job.steps_taken
+    with reading(tools.engine) as connection:
+        is_over = OVER in JobStore(connection).values(job.job_id)
+    return rules.place_behind(course, job.steps_taken, asked) if is_over else None
 
 
 def in_force(tools: Tools, job_id: str) -> AcceptedJob:

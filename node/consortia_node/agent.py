@@ -14,8 +14,8 @@ from sqlalchemy import Connection
 from consortia_common.content import Content
 from consortia_common.database import reading, scrub
 from consortia_common.documents.catalogue import CatalogueQuestion
-from consortia_common.documents.plan import PlanQuestion
 from consortia_common.documents.confirmation import STEP as CONFIRMATION
+from consortia_common.documents.plan import PlanQuestion
 from consortia_common.stream import legible
 from consortia_crypto.errors import CiphertextError, ConsortiaError, SumError
 from consortia_node import accepted, confirmations, metrics
@@ -102,12 +102,12 @@ class Agent:
         transaction that stores its answer."""
         if handler := self._sums.get(task.step):
             return handler(accepted.in_force(self._tools, task.job_id), task, content)
-        job = accepted.next_step(self._tools, task)
+        job, place = accepted.next_step(self._tools, task)
         answer = self._keys.get(task.step, self._compute)(job, task, content)
 
         def store(connection: Connection) -> None:
             answer.store(connection)
-            JobStore(connection).count_step(job.job_id, job.steps_taken)
+            JobStore(connection).count_step(job.job_id, job.steps_taken, place + 1)
 
         return Answer(answer.say, store)
 

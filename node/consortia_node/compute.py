@@ -14,6 +14,8 @@ from consortia_common import keyfiles
 from consortia_common.content import Content
 from consortia_common.database import reading
 from consortia_common.documents.fitted import Model
+from consortia_common.documents.jobspec import PROGRESS
+from consortia_common.sealed import reporters
 from consortia_crypto.score.scale import room
 from consortia_node import accepted, results
 from consortia_node import jobs as rules
@@ -22,7 +24,7 @@ from consortia_node.answers import Answer
 from consortia_node.cohorts import Cohorts
 from consortia_node.epochs import common_salt
 from consortia_node.errors import RefusedError
-from consortia_node.kinds import Step, step_of
+from consortia_node.kinds import OVER, Step, step_of
 from consortia_node.letters import open_content, seal_for, seal_letter
 from consortia_node.offers import RESULT
 from consortia_node.sources.places import Cohort
@@ -107,6 +109,7 @@ class Compute:
     def _said(self, job: AcceptedJob, task: pb.Task, result: StepResult, *, may_report: bool) -> Content:
         """What goes to the coordinator, once everything in the outcome is logged and sealed."""
         content = Content.from_bytes(result.content, "this node's worker")
+        over = {"over": True} if OVER in result.values else {}
         for event in result.events:
             logged = self._tools.log.append(event.name, job=job.job_id, purpose=job.spec.purpose, **event.detail)
             self._tools.witnessed(logged)
@@ -116,7 +119,16 @@ class Compute:
             for party, plaintext in result.letters.items()
         }
         report = self._report(job, result.result) if result.result is not None and may_report else {}
-        return Content(content.arrays, {**content.config, **letters, **report}, content.metrics)
+        progress = self._progress(job, task, result.progress) if result.progress is not None else {}
+        return Content(content.arrays, {**content.config, **letters, **report, **progress, **over}, content.metrics)
+
+    def _progress(self, job: AcceptedJob, task: pb.Task, progress: bytes) -> dict[str, bytes]:
+        """How the job goes, sealed to the analyst as the result will be, and by whom the result will be."""
+        if self._tools.institution not in reporters(job.spec) or ANALYST not in job.recipients():
+            return {}
+        analyst = accepted.identity(self._tools, job, ANALYST)
+        sealed = seal_for(self._tools, job, PROGRESS, ANALYST, analyst, progress, sequence=task.round)
+        return {PROGRESS: sealed}
 
     def _report(self, job: AcceptedJob, result: bytes) -> dict[str, bytes]:
         """The result sealed to the analyst, by a party that the kind names and if the agreement says so."""

@@ -21,9 +21,16 @@ def seal_letter(tools: Tools, job: AcceptedJob, step: str, recipient: str, plain
 
 
 def seal_for(
-    tools: Tools, job: AcceptedJob, step: str, whose: str, recipient: PublicIdentity, plaintext: bytes
+    tools: Tools,
+    job: AcceptedJob,
+    step: str,
+    whose: str,
+    recipient: PublicIdentity,
+    plaintext: bytes,
+    *,
+    sequence: int = 0,
 ) -> bytes:
-    """An envelope for ``recipient``, who is called ``whose`` in the log."""
+    """An envelope for ``recipient``, ``whose`` in the log; ``sequence`` tells apart those of one step."""
     envelope = seal(
         plaintext,
         sender=tools.identity,
@@ -31,7 +38,7 @@ def seal_for(
         purpose=job.spec.purpose,
         job=job.job_id,
         step=step,
-        sequence=0,
+        sequence=sequence,
     )
     log_letter(tools, "envelope.sealed", job, step, whose, envelope)
     return envelope

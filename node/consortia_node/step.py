@@ -45,6 +45,7 @@ class StepResult:
     content: bytes
     letters: Mapping[str, bytes] = field(repr=False)
     result: bytes | None = field(repr=False)
+    progress: bytes | None = field(repr=False)
     files: Mapping[str, bytes] = field(repr=False)
     events: tuple[Event, ...]
     values: Mapping[str, bytes] = field(repr=False)

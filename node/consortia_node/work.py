@@ -7,7 +7,7 @@ A step that scans reads the institution's file itself, through a frame of consen
 import json
 import os
 from collections import OrderedDict
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -51,16 +51,22 @@ def run(request: StepRequest) -> StepResult:
 
 def _result(outcome: Outcome, work: "_Work") -> StepResult:
     result = None if outcome.result is None else {**outcome.result, SALT: work.salt}
+    progress = outcome.progress
     if outcome.summand is not None:
         work.keep_summand(outcome.summand)
     return StepResult(
         content=outcome.content.to_bytes(),
         letters={name: letter.to_bytes() for name, letter in outcome.letters.items()},
-        result=None if result is None else json.dumps(result, sort_keys=True, allow_nan=False).encode(),
+        result=None if result is None else _json(result),
+        progress=None if progress is None else _json(progress),
         files=outcome.files,
         events=outcome.events,
         values=dict(work.values),
     )
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, sort_keys=True, allow_nan=False).encode()
 
 
 class _Work:

@@ -2,12 +2,16 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from consortia_client.curves import points
 from consortia_client.errors import ResultError
+from consortia_client.progress import watch
 from consortia_common.documents.jobspec import JobSpec
 from consortia_common.models.scorecard import read
+from tests.support import evidence
 from tests.support.cli import as_json, consortia
 from tests.support.consortium import BANKS, Consortium, spec, wait_until
 
@@ -59,3 +63,36 @@ def test_a_regression_says_how_sure_it_is(consortium: Consortium) -> None:
     assert result["training"]["converged"]
     assert [one["name"] for one in result["model"]["fit"]["coefficients"]] == ["income", "age", "intercept"]
     assert result["parties"] == list(BANKS)
+
+
+def test_a_fit_ends_early_is_watched_and_says_so(consortium: Consortium) -> None:
+    """Every node leaves the same rounds out; the losses on their way to the analyst are sealed and on the logs."""
+    stopping = {"share": "0.3", "patience": 1, "tolerance": "1"}
+    model = TREES | {"trees": 20, "early_stopping": stopping}
+    with consortium.analyst() as session:
+        job_id = consortium.submit(spec("train", model=model))
+        seen = list(watch(session, job_id))
+    assert seen[-1].status.state == "finished", seen[-1].status
+    shown = max((one.curve for one in seen), key=len)
+    result = consortium.result(job_id)
+    curve = points(result["training"])
+    assert shown
+    assert shown == curve[: len(shown)]
+    assert [point.round for point in curve] == [0, 1, 2]
+    watched = as_json(consortia("job", "watch", job_id, "--profile", consortium.root / "analyst", "--json"))
+    assert watched["state"] == "finished"
+    assert result["training"]["trees"] == len(result["model"]["fit"]["trees"]) == 1
+    assert all(0 < point.validation_loss < 2 for point in curve)
+    sealed = [entry["digest"] for entry in told(consortium, "bank-a", "envelope.sealed", job_id)]
+    assert sealed == [entry["digest"] for entry in told(consortium, "coordinator", "envelope.relayed", job_id)]
+    assert sealed
+    assert not told(consortium, "bank-b", "envelope.sealed", job_id)
+
+
+def told(consortium: Consortium, whose: str, event: str, job_id: str) -> list[Any]:
+    """What a log has of the progress of a job."""
+    return [
+        detail
+        for entry in evidence.entries(consortium, whose, job_id)
+        if entry.type == event and (detail := entry.body["detail"])["step"] == "progress"
+    ]

@@ -2,13 +2,18 @@
 
 import re
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from rich.console import Console
 
+from consortia_client.curves import Point, points
+from consortia_client.progress import follow
 from consortia_client.session import JobResult
+from consortia_common import terminal
 from consortia_common.documents.receipt import Receipt
 from consortia_proto.v1 import exchange_pb2
 from consortia_proto.v1 import network_pb2 as pb
@@ -72,6 +77,10 @@ class StubSession:
         yield status("running", stage="[/]\x1b[31m", steps_done=1, steps_total=3)
         yield self.last
 
+    def curve(self, status: pb.JobStatus) -> tuple[Point, ...]:
+        told = [{"round": round_, "loss": 0.7 - round_ / 10, "validation_loss": None} for round_ in range(3)]
+        return points({"curve": told}) if status.state == "running" else ()
+
     def result(self, job_id: str) -> JobResult:
         return JobResult(job_id, spec("statistics"), RESULT, (RECEIPT,))
 
@@ -120,6 +129,22 @@ def test_a_finished_job_shows_its_result(tmp_path: Path, spec_file: Path, monkey
         told = as_json(consortia("job", *command, "--profile", tmp_path, "--wait", "--json"))
         assert (told["result"], told["finished_ms"]) == (RESULT, 9)
         assert told["receipts"][0]["institution"] == "bank-a"
+
+
+def test_a_job_is_watched_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_session(monkeypatch, StubSession("finished"))
+    shown = consortia("job", "watch", "job-0123456789abcdef", "--profile", tmp_path)
+    assert shown.exit_code == 0
+    assert "finished" in shown.stdout
+    use_session(monkeypatch, StubSession("failed"))
+    assert consortia("job", "watch", "job-0123456789abcdef", "--profile", tmp_path, "--json").exit_code == 1
+
+
+def test_what_is_watched_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = Console(file=StringIO(), force_terminal=True, width=100)
+    monkeypatch.setattr(terminal, "err", lambda: seen)
+    follow(StubSession("finished"), "job-0123456789abcdef", quiet=False)  # type: ignore[arg-type]
+    assert "0.50000  █▅▁  lowest 0.50000 after 2" in seen.file.getvalue()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("state", ["refused", "failed"])

@@ -10,6 +10,7 @@ import pytest
 from consortia_client import consortium as api
 from consortia_client import page_parts
 from consortia_client.consortium import Consortium
+from consortia_client.curves import Point, points
 from consortia_client.errors import ClientError, JobEndedError, MissingExtraError, ResultError
 from consortia_client.offering import Offering
 from consortia_client.results import Result
@@ -262,6 +263,12 @@ class StubSession:
 
     def watch(self, job_id: str) -> Iterator[pb.JobStatus]:
         yield self.status
+
+    def curve(self, status: pb.JobStatus) -> tuple[Point, ...]:
+        return points({"curve": [{"round": 0, "loss": 0.7, "validation_loss": None}]}) if status else ()
+
+    def cancel(self, job_id: str) -> pb.JobStatus:
+        return pb.JobStatus(job_id=job_id, state="cancelled")
 
     def result(self, job_id: str) -> JobResult:
         return JobResult(job_id, self.asked[0], TRAIN, tuple(receipt(bank) for bank in BANKS))

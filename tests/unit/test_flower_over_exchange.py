@@ -52,6 +52,8 @@ class Sums:
     def __init__(self, exchange: Exchange) -> None:
         self.asked: list[tuple[str, int, int]] = []
         self._exchange = exchange
+        self.last = 0
+        """The round with which all say that it is over."""
 
     def prepare(self, turn: int) -> None:
         self._note("prepare", turn)
@@ -62,12 +64,16 @@ class Sums:
     def aggregate(self, turn: int) -> None:
         self._note("aggregate", turn)
 
+    def is_over(self, turn: int) -> bool:
+        return turn == self.last
+
     def _note(self, what: str, turn: int) -> None:
         self.asked.append((what, turn, len(self._exchange.posted)))
 
 
-def run(exchange: Exchange, strategy: str = "FedAvg", rounds: int = 3) -> Sums:
+def run(exchange: Exchange, strategy: str = "FedAvg", rounds: int = 3, last: int = 0) -> Sums:
     sums = Sums(exchange)
+    sums.last = last
     settings = Strategy.from_value({"name": strategy}, "the test")
     run_strategy(settings, grid_over(exchange), sums, rounds)
     return sums
@@ -89,6 +95,11 @@ def test_whoever_keeps_silent_is_the_sums_affair(exchange: Exchange, silent: set
     exchange.silent = silent
     asked = run(exchange).asked
     assert [turn for what, turn, _ in asked if what == "aggregate"] == [1, 2, 3]
+
+
+def test_once_the_parties_say_that_it_is_over_none_is_asked_again(exchange: Exchange) -> None:
+    asked = run(exchange, last=2).asked
+    assert [turn for what, turn, _ in asked if what == "aggregate"] == [1, 2]
 
 
 def test_a_round_carries_its_number_and_no_array(exchange: Exchange) -> None:

@@ -283,3 +283,37 @@ def test_a_signature_for_another_purpose_is_no_receipt(
     coordinator.says["signer bank-b"] = OtherDomain()
     with pytest.raises(SignatureRefusedError):
         session.result(job_id)
+
+
+def progress(session: Session, job_id: str, sender: PrivateIdentity, sealed_by: str, **place: Any) -> pb.JobStatus:
+    """A status with a curve that ``sender`` sealed."""
+    words = {"purpose": "credit-risk-model", "job": job_id, "step": "progress", "sequence": 3} | place
+    told = json.dumps({"curve": [{"round": 1, "loss": 0.5, "validation_loss": None}]}).encode()
+    envelope = seal(told, sender=sender, recipient=ANA.public, **words)
+    return pb.JobStatus(job_id=job_id, progress=pb.Progress(sealed_by=sealed_by, round=3, envelope=envelope))
+
+
+def test_progress_is_what_a_party_sealed(session: Session, job_id: str) -> None:
+    status = progress(session, job_id, NODES["bank-a"], "bank-a")
+    assert [point.loss for point in session.curve(status)] == [0.5]
+    assert session.curve(pb.JobStatus(job_id=job_id)) == ()
+    elsewhere = pb.JobStatus(job_id="job-0000000000000000", progress=status.progress)
+    assert session.curve(elsewhere) == ()
+
+
+@pytest.mark.parametrize(
+    ("sender", "sealed_by", "place"),
+    [
+        (ANA, "bank-a", {}),
+        (NODES["bank-a"], "bank-b", {}),
+        (NODES["bank-a"], "nobody", {}),
+        (NODES["bank-a"], "bank-a", {"sequence": 2}),
+        (NODES["bank-a"], "bank-a", {"step": "result"}),
+        (NODES["bank-a"], "bank-a", {"job": "job-0123456789abcdef"}),
+    ],
+)
+def test_progress_of_another_place_or_sender_is_refused(
+    session: Session, job_id: str, sender: PrivateIdentity, sealed_by: str, place: Any
+) -> None:
+    with pytest.raises((CryptoError, ResultError)):
+        session.curve(progress(session, job_id, sender, sealed_by, **place))

@@ -10,6 +10,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from consortia_common.documents.fitted import Model
 from consortia_common.documents.kinds.train import Parameters
+from consortia_common.documents.learners import MEASURES
 from consortia_common.errors import DocumentError
 from consortia_common.models.predict import predict
 from consortia_crypto.errors import SumError
@@ -323,11 +324,11 @@ def test_an_absurd_update_is_clipped() -> None:
 
 @pytest.mark.parametrize("weight", [0, -5])
 def test_a_sum_without_weight_is_refused(weight: int) -> None:
-    for model in (LOGISTIC, NETWORK):
+    for model, place in ((LOGISTIC, -1), (NETWORK, -1 - MEASURES)):
         together = banks(model)
         together.add("query.prepare")
         hostile = together.add("train", 1)
-        hostile[-1] = weight
+        hostile[place] = weight
         together.give("update", hostile, 1)
         with pytest.raises(StepError, match="total was refused"):
             together.add("train", 2)

@@ -86,6 +86,27 @@ def list_(folder: Path, as_json: bool, as_csv: bool) -> None:
 @click.argument("job_id")
 @options.profile
 @options.as_json
+def watch(job_id: str, folder: Path, as_json: bool) -> None:
+    """Watch the job JOB_ID until it ends: its stage, and of a model in training the losses from round to round.
+
+    The losses are sums that all parties have opened together; one of them seals them to the analyst who submitted
+    the job, so nobody else sees them. To stop watching (Ctrl-C) does not stop the job; `consortia job cancel` does.
+    """
+    from consortia_client.profile import Profile
+    from consortia_client.progress import follow
+    from consortia_client.session import Session
+
+    with Session(Profile.load(folder)) as session:
+        status = follow(session, job_id, quiet=as_json)
+        _show(status, as_json)
+    if status.state in {"refused", "failed", "cancelled"}:
+        raise SystemExit(1)
+
+
+@job.command()
+@click.argument("job_id")
+@options.profile
+@options.as_json
 def cancel(job_id: str, folder: Path, as_json: bool) -> None:
     """End the job JOB_ID, which you submitted.
 

@@ -22,6 +22,8 @@ EPOCH = tuple(Turn(step) for step in ("epoch.key", "epoch.seed", "epoch.join", "
 """The steps in which a job's parties agree on the keys of its sums."""
 CONCLUDE = Turn("query.conclude")
 """The last step of whoever sees the result, whatever the kind."""
+PROGRESS = "progress"
+"""The step named in the envelopes in which an analyst is told how a job goes."""
 
 
 class JobSpec(Document):

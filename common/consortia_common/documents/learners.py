@@ -18,6 +18,11 @@ Positive = Annotated[Number, Field(gt=0, le=1_000_000)]
 Setting = Annotated[Number, Field(ge=0, le=1_000_000)]
 Share = Annotated[Number, Field(gt=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=1 << 32)]
+MEASURES = 5
+"""Numbers of a round that say how the model before it does: summed loss and weight of the rows learned from, the
+same of those held out, and how many those are."""
+LARGEST_LOSS = Number(16)
+"""Of one row, in what is measured while a fit goes on: a single absurd row can't hide how the others do."""
 MEAN_BOUND = Number(1000)
 """Bound of a sum of Newton's method, relative to the spec's max_rows; standardised features keep far below it."""
 
@@ -90,6 +95,17 @@ Task = Literal["binary", "number", "count"]
 """What a label is: 0 or 1, any number, or a count."""
 
 
+class Stopping(Document):
+    """When a fit ends before its last round: once rows that it does not learn from are answered no better."""
+
+    share: Annotated[Number, Field(gt=0, le=Number("0.5"))] = Number("0.2")
+    """Of the customers, drawn by a hash of their number, so that a customer's rows are all held out or none."""
+    patience: Annotated[int, Field(ge=1, le=1000)] = 5
+    """After so many rounds (of trees: trees) that bring no better loss on them."""
+    tolerance: Annotated[Number, Field(ge=0, le=1)] = Number("0.0001")
+    """By how much the loss must fall to be better."""
+
+
 class Learner(Document):
     """A model to fit."""
 
@@ -98,7 +114,17 @@ class Learner(Document):
     @property
     @abstractmethod
     def rounds_in_all(self) -> int:
-        """How many rounds of training there are."""
+        """How many rounds of training there are at most."""
+
+    @property
+    def stopping(self) -> Stopping | None:
+        """What is held out to see when to end; nothing unless the spec says so."""
+        return None
+
+    @property
+    def may_end_early(self) -> bool:
+        """Whether the rounds can be over before the last one, by a rule that all parties follow alike."""
+        return self.stopping is not None
 
     def given(self, turn: int) -> str:
         """The sum that round ``turn`` adds to."""
@@ -141,7 +167,7 @@ class Regression(Learner):
 
     type: Literal["logistic_regression", "linear_regression", "poisson_regression"]
     rounds: Annotated[int, Field(ge=1, le=100)] = 10
-    """Newton steps at most; those after the fit has converged change nothing."""
+    """Newton steps at most; there are fewer where the fit converges before."""
     l2: Annotated[Number, Field(ge=0, le=1000)] = Number("0.0001")
     """Penalty l2/2·‖w‖² on the mean loss; of the standardised inputs' weights, not of the intercept."""
     class_weight: Literal["none", "balanced"] = "none"
@@ -151,6 +177,11 @@ class Regression(Learner):
     def rounds_in_all(self) -> int:
         """As the spec says."""
         return self.rounds
+
+    @property
+    def may_end_early(self) -> bool:
+        """Once it has converged."""
+        return True
 
     @property
     def task(self) -> Task:
@@ -203,12 +234,19 @@ class BoostedTrees(Learner):
     """Share of the columns that a tree may split on."""
     monotone: dict[ColumnName, Literal["rising", "falling"]] = Field(default_factory=dict)
     """Numeric columns along which the prediction may only rise, or only fall."""
+    early_stopping: Stopping | None = None
+    """Ends the fit when more trees bring no better loss on rows held out; the model is that of the best tree."""
     seed: Seed = 0
 
     @property
     def rounds_in_all(self) -> int:
-        """A round a level, or a round a leaf but one."""
-        return self.trees * self._rounds_a_tree
+        """A round a level, or a round a leaf but one; with rows held out one more, to measure the last tree."""
+        return self.trees * self._rounds_a_tree + (self.early_stopping is not None)
+
+    @property
+    def stopping(self) -> Stopping | None:
+        """As the spec says."""
+        return self.early_stopping
 
     @property
     def _rounds_a_tree(self) -> int:
@@ -223,7 +261,7 @@ class BoostedTrees(Learner):
         return f"histograms{self.slots(turn)}"
 
     def slots(self, turn: int) -> int:
-        """Nodes whose histograms round ``turn`` sums: of two siblings only one."""
+        """Nodes whose histograms round ``turn`` sums: of two siblings only one; beside them the MEASURES."""
         _, level = self.tree_of(turn)
         return 1 << max(level - 1, 0) if self.growth == "level" else 1
 
@@ -232,7 +270,9 @@ class BoostedTrees(Learner):
         del inputs
         turns = range(1, self._rounds_a_tree + 1)
         return {
-            self.given(turn): SumShape(word_bits=64, length=self.slots(turn) * columns * (self.bins + 1) * 3)
+            self.given(turn): SumShape(
+                word_bits=64, length=self.slots(turn) * columns * (self.bins + 1) * 3 + MEASURES
+            )
             for turn in turns
         }
 
@@ -281,6 +321,8 @@ class Network(Learner):
     """Bits of one element of a sealed update: 32 keep what float32 holds; fewer where bytes on the way matter."""
     flower: Strategy = Field(default=Strategy(), alias="strategy")
     """Flower's strategy for the server's step, and its settings."""
+    early_stopping: Stopping | None = None
+    """Ends the fit when more rounds bring no better loss on rows held out; the model is that of the best round."""
     seed: Seed = 0
 
     model_config = ConfigDict(**{**Learner.model_config, "populate_by_name": True, "serialize_by_alias": True})
@@ -292,8 +334,13 @@ class Network(Learner):
 
     @property
     def rounds_in_all(self) -> int:
+        """As the spec says; with rows held out one more, to measure the last."""
+        return self.rounds + (self.early_stopping is not None)
+
+    @property
+    def stopping(self) -> Stopping | None:
         """As the spec says."""
-        return self.rounds
+        return self.early_stopping
 
     def sizes(self, inputs: int) -> tuple[int, ...]:
         """Units of every layer."""
@@ -305,11 +352,15 @@ class Network(Learner):
         return sum((before + 1) * after for before, after in pairwise(sizes))
 
     def shapes(self, inputs: int, columns: int) -> Mapping[str, SumShape]:
-        """An update, and its weight."""
+        """An update, its weight, and the MEASURES."""
         del columns
         weights = self.weights(inputs)
-        tensors = (Tensor(length=weights, clip=self.clip), Tensor(length=1, clip=Number(1)))
-        return {"update": SumShape(word_bits=self.word_bits, length=weights + 1, tensors=tensors)}
+        tensors = (
+            Tensor(length=weights, clip=self.clip),
+            Tensor(length=1, clip=Number(1)),
+            Tensor(length=MEASURES, clip=LARGEST_LOSS),
+        )
+        return {"update": SumShape(word_bits=self.word_bits, length=weights + 1 + MEASURES, tensors=tensors)}
 
     @property
     def task(self) -> Task:

@@ -32,6 +32,7 @@ class StoredJob:
     finished_ms: int | None
     refusals: network_pb2.JobStatus
     result: bytes | None
+    progress: bytes | None
 
     def status(self, traffic: tuple[int, int]) -> network_pb2.JobStatus:
         """What watchers see; ``traffic`` is bytes (up, down)."""
@@ -49,6 +50,8 @@ class StoredJob:
             bytes_down=traffic[1],
         )
         status.MergeFrom(self.refusals)
+        if self.progress is not None:
+            status.progress.ParseFromString(self.progress)
         return status
 
 
@@ -102,6 +105,8 @@ class JobStore:
         with self._engine.begin() as connection:
             row = self._row(connection, job_id)
             check_transition(JobState(row.state) if row else state, state)
+            if state in FINAL:
+                values = {**values, "progress": None}  # the result has all of it
             connection.execute(update(jobs).where(jobs.c.job_id == job_id).values(state=state, **values))
 
     def progress(self, job_id: str, stage: str, done: int, total: int) -> None:
@@ -110,6 +115,12 @@ class JobStore:
             connection.execute(
                 update(jobs).where(jobs.c.job_id == job_id).values(stage=stage, steps_done=done, steps_total=total)
             )
+
+    def tell(self, job_id: str, progress: network_pb2.Progress) -> None:
+        """Write what the analyst is told of how the job goes."""
+        with recoverable(self._engine) as connection:
+            told = progress.SerializeToString()
+            connection.execute(update(jobs).where(jobs.c.job_id == job_id).values(progress=told))
 
     def memo(self, job_id: str, name: str) -> bytes | None:
         """What an earlier run of the job kept under ``name``."""

@@ -97,6 +97,7 @@ jobs = Table(
     Column("finished_ms", BigInteger),
     Column("refusals", LargeBinary, nullable=False),  # a JobStatus that holds nothing else
     Column("result", LargeBinary),  # serialised JobResult
+    Column("progress", LargeBinary),  # serialised Progress; nothing once the job has ended
 )
 
 tasks = Table(

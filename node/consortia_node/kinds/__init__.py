@@ -27,6 +27,9 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Frame = nw.LazyFrame[Any]
 """See ``Work.frame``."""
+OVER = "course.over"
+"""The name of the value that a kind keeps once the optional steps of its course (see Turn) are not needed any more;
+the node may then leave them out, and says so."""
 
 
 Made = TypeVar("Made")
@@ -121,6 +124,8 @@ class Outcome:
     summand: Integers | Floats | None = None
     """What this institution adds to the sum that the step ``gives``: integers, or real numbers if it has tensors.
     It stays here; the sealed-sum protocol sends it masked (docs/sealed-sum.md)."""
+    progress: Mapping[str, Any] | None = None
+    """How the job goes, made of opened totals alone; sealed to the analyst where the agreement gives the result."""
     files: Mapping[str, bytes] = field(default_factory=dict)
     """Kept in the node's results folder for this institution alone."""
     events: tuple[Event, ...] = ()

@@ -7,40 +7,55 @@ each round without telling anybody. What is summed in a round is the model's bus
 from collections.abc import Mapping
 from typing import cast
 
+import numpy as np
 import pyarrow as pa
 
 from consortia_common.content import Content
 from consortia_common.documents.base import Number
 from consortia_common.documents.fitted import Model
 from consortia_common.documents.kinds.train import Parameters
-from consortia_node.errors import TotalRefusedError
-from consortia_node.kinds import Outcome, Step, Work
-from consortia_node.learning import assessing, describing, preparing
+from consortia_node.errors import StepError, TotalRefusedError
+from consortia_node.kinds import OVER, Floats, Integers, Outcome, Step, Work
+from consortia_node.learning import assessing, describing, preparing, stopping
 from consortia_node.learning.fit_trees import BoostingRounds
 from consortia_node.learning.learning import Learning, learning_of
 from consortia_node.learning.preparing import Prepared
-from consortia_node.learning.rows import Rows, of_table
+from consortia_node.learning.rows import Parts, Rows, drawn, of_table
+from consortia_node.sources.places import SUBJECT
 
 
 def prepare(work: Work, request: Content) -> Outcome:
     """Counts and moments of every column, to be summed."""
     del request
-    parameters = _parameters(work)
-    return Outcome(summand=preparing.words(_rows(work, parameters.dataset), parameters))
+    parts = _parts(work)
+    return Outcome(summand=preparing.words(parts.learned, len(parts.held_out), _parameters(work)))
 
 
 def spread(work: Work, request: Content) -> Outcome:
     """Counts in fine bins, to be summed, from which all choose the bins of trees."""
     del request
-    return Outcome(summand=cast("BoostingRounds", _learning(work)).tally(_rows(work, _parameters(work).dataset)))
+    return Outcome(summand=cast("BoostingRounds", _learning(work)).tally(_parts(work).learned))
 
 
 def train(work: Work, request: Content) -> Outcome:
-    """Take in the total of the round before; this institution's share of this round is to be summed."""
+    """Take in the total of the round before; this institution's share of this round is to be summed.
+
+    Once the fit is over there is nothing to add; that it is, the node tells with the answer.
+    """
     del request
+    before = stopping.curve(work.values)
     _take_in(work, work.turn - 1)
-    rows = _rows(work, _parameters(work).dataset)
-    return Outcome(summand=_learning(work).contribute(work.values, rows, work.turn))
+    points = stopping.curve(work.values)
+    progress = {"curve": stopping.told(points)} if points != before else None
+    return Outcome(summand=_share(work), progress=progress)
+
+
+def _share(work: Work) -> Floats | Integers:
+    if OVER not in work.values:
+        return _learning(work).contribute(work.values, _parts(work), work.turn)
+    parameters = _parameters(work)
+    shape = parameters.sums()[parameters.model.given(work.turn)]
+    return np.zeros(shape.length) if shape.tensors else np.zeros(shape.length, np.int64)
 
 
 def evaluate(work: Work, request: Content) -> Outcome:
@@ -48,8 +63,7 @@ def evaluate(work: Work, request: Content) -> Outcome:
     del request
     parameters = _parameters(work)
     _take_in(work, parameters.model.rounds_in_all)
-    rows = _rows(work, str(parameters.test_dataset))
-    return Outcome(summand=assessing.words(_model(work), rows, parameters.model.task))
+    return Outcome(summand=assessing.words(_model(work), _test_rows(work), parameters.model.task))
 
 
 def conclude(work: Work, request: Content) -> Outcome:
@@ -67,7 +81,7 @@ def conclude(work: Work, request: Content) -> Outcome:
             "kind": "train",
             "parties": list(work.spec.parties),
             "rows": _prepared(work).rows,
-            "model": _model(work, evaluation).model_dump(mode="json"),
+            "model": _model(work, {**evaluation, "curve": training["curve"]}).model_dump(mode="json"),
             "training": training,
             "evaluation": evaluation,
         }
@@ -75,8 +89,11 @@ def conclude(work: Work, request: Content) -> Outcome:
 
 
 def _take_in(work: Work, turn: int) -> None:
-    """Draw the conclusions from the total of round ``turn``; before the first, agree on the bins of trees."""
+    """Draw the conclusions from the total of round ``turn``, unless the fit was over before it; before the first,
+    agree on the bins of trees."""
     parameters, learning = _parameters(work), _learning(work)
+    if OVER in work.values:
+        return
     if turn == 0:
         if "spread" in parameters.sums():
             cast("BoostingRounds", learning).agree(work.values, work.total("spread"))
@@ -84,6 +101,8 @@ def _take_in(work: Work, turn: int) -> None:
     name = parameters.model.given(turn)
     tensors = parameters.sums()[name].tensors
     learning.absorb(work.values, work.real_total(name, turn) if tensors else work.total(name, turn), turn)
+    if learning.is_over(work.values):
+        work.values[OVER] = b"1"
 
 
 def _learning(work: Work) -> Learning:
@@ -95,6 +114,12 @@ def _prepared(work: Work) -> Prepared:
     prepared = preparing.fitted(work.total("prepared"), _parameters(work))
     if prepared.rows < work.min_cell:
         raise TotalRefusedError(f"there are fewer than {work.min_cell} rows in all")
+    if _parameters(work).model.stopping and prepared.held_out < max(work.min_cell, 1):
+        raise StepError(
+            f"all parties hold out fewer rows than the {max(work.min_cell, 1)} of which a loss is released",
+            blame="the job spec",
+            remedy="submit the job again with a larger share in early_stopping, or without it",
+        )
     return prepared
 
 
@@ -104,15 +129,30 @@ def _model(work: Work, metrics: Mapping[str, object] | None = None) -> Model:
     return describing.model_of(work.spec, _prepared(work), fit, metrics or {}, origin)
 
 
-def _rows(work: Work, dataset: str) -> Rows:
+def _parts(work: Work) -> Parts:
+    """The rows to learn from, and those held out."""
     parameters = _parameters(work)
-    columns = parameters.reads(work.institution)[0].columns
+    rule, seed = parameters.model.stopping, getattr(parameters.model, "seed", 0)
 
-    def read() -> Rows:
-        table: pa.Table = work.frame(dataset, columns).collect("pyarrow").to_native()
-        return of_table(table, parameters, dataset)
+    def read() -> Parts:
+        table = _table(work, parameters.dataset)
+        rows = of_table(table, parameters, parameters.dataset)
+        nobody = np.zeros(len(rows), bool)
+        return Parts.of(rows, drawn(table[SUBJECT].to_pylist(), rule.share, seed) if rule else nobody)
 
-    return work.remember(f"rows of {dataset}", read)
+    return work.remember("parts", read)
+
+
+def _test_rows(work: Work) -> Rows:
+    parameters = _parameters(work)
+    dataset = str(parameters.test_dataset)
+    return work.remember("test rows", lambda: of_table(_table(work, dataset), parameters, dataset))
+
+
+def _table(work: Work, dataset: str) -> pa.Table:
+    columns = _parameters(work).reads(work.institution)[0].columns
+    table: pa.Table = work.frame(dataset, columns).collect("pyarrow").to_native()
+    return table
 
 
 def _parameters(work: Work) -> Parameters:

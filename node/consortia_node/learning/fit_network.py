@@ -8,20 +8,21 @@ from numpy.typing import NDArray
 
 from consortia_common.documents.fitted import NetworkFit
 from consortia_common.documents.kinds.train import Parameters
+from consortia_common.documents.learners import MEASURES
 from consortia_common.documents.learners import Network as Asked
 from consortia_common.models.network import Network
 from consortia_common.models.predict import INVERSE_LINKS
 from consortia_node.errors import TotalRefusedError
-from consortia_node.learning import state
+from consortia_node.learning import measuring, state, stopping
 from consortia_node.learning.descent import Descent, train
 from consortia_node.learning.preparing import Prepared
-from consortia_node.learning.rows import Rows
+from consortia_node.learning.rows import Parts, Rows
 from consortia_node.moments import rounded
 
 Floats = NDArray[np.float64]
 ServerStep = Callable[[Floats, Floats], Floats]
 """(current, mean update) → the next model, by the spec's Flower strategy."""
-_MODEL = "network"
+_MODEL, _BEST = "network", "network.best"
 _LAST_SHARE = 0.01
 """What is left of the learning rate at the end of a cosine schedule."""
 _LINKS = {"logistic": "logit", "squared": "identity", "poisson": "log"}
@@ -40,38 +41,53 @@ class AveragingRounds:
         self._server_step = server_step
         self._network = Network(asked.sizes(parameters.inputs), asked.activation)
 
-    def contribute(self, values: Mapping[str, bytes], rows: Rows, turn: int) -> Floats:
-        """The weighted update of this institution, and its weight."""
-        model = self._recall(values)
+    def contribute(self, values: Mapping[str, bytes], parts: Parts, turn: int) -> Floats:
+        """The weighted update of this institution, its weight, and how the model before it does."""
+        model, rows = self._recall(values), parts.learned
+        measured = self._measures(model, parts)
+        if turn > self._asked.rounds:  # the last one is there to measure
+            return np.concatenate([np.zeros(self._network.length + 1), measured])
         features = self._prepared.preparation.matrix(rows.columns)
         fitted = train(self._network, model, features, self._slope(rows), self._descent(turn), self._chance(turn))
         clip, weight = float(self._asked.clip), float(rows.weight.sum()) / self._parameters.max_rows
         update = fitted - model
         bounded = np.clip(update, -clip, clip) if np.isfinite(update).all() else update
-        return np.append(weight * bounded, weight)
+        return np.concatenate([weight * bounded, [weight], measured])
 
     def absorb(self, values: state.Values, total: Floats, turn: int) -> None:
-        """Take the strategy's server step with the weighted mean of the updates."""
-        del turn
-        weight = float(total[-1])
-        if weight <= 0:
+        """See how the model does; then take the strategy's server step with the weighted mean of the updates."""
+        model, (update, weight) = self._recall(values), np.split(total[:-MEASURES], [-1])
+        stopping.note(values, turn - 1, measuring.read(total))
+        rule = self._asked.early_stopping
+        if rule is not None and stopping.best(stopping.curve(values), rule) == turn - 1:
+            state.keep_vector(values, _BEST, model)
+        if turn > self._asked.rounds:
+            return
+        if weight[0] <= 0:
             raise TotalRefusedError("the sum of the updates' weights is not positive")
-        state.keep_vector(values, _MODEL, self._server_step(self._recall(values), total[:-1] / weight))
+        state.keep_vector(values, _MODEL, self._server_step(model, update / weight[0]))
+
+    def is_over(self, values: Mapping[str, bytes]) -> bool:
+        """By the spec's rule."""
+        return stopping.is_over(stopping.curve(values), self._asked.early_stopping)
 
     def finish(self, values: Mapping[str, bytes]) -> tuple[NetworkFit, dict[str, object]]:
-        """The model."""
+        """The model: of the best round if rows were held out, else of the last."""
+        model = state.vector(values, _BEST) if _BEST in values else self._recall(values)
+        points, rule = stopping.curve(values), self._asked.early_stopping
+        rounds = stopping.best(points, rule) if rule else self._asked.rounds
         made = NetworkFit.from_value(
             {
                 "type": "network",
                 "sizes": self._network.sizes,
                 "activation": self._asked.activation,
-                "weights": [repr(rounded(float(weight))) for weight in self._recall(values)],
+                "weights": [repr(rounded(float(weight))) for weight in model],
                 "centre": repr(rounded(self._centre)),
                 "spread": repr(rounded(self._spread)),
             },
             "the fitted model",
         )
-        return made, {"rounds": self._asked.rounds}
+        return made, {"rounds": rounds, "curve": stopping.told(points)}
 
     def _recall(self, values: Mapping[str, bytes]) -> Floats:
         return state.vector(values, _MODEL) if _MODEL in values else self._start()
@@ -80,6 +96,15 @@ class AveragingRounds:
         """Zeros without hidden layers, which is the best guess there; else small random weights from the seed."""
         hidden = len(self._network.sizes) > 2
         return self._network.start(self._asked.seed) if hidden else np.zeros(self._network.length)
+
+    def _measures(self, model: Floats, parts: Parts) -> Floats:
+        """How the model does on this institution's rows, relative to max_rows."""
+        found = []
+        for rows in (parts.learned, parts.held_out):
+            margin = self._network.margin(model, self._prepared.preparation.matrix(rows.columns))
+            target = (rows.label - self._centre) / self._spread
+            found += [measuring.losses(self._asked.objective, margin, target), rows.weight]
+        return measuring.measures(*found) / self._parameters.max_rows
 
     def _slope(self, rows: Rows) -> Callable[[Floats, NDArray[np.int64]], Floats]:
         """Of each row's loss by the network's output: answer less label, for all three objectives."""

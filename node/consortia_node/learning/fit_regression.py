@@ -13,9 +13,10 @@ from consortia_common.documents.fitted import LinearFit
 from consortia_common.documents.kinds.train import Parameters
 from consortia_common.documents.learners import MEAN_BOUND, Regression
 from consortia_node.errors import StepError
-from consortia_node.learning import glm, state
+from consortia_node.learning import glm, state, stopping
+from consortia_node.learning.measuring import Measured
 from consortia_node.learning.preparing import Prepared
-from consortia_node.learning.rows import Rows
+from consortia_node.learning.rows import Parts
 from consortia_node.moments import rounded
 
 Floats = NDArray[np.float64]
@@ -34,10 +35,10 @@ class NewtonRounds:
         self._family = glm.FAMILIES[asked.type]
         self._coefficients = parameters.inputs + 1
 
-    def contribute(self, values: Mapping[str, bytes], rows: Rows, turn: int) -> Floats:
+    def contribute(self, values: Mapping[str, bytes], parts: Parts, turn: int) -> Floats:
         """This institution's share of the totals at the current coefficients."""
         del turn
-        fit = self._recall(values)
+        fit, rows = self._recall(values), parts.learned
         features = self._prepared.preparation.matrix(rows.columns)
         weights = rows.weight * self._class_weights(rows.label) / self._unit
         shifted = (rows.label - self._centre) / self._spread
@@ -52,14 +53,19 @@ class NewtonRounds:
 
     def absorb(self, values: state.Values, total: Floats, turn: int) -> None:
         """Take the next Newton step."""
-        del turn
         totals = glm.Totals.from_vector(total, self._coefficients)
+        share = 0.5 if self._asked.type == "logistic_regression" else 1.0
+        stopping.note(values, turn - 1, Measured(share * totals.deviance / totals.weight, None))
         fit = glm.advance(self._recall(values), totals, float(self._asked.l2))
         best = fit.totals
         if best is None:
             raise StepError("no round of the fit came out", blame="the job", remedy="submit it again")
         data = {"objective": fit.objective, "change": fit.change}
         state.keep(values, _FIT, data, model=fit.model, best=fit.best, totals=best.vector())
+
+    def is_over(self, values: Mapping[str, bytes]) -> bool:
+        """Once it has converged."""
+        return self._recall(values).change < CONVERGED
 
     def finish(self, values: Mapping[str, bytes]) -> tuple[LinearFit, dict[str, object]]:
         """The model, and how well the fit has converged."""
@@ -71,6 +77,7 @@ class NewtonRounds:
             "converged": converged,
             "largest_last_change": rounded(fit.change, 3),
             "deviance": self._deviance(fit),
+            "curve": stopping.told(stopping.curve(values)),
         }
         made = LinearFit.from_value(
             {

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from consortia_common.documents.fitted import TreesFit
 from consortia_common.documents.kinds.train import SPREAD_BINS, Parameters
-from consortia_common.documents.learners import BoostedTrees
+from consortia_common.documents.learners import MEASURES, BoostedTrees
 from consortia_common.models.preparation import stacked
-from consortia_node.learning import binning, histograms, spread, state, trees
+from consortia_node.learning import binning, histograms, measuring, spread, state, stopping, trees
 from consortia_node.learning.binning import Codes, Feature
 from consortia_node.learning.boosting import OBJECTIVES, Gradient
 from consortia_node.learning.preparing import Prepared, shape_of
-from consortia_node.learning.rows import Rows
+from consortia_node.learning.rows import Parts, Rows
 from consortia_node.learning.splits import Rules, Split
 from consortia_node.moments import rounded
 
@@ -78,30 +78,47 @@ class BoostingRounds:
         }
         state.keep(values, _EDGES, edges)
 
-    def contribute(self, values: Mapping[str, bytes], rows: Rows, turn: int) -> Integers:
-        """Histograms of this institution's rows for the nodes that this round looks at; zeros if there are none."""
+    def contribute(self, values: Mapping[str, bytes], parts: Parts, turn: int) -> Integers:
+        """Histograms of this institution's rows for the nodes that this round looks at, zeros if there are none;
+        and, before a tree grows, how those before it do."""
         shape = histograms.Shape(self._asked.slots(turn), len(self._parameters.features), self._asked.bins + 1)
-        growing = self._growing(values, turn)
-        if growing.done:
-            return np.zeros(shape.length, np.int64)
-        codes = self._remember("codes", lambda: self._codes(values, rows))
-        slots = np.where(self._sampled(turn, len(rows)), trees.wanted(growing, codes), -1)
-        return histograms.build(codes, slots, self._gradient(values, rows, codes, turn), shape).ravel()
+        growing, rows = self._growing(values, turn), parts.learned
+        tree, level = self._asked.tree_of(turn)
+        said = self._measures(values, parts, tree) if level == 0 else np.zeros(MEASURES, np.int64)
+        if growing.done or tree == self._asked.trees:
+            return np.concatenate([np.zeros(shape.length, np.int64), said])
+        grown = self._grown_on(values, "learned", rows, tree)
+        if level == 0 or grown.gradient is None:
+            grown.gradient = self._objective.gradient(grown.margin, rows.label, rows.weight)
+        slots = np.where(self._sampled(turn, len(rows)), trees.wanted(growing, grown.codes), -1)
+        return np.concatenate([histograms.build(grown.codes, slots, grown.gradient, shape).ravel(), said])
 
     def absorb(self, values: state.Values, total: Integers, turn: int) -> None:
-        """Grow the tree; keep it when it has grown."""
+        """See how the trees before do; grow the tree; keep it when it has grown."""
         growing = self._growing(values, turn)
-        tree, _ = self._asked.tree_of(turn)
+        tree, level = self._asked.tree_of(turn)
+        if level == 0:
+            stopping.note(values, tree, measuring.read(total))
+        if tree == self._asked.trees:
+            return
         if not growing.done:
             shape = (self._asked.slots(turn), len(self._parameters.features), self._asked.bins + 1, 3)
-            growing = trees.grow(growing, total.reshape(shape), self._rules, self._limits, self._allowed(tree))
+            growing = trees.grow(
+                growing, total[:-MEASURES].reshape(shape), self._rules, self._limits, self._allowed(tree)
+            )
             _keep(values, growing)
         if self._asked.tree_of(turn + 1)[0] != tree:
             state.keep(values, _name(tree), {"nodes": [asdict(node) for node in growing.nodes]})
 
+    def is_over(self, values: Mapping[str, bytes]) -> bool:
+        """By the spec's rule."""
+        return stopping.is_over(stopping.curve(values), self._asked.early_stopping)
+
     def finish(self, values: Mapping[str, bytes]) -> tuple[TreesFit, dict[str, object]]:
-        """The model."""
-        grown = [self._grown(values, tree) for tree in range(self._asked.trees)]
+        """The model: the trees up to the best one if rows were held out, else all."""
+        points, rule = stopping.curve(values), self._asked.early_stopping
+        kept = stopping.best(points, rule) if rule else self._asked.trees
+        grown = [self._grown(values, tree) for tree in range(kept)]
         made = TreesFit.from_value(
             {
                 "type": "trees",
@@ -112,7 +129,8 @@ class BoostingRounds:
             },
             "the fitted model",
         )
-        return made, {"leaves": sum(node.feature == trees.LEAF for tree in grown for node in tree)}
+        leaves = sum(node.feature == trees.LEAF for tree in grown for node in tree)
+        return made, {"trees": kept, "leaves": leaves, "curve": stopping.told(points)}
 
     def _node(self, values: Mapping[str, bytes], node: trees.Node) -> dict[str, object]:
         """As the model's document has it."""
@@ -135,16 +153,35 @@ class BoostingRounds:
         data, _ = state.recall(values, _name(tree))
         return tuple(_read(node) for node in data["nodes"])
 
-    def _gradient(self, values: Mapping[str, bytes], rows: Rows, codes: Codes, turn: int) -> Gradient:
-        """By the margins behind the finished trees, which are remembered from tree to tree."""
-        tree, level = self._asked.tree_of(turn)
-        held: _Margin = self._remember("margin", lambda: _Margin(np.full(len(rows), self._start)))
-        for number in range(held.trees, tree):
-            held.margin += float(self._asked.learning_rate) * trees.values(self._grown(values, number), codes)
-            held.trees = number + 1
-        if level == 0 or held.gradient is None:
-            held.gradient = self._objective.gradient(held.margin, rows.label, rows.weight)
-        return held.gradient
+    def _grown_on(self, values: Mapping[str, bytes], part: str, rows: Rows, tree: int) -> "_Grown":
+        """The rows' bins, and their margins behind the trees before ``tree``; remembered from tree to tree."""
+        found: _Grown = self._remember(
+            f"bins and margins of rows {part}",
+            lambda: _Grown(self._codes(values, rows), np.full(len(rows), self._start)),
+        )
+        for number in range(found.trees, tree):
+            rate = float(self._asked.learning_rate)
+            found.margin += rate * trees.values(self._grown(values, number), found.codes)
+            found.trees = number + 1
+        return found
+
+    def _measures(self, values: Mapping[str, bytes], parts: Parts, tree: int) -> Integers:
+        """How the trees before ``tree`` do on this institution's rows."""
+        centre, spread = self._label_scale
+        found = []
+        for part, rows in (("learned", parts.learned), ("held out", parts.held_out)):
+            margin = (self._grown_on(values, part, rows, tree).margin - centre) / spread
+            found += [
+                measuring.losses(self._asked.objective, margin, (rows.label - centre) / spread),
+                rows.weight,
+            ]
+        return measuring.words(measuring.measures(*found))
+
+    @property
+    def _label_scale(self) -> tuple[float, float]:
+        """In which a squared error is measured; others as they are."""
+        label = self._prepared.label
+        return (label.mean, label.deviation or 1.0) if self._asked.objective == "squared" else (0.0, 1.0)
 
     def _codes(self, values: Mapping[str, bytes], rows: Rows) -> Codes:
         edges = self._edges(values)
@@ -181,9 +218,10 @@ class BoostingRounds:
 
 
 @dataclass
-class _Margin:
-    """Each row's margin behind so many trees, and the gradient there."""
+class _Grown:
+    """Each row's bins, its margin behind so many trees, and the gradient there."""
 
+    codes: Codes
     margin: Floats
     trees: int = 0
     gradient: Gradient | None = None

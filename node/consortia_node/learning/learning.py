@@ -12,17 +12,20 @@ from consortia_node.learning.fit_network import AveragingRounds, ServerStep
 from consortia_node.learning.fit_regression import NewtonRounds
 from consortia_node.learning.fit_trees import BoostingRounds, Remember
 from consortia_node.learning.preparing import Prepared
-from consortia_node.learning.rows import Rows
+from consortia_node.learning.rows import Parts
 
 
 class Learning(Protocol):
     """The rounds of a fit. What it remembers is in ``values``, so that a round can be taken again."""
 
-    def contribute(self, values: Mapping[str, bytes], rows: Rows, turn: int) -> Floats | Integers:
+    def contribute(self, values: Mapping[str, bytes], parts: Parts, turn: int) -> Floats | Integers:
         """What this institution adds to the sum of round ``turn``."""
 
     def absorb(self, values: state.Values, total: Any, turn: int) -> None:
         """Change what is remembered by the opened total of round ``turn``."""
+
+    def is_over(self, values: Mapping[str, bytes]) -> bool:
+        """Whether no further round is needed."""
 
     def finish(self, values: Mapping[str, bytes]) -> tuple[Fit, dict[str, object]]:
         """The fit, and what is to be said of how it went."""

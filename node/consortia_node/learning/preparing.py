@@ -1,7 +1,8 @@
 """PURE: how the model's preparation is fitted: an institution's share of the sums, and what the totals say.
 
-The sum has the number of rows; for the label and each numeric feature how many rows have it, its sum and its sum
-of squares, after filling, clipping and logarithm; for each category the rows with label 0 and with label 1.
+The sum has the number of rows, and of those held out; for the label and each numeric feature how many rows have
+it, its sum and its sum of squares, after filling, clipping and logarithm; for each category the rows with label 0
+and with label 1.
 """
 
 from collections.abc import Iterator, Mapping
@@ -31,11 +32,13 @@ class Prepared:
     """Rows whose label is 1, where the label is 0 or 1."""
     means: Mapping[str, Moments]
     """Of each numeric feature, after filling, clipping and logarithm."""
+    held_out: int = 0
+    """Rows that nothing is learned from."""
 
 
-def words(rows: Rows, parameters: Parameters) -> Integers:
+def words(rows: Rows, held_out: int, parameters: Parameters) -> Integers:
     """This institution's share."""
-    parts = [np.array([len(rows)]), _moments(rows.label, parameters.decimals)]
+    parts = [np.array([len(rows), held_out]), _moments(rows.label, parameters.decimals)]
     for name in parameters.numeric:
         shaped = shape_of(parameters, name).apply(rows.columns[name])
         parts.append(_moments(shaped[~np.isnan(shaped)], parameters.decimals))
@@ -46,7 +49,7 @@ def words(rows: Rows, parameters: Parameters) -> Integers:
 
 def fitted(total: Integers, parameters: Parameters) -> Prepared:
     """From the opened total. Raises StepError where the data can't make a model, TotalRefusedError for a lie."""
-    rows, cut = int(total[0]), iter(np.split(total[1:], _cuts(parameters)))
+    rows, cut = int(total[0]), iter(np.split(total[2:], _cuts(parameters)))
     label, found = _read(next(cut), parameters.decimals), {}
     for name in parameters.numeric:
         count, moment = _read(next(cut), parameters.decimals)
@@ -62,7 +65,7 @@ def fitted(total: Integers, parameters: Parameters) -> Prepared:
     if parameters.model.task == "binary" and not 0 < ones < rows:
         raise _nothing(f"all {rows} rows of all parties have one label")
     features = tuple(_features(parameters, found, counts))
-    return Prepared(Preparation(features), rows, label[1], ones, found)
+    return Prepared(Preparation(features), rows, label[1], ones, found, int(total[1]))
 
 
 def shape_of(parameters: Parameters, name: str) -> Shape:
@@ -108,7 +111,7 @@ def _counts(places: Floats, label: Floats, categories: int, task: str) -> Intege
 
 
 def _cuts(parameters: Parameters) -> list[int]:
-    """Where the parts of the total begin, after the first."""
+    """Where the parts of the total begin, after the numbers of rows."""
     lengths = [MOMENT_WORDS] * (1 + len(parameters.numeric))
     lengths += [2 * (len(values) + 1) for values in parameters.categories.values()]
     return [int(place) for place in np.cumsum(lengths)[:-1]]

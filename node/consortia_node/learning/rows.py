@@ -1,5 +1,7 @@
 """PURE: an institution's rows as training sees them: columns of floats, missing ones NaN, and a checked label."""
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from consortia_common.documents.base import Number
 from consortia_common.documents.fitted import Model
 from consortia_common.documents.kinds.train import Parameters
 from consortia_common.models.preparation import Columns
@@ -35,6 +38,26 @@ class Rows:
         """Those that are ``chosen``; (rows,)."""
         columns = {name: column[chosen] for name, column in self.columns.items()}
         return Rows(columns, self.label[chosen], self.weight[chosen])
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The rows that a model learns from, and those held out to see how it does."""
+
+    learned: Rows
+    held_out: Rows
+
+    @classmethod
+    def of(cls, rows: Rows, held: NDArray[np.bool_]) -> "Parts":
+        """``held`` out are these; (rows,)."""
+        return cls(rows.of(~held), rows.of(held))
+
+
+def drawn(customers: Sequence[str], share: Number, seed: int) -> NDArray[np.bool_]:
+    """Whether each customer is held out, by a hash keyed with the spec's seed: whoever else is there, the same."""
+    key, limit = seed.to_bytes(8, "big"), int(share * (1 << 64))
+    hashes = (hashlib.blake2b(customer.encode(), key=key, digest_size=8).digest() for customer in customers)
+    return np.fromiter((int.from_bytes(each, "big") < limit for each in hashes), bool, len(customers))
 
 
 def of_table(table: pa.Table, parameters: Parameters, dataset: str) -> Rows:

@@ -76,10 +76,10 @@ class JobStore:
             self._connection.execute(update(sums).where(sums.c.job_id == job_id).values(state=b""))
         self._connection.execute(update(jobs).where(jobs.c.job_id == job_id).values(changes))
 
-    def count_step(self, job_id: str, taken: int) -> None:
-        """Note one step more than ``taken``. Raises StateError if it is not the number of those taken so far."""
+    def count_step(self, job_id: str, taken: int, now: int) -> None:
+        """Note that the job is ``now`` so far on its course, and was at ``taken``. Raises StateError if not."""
         here = jobs.c.job_id == job_id, jobs.c.steps_taken == taken
-        counted = update(jobs).where(*here).values(steps_taken=taken + 1)
+        counted = update(jobs).where(*here).values(steps_taken=now)
         if self._connection.execute(counted).rowcount != 1:
             raise StateError(
                 f"job {job_id} has taken this step already",

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from consortia_proto.v1 import exchange_pb2 as consortia__proto_dot_v1_dot_exchange__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n consortia_proto/v1/network.proto\x12\x0c\x63onsortia.v1\x1a!consortia_proto/v1/exchange.proto\"@\n\x0c\x45nrolRequest\x12\x0f\n\x07\x63sr_pem\x18\x01 \x01(\x0c\x12\x10\n\x08identity\x18\x02 \x01(\x0c\x12\r\n\x05proof\x18\x03 \x01(\x0c\"F\n\rEnrolResponse\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x01 \x01(\x0c\x12\x1c\n\x14\x63oordinator_identity\x18\x02 \x01(\x0c\".\n\x0cRenewRequest\x12\x0f\n\x07\x63sr_pem\x18\x01 \x01(\x0c\x12\r\n\x05proof\x18\x02 \x01(\x0c\"(\n\rRenewResponse\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x01 \x01(\x0c\"\x1d\n\x0cTrustRequest\x12\r\n\x05known\x18\x01 \x01(\r\"A\n\rTrustResponse\x12\r\n\x05roots\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x12\x0e\n\x06issuer\x18\x03 \x01(\t\"S\n\tStatement\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\x12\x13\n\x0binstitution\x18\x04 \x01(\t\"\'\n\x0fPublishResponse\x12\x14\n\x0cstatement_id\x18\x01 \x01(\t\"\x17\n\x15ListStatementsRequest\"<\n\rStatementList\x12+\n\nstatements\x18\x01 \x03(\x0b\x32\x17.consortia.v1.Statement\"\x10\n\x0eMembersRequest\" \n\nMemberList\x12\x12\n\nidentities\x18\x01 \x03(\x0c\"1\n\nSubmission\x12\x10\n\x08\x64ocument\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"\x1c\n\nJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"\x11\n\x0fListJobsRequest\"0\n\x07JobList\x12%\n\x04jobs\x18\x01 \x03(\x0b\x32\x17.consortia.v1.JobStatus\"\xf8\x01\n\tJobStatus\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\r\n\x05state\x18\x04 \x01(\t\x12\r\n\x05stage\x18\x05 \x01(\t\x12\x12\n\nsteps_done\x18\x06 \x01(\r\x12\x13\n\x0bsteps_total\x18\x07 \x01(\r\x12\x14\n\x0csubmitted_ms\x18\x08 \x01(\x04\x12\x13\n\x0b\x66inished_ms\x18\t \x01(\x04\x12\x10\n\x08\x62ytes_up\x18\n \x01(\x04\x12\x12\n\nbytes_down\x18\x0b \x01(\x04\x12\'\n\x08refusals\x18\x0c \x03(\x0b\x32\x15.consortia.v1.Refusal\"F\n\x07Refusal\x12\x13\n\x0binstitution\x18\x01 \x01(\t\x12&\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x15.consortia.v1.Failure\"o\n\tJobResult\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x10\n\x08\x65nvelope\x18\x02 \x01(\x0c\x12\x11\n\tsealed_by\x18\x03 \x01(\t\x12-\n\x08receipts\x18\x04 \x03(\x0b\x32\x1b.consortia.v1.SignedReceipt\"I\n\rSignedReceipt\x12\x13\n\x0binstitution\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"C\n\x0eSignedQuestion\x12\x0c\n\x04step\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"<\n\rSignedAnswers\x12+\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x1a.consortia.v1.SignedAnswer\"p\n\x0cSignedAnswer\x12\x13\n\x0binstitution\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\x12&\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x15.consortia.v1.Failure\"$\n\x0eReadLogRequest\x12\x12\n\nfrom_entry\x18\x01 \x01(\x04\"k\n\x08LogChunk\x12\x0f\n\x07\x65ntries\x18\x01 \x03(\x0c\x12\x0c\n\x04head\x18\x02 \x01(\x0c\x12\x0c\n\x04year\x18\x03 \x01(\r\x12\x12\n\ncheckpoint\x18\x04 \x01(\x0c\x12\x0c\n\x04keys\x18\x05 \x01(\x0c\x12\x10\n\x08\x63osigned\x18\x06 \x03(\x0c\x32M\n\tEnrolment\x12@\n\x05\x45nrol\x12\x1a.consortia.v1.EnrolRequest\x1a\x1b.consortia.v1.EnrolResponse2\x92\x01\n\x0c\x43\x65rtificates\x12@\n\x05Renew\x12\x1a.consortia.v1.RenewRequest\x1a\x1b.consortia.v1.RenewResponse\x12@\n\x05Trust\x12\x1a.consortia.v1.TrustRequest\x1a\x1b.consortia.v1.TrustResponse2\xdc\x01\n\nStatements\x12\x41\n\x07Publish\x12\x17.consortia.v1.Statement\x1a\x1d.consortia.v1.PublishResponse\x12H\n\x04List\x12#.consortia.v1.ListStatementsRequest\x1a\x1b.consortia.v1.StatementList\x12\x41\n\x07Members\x12\x1c.consortia.v1.MembersRequest\x1a\x18.consortia.v1.MemberList2\xf3\x02\n\x04Jobs\x12;\n\x06Submit\x12\x18.consortia.v1.Submission\x1a\x17.consortia.v1.JobStatus\x12\x38\n\x03Get\x12\x18.consortia.v1.JobRequest\x1a\x17.consortia.v1.JobStatus\x12<\n\x04List\x12\x1d.consortia.v1.ListJobsRequest\x1a\x15.consortia.v1.JobList\x12<\n\x05Watch\x12\x18.consortia.v1.JobRequest\x1a\x17.consortia.v1.JobStatus0\x01\x12;\n\x06Result\x12\x18.consortia.v1.JobRequest\x1a\x17.consortia.v1.JobResult\x12;\n\x06\x43\x61ncel\x12\x18.consortia.v1.JobRequest\x1a\x17.consortia.v1.JobStatus2M\n\tQuestions\x12@\n\x03\x41sk\x12\x1c.consortia.v1.SignedQuestion\x1a\x1b.consortia.v1.SignedAnswers2G\n\x05\x41udit\x12>\n\x04Read\x12\x1c.consortia.v1.ReadLogRequest\x1a\x16.consortia.v1.LogChunk0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n consortia_proto/v1/network.proto\x12\x0c\x63onsortia.v1\x1a!consortia_proto/v1/exchange.proto\"@\n\x0c\x45nrolRequest\x12\x0f\n\x07\x63sr_pem\x18\x01 \x01(\x0c\x12\x10\n\x08identity\x18\x02 \x01(\x0c\x12\r\n\x05proof\x18\x03 \x01(\x0c\"F\n\rEnrolResponse\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x01 \x01(\x0c\x12\x1c\n\x14\x63oordinator_identity\x18\x02 \x01(\x0c\".\n\x0cRenewRequest\x12\x0f\n\x07\x63sr_pem\x18\x01 \x01(\x0c\x12\r\n\x05proof\x18\x02 \x01(\x0c\"(\n\rRenewResponse\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x01 \x01(\x0c\"\x1d\n\x0cTrustRequest\x12\r\n\x05known\x18\x01 \x01(\r\"A\n\rTrustResponse\x12\r\n\x05roots\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x12\x0e\n\x06issuer\x18\x03 \x01(\t\"S\n\tStatement\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\x12\x13\n\x0binstitution\x18\x04 \x01(\t\"\'\n\x0fPublishResponse\x12\x14\n\x0cstatement_id\x18\x01 \x01(\t\"\x17\n\x15ListStatementsRequest\"<\n\rStatementList\x12+\n\nstatements\x18\x01 \x03(\x0b\x32\x17.consortia.v1.Statement\"\x10\n\x0eMembersRequest\" \n\nMemberList\x12\x12\n\nidentities\x18\x01 \x03(\x0c\"1\n\nSubmission\x12\x10\n\x08\x64ocument\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"\x1c\n\nJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"\x11\n\x0fListJobsRequest\"0\n\x07JobList\x12%\n\x04jobs\x18\x01 \x03(\x0b\x32\x17.consortia.v1.JobStatus\"\xa2\x02\n\tJobStatus\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\r\n\x05state\x18\x04 \x01(\t\x12\r\n\x05stage\x18\x05 \x01(\t\x12\x12\n\nsteps_done\x18\x06 \x01(\r\x12\x13\n\x0bsteps_total\x18\x07 \x01(\r\x12\x14\n\x0csubmitted_ms\x18\x08 \x01(\x04\x12\x13\n\x0b\x66inished_ms\x18\t \x01(\x04\x12\x10\n\x08\x62ytes_up\x18\n \x01(\x04\x12\x12\n\nbytes_down\x18\x0b \x01(\x04\x12\'\n\x08refusals\x18\x0c \x03(\x0b\x32\x15.consortia.v1.Refusal\x12(\n\x08progress\x18\r \x01(\x0b\x32\x16.consortia.v1.Progress\">\n\x08Progress\x12\x11\n\tsealed_by\x18\x01 \x01(\t\x12\r\n\x05round\x18\x02 \x01(\r\x12\x10\n\x08\x65nvelope\x18\x03 \x01(\x0c\"F\n\x07Refusal\x12\x13\n\x0binstitution\x18\x01 \x01(\t\x12&\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x15.consortia.v1.Failure\"o\n\tJobResult\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x10\n\x08\x65nvelope\x18\x02 \x01(\x0c\x12\x11\n\tsealed_by\x18\x03 \x01(\t\x12-\n\x08receipts\x18\x04 \x03(\x0b\x32\x1b.consortia.v1.SignedReceipt\"I\n\rSignedReceipt\x12\x13\n\x0binstitution\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"C\n\x0eSignedQuestion\x12\x0c\n\x04step\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"<\n\rSignedAnswers\x12+\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x1a.consortia.v1.SignedAnswer\"p\n\x0cSignedAnswer\x12\x13\n\x0binstitution\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\x12&\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x15.consortia.v1.Failure\"$\n\x0eReadLogRequest\x12\x12\n\nfrom_entry\x18\x01 \x01(\x04\"k\n\x08LogChunk\x12\x0f\n\x07\x65ntries\x18\x01 \x03(\x0c\x12\x0c\n\x04head\x18\x02 \x01(\x0c\x12\x0c\n\x04year\x18\x03 \x01(\r\x12\x12\n\ncheckpoint\x18\x04 \x01(\x0c\x12\x0c\n\x04keys\x18\x05 \x01(\x0c\x12\x10\n\x08\x63osigned\x18\x06 \x03(\x0c\x32M\n\tEnrolment\x12@\n\x05\x45nrol\x12\x1a.consortia.v1.EnrolRequest\x1a\x1b.consortia.v1.EnrolResponse2\x92\x01\n\x0c\x43\x65rtificates\x12@\n\x05Renew\x12\x1a.consortia.v1.RenewRequest\x1a\x1b.consortia.v1.RenewResponse\x12@\n\x05Trust\x12\x1a.consortia.v1.TrustRequest\x1a\x1b.consortia.v1.TrustResponse2\xdc\x01\n\nStatements\x12\x41\n\x07Publish\x12\x17.consortia.v1.Statement\x1a\x1d.consortia.v1.PublishResponse\x12H\n\x04List\x12#.consortia.v1.ListStatementsRequest\x1a\x1b.consortia.v1.StatementList\x12\x41\n\x07Members\x12\x1c.consortia.v1.MembersRequest\x1a\x18.consortia.v1.MemberList2\xf3\x02\n\x04Jobs\x12;\n\x06Submit\x12\x18.consortia.v1.Submission\x1a\x17.consortia.v1.JobStatus\x12\x38\n\x03Get\x12\x18.consortia.v1.JobRequest\x1a\x17.consortia.v1.JobStatus\x12<\n\x04List\x12\x1d.consortia.v1.ListJobsRequest\x1a\x15.consortia.v1.JobList\x12<\n\x05Watch\x12\x18.consortia.v1.JobRequest\x1a\x17.consortia.v1.JobStatus0\x01\x12;\n\x06Result\x12\x18.consortia.v1.JobRequest\x1a\x17.consortia.v1.JobResult\x12;\n\x06\x43\x61ncel\x12\x18.consortia.v1.JobRequest\x1a\x17.consortia.v1.JobStatus2M\n\tQuestions\x12@\n\x03\x41sk\x12\x1c.consortia.v1.SignedQuestion\x1a\x1b.consortia.v1.SignedAnswers2G\n\x05\x41udit\x12>\n\x04Read\x12\x1c.consortia.v1.ReadLogRequest\x1a\x16.consortia.v1.LogChunk0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -65,33 +65,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JOBLIST']._serialized_start=776
   _globals['_JOBLIST']._serialized_end=824
   _globals['_JOBSTATUS']._serialized_start=827
-  _globals['_JOBSTATUS']._serialized_end=1075
-  _globals['_REFUSAL']._serialized_start=1077
-  _globals['_REFUSAL']._serialized_end=1147
-  _globals['_JOBRESULT']._serialized_start=1149
-  _globals['_JOBRESULT']._serialized_end=1260
-  _globals['_SIGNEDRECEIPT']._serialized_start=1262
-  _globals['_SIGNEDRECEIPT']._serialized_end=1335
-  _globals['_SIGNEDQUESTION']._serialized_start=1337
-  _globals['_SIGNEDQUESTION']._serialized_end=1404
-  _globals['_SIGNEDANSWERS']._serialized_start=1406
-  _globals['_SIGNEDANSWERS']._serialized_end=1466
-  _globals['_SIGNEDANSWER']._serialized_start=1468
-  _globals['_SIGNEDANSWER']._serialized_end=1580
-  _globals['_READLOGREQUEST']._serialized_start=1582
-  _globals['_READLOGREQUEST']._serialized_end=1618
-  _globals['_LOGCHUNK']._serialized_start=1620
-  _globals['_LOGCHUNK']._serialized_end=1727
-  _globals['_ENROLMENT']._serialized_start=1729
-  _globals['_ENROLMENT']._serialized_end=1806
-  _globals['_CERTIFICATES']._serialized_start=1809
-  _globals['_CERTIFICATES']._serialized_end=1955
-  _globals['_STATEMENTS']._serialized_start=1958
-  _globals['_STATEMENTS']._serialized_end=2178
-  _globals['_JOBS']._serialized_start=2181
-  _globals['_JOBS']._serialized_end=2552
-  _globals['_QUESTIONS']._serialized_start=2554
-  _globals['_QUESTIONS']._serialized_end=2631
-  _globals['_AUDIT']._serialized_start=2633
-  _globals['_AUDIT']._serialized_end=2704
+  _globals['_JOBSTATUS']._serialized_end=1117
+  _globals['_PROGRESS']._serialized_start=1119
+  _globals['_PROGRESS']._serialized_end=1181
+  _globals['_REFUSAL']._serialized_start=1183
+  _globals['_REFUSAL']._serialized_end=1253
+  _globals['_JOBRESULT']._serialized_start=1255
+  _globals['_JOBRESULT']._serialized_end=1366
+  _globals['_SIGNEDRECEIPT']._serialized_start=1368
+  _globals['_SIGNEDRECEIPT']._serialized_end=1441
+  _globals['_SIGNEDQUESTION']._serialized_start=1443
+  _globals['_SIGNEDQUESTION']._serialized_end=1510
+  _globals['_SIGNEDANSWERS']._serialized_start=1512
+  _globals['_SIGNEDANSWERS']._serialized_end=1572
+  _globals['_SIGNEDANSWER']._serialized_start=1574
+  _globals['_SIGNEDANSWER']._serialized_end=1686
+  _globals['_READLOGREQUEST']._serialized_start=1688
+  _globals['_READLOGREQUEST']._serialized_end=1724
+  _globals['_LOGCHUNK']._serialized_start=1726
+  _globals['_LOGCHUNK']._serialized_end=1833
+  _globals['_ENROLMENT']._serialized_start=1835
+  _globals['_ENROLMENT']._serialized_end=1912
+  _globals['_CERTIFICATES']._serialized_start=1915
+  _globals['_CERTIFICATES']._serialized_end=2061
+  _globals['_STATEMENTS']._serialized_start=2064
+  _globals['_STATEMENTS']._serialized_end=2284
+  _globals['_JOBS']._serialized_start=2287
+  _globals['_JOBS']._serialized_end=2658
+  _globals['_QUESTIONS']._serialized_start=2660
+  _globals['_QUESTIONS']._serialized_end=2737
+  _globals['_AUDIT']._serialized_start=2739
+  _globals['_AUDIT']._serialized_end=2810
 # @@protoc_insertion_point(module_scope)

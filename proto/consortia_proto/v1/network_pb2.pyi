@@ -380,6 +380,7 @@ class JobStatus(_message.Message):
     BYTES_UP_FIELD_NUMBER: _builtins.int
     BYTES_DOWN_FIELD_NUMBER: _builtins.int
     REFUSALS_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     kind: _builtins.str
     name: _builtins.str
@@ -397,6 +398,10 @@ class JobStatus(_message.Message):
     """to the nodes"""
     @_builtins.property
     def refusals(self) -> _containers.RepeatedCompositeFieldContainer[Global___Refusal]: ...
+    @_builtins.property
+    def progress(self) -> Global___Progress:
+        """while it runs"""
+
     def __init__(
         self,
         *,
@@ -412,14 +417,43 @@ class JobStatus(_message.Message):
         bytes_up: _builtins.int = ...,
         bytes_down: _builtins.int = ...,
         refusals: _abc.Iterable[Global___Refusal] | None = ...,
+        progress: Global___Progress | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["progress", b"progress"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes_down", b"bytes_down", "bytes_up", b"bytes_up", "finished_ms", b"finished_ms", "job_id", b"job_id", "kind", b"kind", "name", b"name", "refusals", b"refusals", "stage", b"stage", "state", b"state", "steps_done", b"steps_done", "steps_total", b"steps_total", "submitted_ms", b"submitted_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes_down", b"bytes_down", "bytes_up", b"bytes_up", "finished_ms", b"finished_ms", "job_id", b"job_id", "kind", b"kind", "name", b"name", "progress", b"progress", "refusals", b"refusals", "stage", b"stage", "state", b"state", "steps_done", b"steps_done", "steps_total", b"steps_total", "submitted_ms", b"submitted_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___JobStatus: _TypeAlias = JobStatus  # noqa: Y015
+
+@_typing.final
+class Progress(_message.Message):
+    """How a job goes, as far as its parties have opened it together; for the analyst who submitted it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEALED_BY_FIELD_NUMBER: _builtins.int
+    ROUND_FIELD_NUMBER: _builtins.int
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    sealed_by: _builtins.str
+    round: _builtins.int
+    envelope: _builtins.bytes
+    """canonical place: step "progress", sequence `round`"""
+    def __init__(
+        self,
+        *,
+        sealed_by: _builtins.str = ...,
+        round: _builtins.int = ...,
+        envelope: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope", "round", b"round", "sealed_by", b"sealed_by"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Progress: _TypeAlias = Progress  # noqa: Y015
 
 @_typing.final
 class Refusal(_message.Message):

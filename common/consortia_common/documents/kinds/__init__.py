@@ -53,6 +53,8 @@ class Turn:
     round: int = 0
     gives: str = field(default="", compare=False)
     """The sum (see ``sums``) to which the step makes this institution's summand; none if empty."""
+    optional: bool = field(default=False, compare=False)
+    """Whether it, and those like it behind it, are left out once the node itself has found that they are over."""
 
 
 @dataclass(frozen=True)

@@ -45,11 +45,13 @@ class Parameters(KindParameters):
     """What to fit: its type and settings."""
 
     def reads(self, party: str) -> tuple[Reads, ...]:
-        """Features, label and weight of the training part and, if named, of the test part, at every party."""
+        """Features, label and weight of the training part and, if named, of the test part, at every party; the
+        customer numbers too where they say who is held out."""
         del party
         columns = (*self.features, self.label, *([self.weight] if self.weight else []))
-        datasets = [self.dataset, *([self.test_dataset] if self.test_dataset else [])]
-        return tuple(Reads(dataset=dataset, columns=columns) for dataset in datasets)
+        drawn = self.model.stopping is not None
+        test = [Reads(dataset=self.test_dataset, columns=columns)] if self.test_dataset else []
+        return (Reads(dataset=self.dataset, columns=columns, subjects=drawn), *test)
 
     def takes(self) -> Mapping[str, Mapping[str, Use]]:
         """Numbers, categories by how the spec writes them, and the label as the model wants it, in both parts."""
@@ -81,14 +83,15 @@ class Parameters(KindParameters):
         del party
         spread = (Turn("query.spread", gives="spread"),) if self._has_spread else ()
         numbers = range(1, self.model.rounds_in_all + 1)
-        rounds = (Turn("train", number, gives=self.model.given(number)) for number in numbers)
+        early = self.model.may_end_early
+        rounds = (Turn("train", number, self.model.given(number), optional=early) for number in numbers)
         test = (Turn("evaluate", gives="evaluation"),) if self.test_dataset else ()
         return (Turn("query.prepare", gives="prepared"), *spread, *rounds, *test, Turn("query.conclude"))
 
     def sums(self) -> Mapping[str, SumShape]:
         """What preparation needs to know, the model's own, and the histograms of the test scores."""
         categories = sum(len(values) + 1 for values in self.categories.values())
-        prepared = 1 + MOMENT_WORDS * (1 + len(self.numeric)) + 2 * categories
+        prepared = 2 + MOMENT_WORDS * (1 + len(self.numeric)) + 2 * categories
         shapes = {
             "prepared": SumShape(word_bits=64, length=prepared),
             **self.model.shapes(self.inputs, len(self.features)),

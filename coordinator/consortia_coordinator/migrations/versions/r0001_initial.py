@@ -49,6 +49,7 @@ def upgrade() -> None:
         sa.Column("finished_ms", sa.BigInteger(), nullable=True),
         sa.Column("refusals", sa.LargeBinary(), nullable=False),
         sa.Column("result", sa.LargeBinary(), nullable=True),
+        sa.Column("progress", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("job_id", name=op.f("pk_jobs")),
     )
     op.create_index(op.f("ix_jobs_state"), "jobs", ["state"], unique=False)

@@ -1,0 +1,202 @@
+"""A fit that ends early: at one round for every party, by a rule of opened totals; nothing else is left out."""
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consortia_client import curves
+from consortia_client.errors import ResultError
+from consortia_common.content import Content
+from consortia_common.documents.base import Number
+from consortia_common.documents.kinds import Turn
+from consortia_common.documents.learners import LARGEST_LOSS, MEASURES, Stopping
+from consortia_node import jobs as rules
+from consortia_node.errors import StepError
+from consortia_node.kinds import OVER
+from consortia_node.learning import measuring, stopping
+from consortia_node.learning.rows import drawn
+from consortia_node.learning.stopping import Point
+from tests.support.consortium import BANKS, spec
+from tests.support.work import Banks
+
+STOP = {"share": "0.3", "patience": 2, "tolerance": "0.001"}
+TREES = {
+    "type": "boosted_trees",
+    "trees": 30,
+    "depth": 2,
+    "min_rows": 5,
+    "learning_rate": "0.9",
+    "early_stopping": STOP,
+}
+NETWORK = {
+    "type": "neural_network",
+    "hidden": [],
+    "rounds": 40,
+    "epochs": 3,
+    "batch": None,
+    "learning_rate": "0.5",
+    "early_stopping": STOP,
+}
+LOGISTIC = {"type": "logistic_regression", "l2": "0.01", "rounds": 50}
+
+
+def made(rows: int, seed: int) -> dict[str, Any]:
+    generator = np.random.default_rng(seed)
+    income, age = generator.normal(3000, 900, rows).round(2), generator.integers(20, 80, rows).astype(float)
+    margin = -(income - 3000) / 900 - (age - 45) / 20
+    return {"income": income, "age": age, "default": (generator.random(rows) < 1 / (1 + np.exp(-margin))) * 1.0}
+
+
+def banks(model: Mapping[str, Any], **parameters: Any) -> Banks:
+    tables = {bank: {"clients": made(150, place)} for place, bank in enumerate(BANKS)}
+    return Banks(spec("train", model=dict(model), test_dataset=None, **parameters), tables)
+
+
+def run(of: Banks) -> tuple[Mapping[str, Any], int]:
+    """The result, and how many rounds it took: none is asked once a party has found that they are over."""
+    taken = 0
+    for turn in of.spec.parameters.turns(BANKS[0])[:-1]:
+        if turn.optional and OVER in of.works[BANKS[0]].values:
+            continue
+        of.add(turn.step, turn.round)
+        taken += turn.step == "train"
+    return of.results()[0], taken
+
+
+@pytest.mark.parametrize("model", [TREES, NETWORK])
+def test_the_model_is_that_of_the_best_round(model: Mapping[str, Any]) -> None:
+    """As if the spec had asked for just so many rounds, of the same rows."""
+    result, taken = run(banks(model))
+    said, rounds = result["training"], "trees" if model is TREES else "rounds"
+    best = said[rounds]
+    assert taken < model[rounds] * (2 if model is TREES else 1)
+    losses = [point["validation_loss"] for point in said["curve"]]
+    assert losses[best] <= min(losses[1:]) + 0.001
+    assert said["curve"][-1]["round"] == best + STOP["patience"]
+    fewer, _ = run(banks(model | {rounds: best, "early_stopping": STOP | {"patience": 1000}}))
+    assert fewer["model"]["fit"] == result["model"]["fit"]
+
+
+@pytest.mark.parametrize("model", [TREES | {"trees": 3}, NETWORK | {"rounds": 3}])
+def test_without_a_better_end_all_rounds_are_taken_and_the_last_is_measured(model: Mapping[str, Any]) -> None:
+    result, taken = run(banks(model))
+    assert taken == spec("train", model=dict(model)).parameters.model.rounds_in_all
+    assert [point["round"] for point in result["training"]["curve"]] == [0, 1, 2, 3]
+
+
+def test_a_regression_ends_once_it_has_converged() -> None:
+    result, taken = run(banks(LOGISTIC))
+    assert result["training"]["converged"]
+    assert taken < 12
+    assert result["training"]["curve"][-1]["loss"] < result["training"]["curve"][0]["loss"]
+
+
+def test_rounds_after_the_end_change_nothing() -> None:
+    """A coordinator may ask for all of them: it gets zeros, and the model stays what it is."""
+    of = banks(LOGISTIC)
+    for turn in of.spec.parameters.turns(BANKS[0])[:-1]:
+        total = of.add(turn.step, turn.round)
+    assert not total.any()
+    assert of.results()[0]["model"]["fit"] == run(banks(LOGISTIC))[0]["model"]["fit"]
+
+
+def test_nothing_is_learned_from_the_rows_held_out() -> None:
+    result, _ = run(banks(TREES))
+    assert 250 < result["rows"] < 380
+
+
+def test_fewer_rows_held_out_than_may_be_told_of_are_refused() -> None:
+    of = banks(TREES | {"early_stopping": STOP | {"share": "0.001"}})
+    of.add("query.prepare")
+    with pytest.raises(StepError, match="hold out fewer rows"):
+        of.add("query.spread")
+
+
+def test_each_round_tells_the_curve_so_far() -> None:
+    of = banks(LOGISTIC)
+    of.add("query.prepare")
+    of.add("train", 1)
+    of.add("train", 2)
+    told = [outcome.progress for outcome in of.outcomes("train", Content(), 3)]
+    assert told[0] is not None
+    assert [point["round"] for point in told[0]["curve"]] == [0, 1]
+    assert told[1:] == told[:2]
+
+
+def test_who_is_held_out_depends_on_nobody_else() -> None:
+    customers = [f"C{number}" for number in range(2000)]
+    whole = drawn(customers, Number("0.25"), 7)
+    assert (drawn(customers[500:], Number("0.25"), 7) == whole[500:]).all()
+    assert 400 < whole.sum() < 600
+    assert (drawn(customers, Number("0.25"), 8) != whole).any()
+
+
+@given(st.lists(st.floats(0, 2), min_size=1, max_size=60), st.integers(1, 9))
+def test_the_best_is_never_worse_than_the_tolerance(losses: list[float], patience: int) -> None:
+    rule = Stopping(patience=patience, tolerance=Number("0.01"))
+    points = [Point(after, None, loss) for after, loss in enumerate(losses)]
+    best = stopping.best(points, rule)
+    assert best == 1 or points[best].held_out <= min(losses[1 : best + 1])  # type: ignore[operator]
+    behind = [loss for point, loss in zip(points, losses, strict=True) if point.after > best]
+    assert all(loss >= points[best].held_out - 0.01 for loss in behind) if len(points) > 1 else not behind  # type: ignore[operator]
+    assert stopping.is_over(points, rule) == (points[-1].after - best >= patience)
+
+
+@given(
+    st.sampled_from(["logistic", "squared", "poisson"]), st.floats(allow_nan=True), st.sampled_from([0.0, 1.0, 7.0])
+)
+def test_one_row_s_loss_is_bounded(objective: Any, margin: float, target: float) -> None:
+    (loss,) = measuring.losses(objective, np.array([margin]), np.array([min(target, 1.0)]))
+    assert 0 <= loss <= LARGEST_LOSS
+
+
+def test_measures_add_up() -> None:
+    one = measuring.words(measuring.measures(np.ones(2), np.ones(2), np.full(3, 2.0), np.ones(3)))
+    other = measuring.words(measuring.measures(np.full(2, 3.0), np.ones(2), np.empty(0), np.empty(0)))
+    assert len(one) == MEASURES
+    assert measuring.read(np.append([99, 98], one + other)) == measuring.Measured(2.0, 2.0)
+    assert measuring.read(np.zeros(MEASURES)) == measuring.Measured(None, None)
+
+
+A, B, C = Turn("a"), Turn("b", 1, optional=True), Turn("b", 2, optional=True)
+END = Turn("end")
+
+
+@pytest.mark.parametrize(
+    ("taken", "asked", "place"),
+    [(1, END, 3), (2, END, 3), (1, C, None), (0, END, None), (3, END, 3), (4, END, None), (1, A, None)],
+)
+def test_only_optional_steps_are_left_out(taken: int, asked: Turn, place: int | None) -> None:
+    assert rules.place_behind((A, B, C, END), taken, asked) == place
+
+
+@pytest.mark.parametrize(
+    "told", [{"curve": 3}, {"curve": [{}]}, {"curve": [{"round": "x", "loss": 1, "validation_loss": 1}]}]
+)
+def test_a_curve_that_is_none_is_refused(told: Any) -> None:
+    with pytest.raises(ResultError, match="no curve"):
+        curves.points(told)
+
+
+_VALUES = st.none() | st.booleans() | st.floats() | st.text(max_size=5)
+_POINT = st.dictionaries(st.sampled_from(["round", "loss", "validation_loss"]), _VALUES)
+
+
+@given(_VALUES | st.lists(_VALUES | _POINT, max_size=5))
+def test_whatever_a_party_seals_is_a_curve_or_refused(value: Any) -> None:
+    with suppress(ResultError):
+        curves.lines(curves.points({"curve": value}))
+
+
+def test_losses_are_shown_with_how_they_came_there() -> None:
+    points = [{"round": n, "loss": 1 / (n + 1), "validation_loss": 0.5 + abs(n - 60) / 100} for n in range(81)]
+    first, second = curves.lines(curves.points(json.loads(json.dumps({"curve": points}))))
+    assert first.startswith("loss       0.01235  █")
+    assert "lowest 0.50000 after 60" in second
+    assert len(curves.spark([1.0] * 500, 40)) <= 40
