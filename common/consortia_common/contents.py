@@ -11,7 +11,7 @@ What has come of an unfinished message is a file as well, and is never trusted: 
 import hashlib
 import os
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -127,6 +127,8 @@ class Message:
     content: Held
     job_id: str = ""
     """Whose it is: messages of one job keep their order, those of several share the line."""
+    others: bool = field(default=False, compare=False)
+    """Whether more were waiting where it was found."""
 
 
 def in_memory(data: bytes) -> Held:
@@ -184,30 +186,31 @@ class Contents:
 
     def keep(self, connection: Connection, message_id: str, side: str, content: Held) -> None:
         """Store it; it is not unfinished any more."""
-        row = {
-            "message_id": message_id,
-            "side": side,
-            "total": content.total,
-            "sha256": content.sha256,
-            "body": content.body,
-            "file": content.path.name if content.path else None,
-            "data": content.data,
-        }
-        connection.execute(insert(self.tables.contents).values(row))
-        if content.path:
-            whole = self.tables.unfinished.c.file == content.path.stem
-            connection.execute(delete(self.tables.unfinished).where(whole))
+        self.keep_all(connection, side, {message_id: content})
+
+    def keep_all(self, connection: Connection, side: str, contents: Mapping[str, Held]) -> None:
+        """As ``keep``, for several by their messages' ids."""
+        rows = [_row(message_id, side, content) for message_id, content in contents.items()]
+        connection.execute(insert(self.tables.contents), rows)
+        whole = [content.path.stem for content in contents.values() if content.path]
+        if whole:
+            connection.execute(delete(self.tables.unfinished).where(self.tables.unfinished.c.file.in_(whole)))
 
     def get(self, connection: Connection, message_id: str, side: str) -> Held | None:
         """The stored content."""
+        return self.get_all(connection, [message_id], side).get(message_id)
+
+    def get_all(self, connection: Connection, message_ids: Collection[str], side: str) -> dict[str, Held]:
+        """The stored contents by their messages' ids; what is not there is left out."""
         table = self.tables.contents
-        columns = table.c.total, table.c.sha256, table.c.data, table.c.file, table.c.body
-        row = connection.execute(
-            select(*columns).where(table.c.message_id == message_id, table.c.side == side)
-        ).one_or_none()
-        if row is None:
-            return None
-        return Held(row.total, row.sha256, row.data, self.folder / row.file if row.file else None, row.body)
+        columns = table.c.message_id, table.c.total, table.c.sha256, table.c.data, table.c.file, table.c.body
+        asked = select(*columns).where(table.c.message_id.in_(message_ids), table.c.side == side)
+        return {
+            row.message_id: Held(
+                row.total, row.sha256, row.data, self.folder / row.file if row.file else None, row.body
+            )
+            for row in connection.execute(asked)
+        }
 
     def drop(self, connection: Connection, which: ColumnElement[bool]) -> list[Path]:
         """Erase these rows of ``contents``; their files are for ``remove`` once the transaction has committed."""
@@ -238,6 +241,18 @@ class Contents:
         with reading(engine) as connection:
             named = {*_names(connection, self.tables.contents), *_names(connection, self.tables.unfinished)}
         self.remove(path for path in self.folder.iterdir() if path.name not in named)
+
+
+def _row(message_id: str, side: str, content: Held) -> dict[str, object]:
+    return {
+        "message_id": message_id,
+        "side": side,
+        "total": content.total,
+        "sha256": content.sha256,
+        "body": content.body,
+        "file": content.path.name if content.path else None,
+        "data": content.data,
+    }
 
 
 def _names(connection: Connection, table: Table) -> Sequence[str]:

@@ -111,6 +111,8 @@ class Link:
         self._work = asyncio.Event()
         self._under_way: dict[str, Message] = {}
         self._unsent: set[str] = set()
+        self._unsure = False
+        """Whether more may be waiting than the last look could take."""
         self._closing: asyncio.Future[str] = self._loop.create_future()
 
     def wake(self) -> None:
@@ -196,8 +198,9 @@ class Link:
         if message_id not in self._under_way or message_id in self._unsent:
             raise refusal("an Ack is for no message under way", self._peer)
         await asyncio.to_thread(self._end.acknowledged, self._under_way[message_id])
+        if len(self._under_way) >= WINDOW:
+            self._work.set()
         del self._under_way[message_id]
-        self._work.set()
 
     async def _send(self) -> NoReturn:
         """Send a piece of each job's oldest message in turn; look for more when there may be more."""
@@ -206,12 +209,9 @@ class Link:
         while True:
             if self._work.is_set() and len(lanes) < LANES and len(self._under_way) < WINDOW:
                 self._work.clear()
-                message = await asyncio.to_thread(self._end.outgoing, tuple(self._under_way), tuple(lanes))
-                if message is not None and self._fits(message):
-                    self._under_way[message.message_id] = message
-                    self._unsent.add(message.message_id)
+                message = await self._look(tuple(lanes))
+                if message is not None:
                     lanes[message.job_id] = message.message_id, self._pieces(message)
-                    self._work.set()
                     continue
             if not lanes:
                 if len(self._under_way) >= WINDOW:
@@ -221,7 +221,21 @@ class Link:
                 await self._write(await anext(pieces))
                 if message_id not in self._unsent:
                     del lanes[job_id]
-                    self._work.set()
+                    if self._unsure:
+                        self._work.set()
+
+    async def _look(self, busy: tuple[str, ...]) -> Message | None:
+        """The message that is to be sent next, now under way. A look is a question to the database: not one is
+        made that can find nothing."""
+        message = await asyncio.to_thread(self._end.outgoing, tuple(self._under_way), busy)
+        self._unsure = bool(busy)
+        if message is None or not self._fits(message):
+            return None
+        self._under_way[message.message_id] = message
+        self._unsent.add(message.message_id)
+        if message.others:
+            self._work.set()
+        return message
 
     def _fits(self, message: Message) -> bool:
         """Whether the peer may have it unfinished beside those that are being sent."""

@@ -269,13 +269,11 @@ class JobRun:
 
     def gather(self, wanted: list[str], seconds: float, *, every: bool) -> Answers:
         """What comes of these tasks in time; unless ``every`` answer is wanted, a failure ends the wait."""
-        replies = self._tools.mailbox.replies(wanted, seconds, self.is_given_up, every=every)
+        replies = self._tools.mailbox.answers(wanted, seconds, self.is_given_up, every=every)
         answers = Answers({}, {}, {party_of(each): late(each, seconds) for each in wanted if each not in replies})
-        for task_id, reply in replies.items():
+        for task_id, (reply, body) in replies.items():
             if reply.WhichOneof("outcome") == "content":
-                answers.contents[task_id] = Content.from_proto(
-                    reply.content, party_of(task_id), self._tools.mailbox.body(task_id)
-                )
+                answers.contents[task_id] = Content.from_proto(reply.content, party_of(task_id), body)
             else:
                 answers.failures[party_of(task_id)] = failure_of(reply, task_id)
         return answers

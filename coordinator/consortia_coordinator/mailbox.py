@@ -89,22 +89,24 @@ class Mailbox:
         *,
         every: bool = False,
     ) -> dict[str, pb.Reply]:
-        """The replies to these tasks; waits until all are there or ``timeout`` seconds are over.
+        """As ``answers``, without what follows the replies."""
+        answers = self.answers(task_ids, timeout, stop, every=every)
+        return {task_id: reply for task_id, (reply, _) in answers.items()}
 
-        One failure ends the wait too, unless ``every`` reply is wanted.
+    def answers(
+        self, task_ids: Iterable[str], timeout: float | None, stop: Callable[[], bool], *, every: bool
+    ) -> dict[str, tuple[pb.Reply, Body]]:
+        """The replies to these tasks and their bodies; waits until all are there or ``timeout`` seconds are over.
+
+        One failure ends the wait too, unless ``every`` reply is wanted. One that was erased is empty.
 
         ``stop`` is asked whenever something has changed or ``wake`` was called: if it says true, or if the mailbox
         is closed, the wait ends with StoppingError.
         """
         wanted = tuple(dict.fromkeys(task_ids))
         there = self._await(wanted, None if timeout is None else self._clock() + timeout, stop, every)
-        found = {task_id: self._journal.reply(task_id) for task_id in there}
-        return {task_id: _parsed(reply) for task_id, reply in found.items()}
-
-    def body(self, task_id: str) -> Body:
-        """What follows the reply to a task; nothing if it was erased."""
-        reply = self._journal.reply(task_id)
-        return reply or Bytes()
+        found = self._journal.replies(there) if there else {}
+        return {task_id: (_parsed(found.get(task_id)), found.get(task_id) or Bytes()) for task_id in there}
 
     def first_failure(self, job_id: str, institution: str) -> pb.Reply | None:
         """With what ``institution`` gave up the job; None if it has not."""

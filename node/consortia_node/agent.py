@@ -36,6 +36,7 @@ from consortia_node.revocations import Revocations
 from consortia_node.store.jobs import JobStore
 from consortia_node.sums import Sums
 from consortia_node.tools import Tools
+from consortia_node.withdrawals import STEP as CONSENT
 from consortia_node.withdrawals import Withdrawals
 from consortia_proto.v1 import exchange_pb2 as pb
 
@@ -62,9 +63,9 @@ class Agent:
             "notice.approval": approvals.receive,
             "notice.change": notices.receive_change,
             "notice.statement": notices.receive,
-            "notice.consent": withdrawals.receive,
             CONFIRMATION: partial(confirmations.receive, tools),
             "notice.model": models.receive,
+            CONSENT: withdrawals.receive,
             "notice.revocation": Revocations(tools, self._cohorts).receive,
         }
         self._compute: StepHandler = compute.step

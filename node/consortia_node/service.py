@@ -43,6 +43,7 @@ from consortia_node.store.consents import ConsentStore
 from consortia_node.store.database import open_database
 from consortia_node.store.tasks import TaskStore
 from consortia_node.tools import Tools
+from consortia_node.withdrawals import STEP as CONSENT
 from consortia_node.withdrawals import Withdrawals
 from consortia_node.witnessing import Attendance, Witnessing, channel_of
 from consortia_node.workers import Workers
@@ -206,11 +207,12 @@ async def _finish_erasures(tools: Tools) -> None:
 
 
 def _handle(agent: Agent, outbox: ConsentOutbox, task: exchange_pb2.Task) -> None:
-    """Do a task; what it has to say to others goes out."""
+    """Do a task; what a statement about consent makes this institution say goes out."""
     try:
         agent.handle(task)
     finally:
-        outbox.poke()
+        if task.step == CONSENT:
+            outbox.poke()
 
 
 async def _sweep(desk: ConsentDesk, tools: Tools) -> None:

@@ -33,6 +33,8 @@ from consortia_node.store.models import ModelStore
 from consortia_node.tools import Tools
 from consortia_proto.v1 import exchange_pb2, network_pb2
 
+STEP = "notice.consent"
+"""The step of a task that brings a statement; what is answered to it goes out through ConsentOutbox."""
 STOP = "stop"
 
 

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, exists, func, insert, select, update
+from sqlalchemy import Connection, Engine, exists, func, insert, literal, select, update
 
 from consortia_common.contents import REPLY, TASK, Contents, Held, Message
 from consortia_common.database import reading, recoverable, scrub
@@ -52,6 +52,16 @@ class Posted:
     institution: str
     content: Held = field(repr=False)
 
+    def row(self, sequence: int) -> dict[str, object]:
+        """The task as it is stored behind all before ``sequence``."""
+        return {
+            "task_id": self.task_id,
+            "job_id": self.job_id,
+            "institution": self.institution,
+            "state": QUEUED,
+            "sequence": sequence,
+        }
+
 
 class TaskJournal:
     """All tasks of all jobs. Safe in several threads. ``folder`` is where long contents are."""
@@ -66,11 +76,11 @@ class TaskJournal:
         with self._transaction(ids) as connection:
             there = set(connection.scalars(select(tasks.c.task_id).where(tasks.c.task_id.in_(ids))))
             added = [post for post in posts if post.task_id not in there]
-            last = connection.scalar(select(func.max(tasks.c.sequence))) or 0
-            for sequence, post in enumerate(added, start=last + 1):
-                row = {"task_id": post.task_id, "job_id": post.job_id, "institution": post.institution}
-                connection.execute(insert(tasks).values(**row, state=QUEUED, sequence=sequence))
-                self.contents.keep(connection, post.task_id, TASK, post.content)
+            if added:
+                last = connection.scalar(select(func.max(tasks.c.sequence))) or 0
+                rows = [post.row(sequence) for sequence, post in enumerate(added, start=last + 1)]
+                connection.execute(insert(tasks), rows)
+                self.contents.keep_all(connection, TASK, {post.task_id: post.content for post in added})
         for post in posts:
             if post.task_id in there:
                 self.contents.discard(post.content)
@@ -90,12 +100,12 @@ class TaskJournal:
             .where(tasks.c.institution == institution, tasks.c.state == QUEUED)
             .where(tasks.c.task_id.not_in(under_way), tasks.c.job_id.not_in(busy))
             .order_by(tasks.c.sequence)
-            .limit(1)
+            .limit(2)
         )
         with reading(self.engine) as connection:
-            row = connection.execute(waiting).one_or_none()
+            row, *others = connection.execute(waiting).all() or [None]
             request = self.contents.get(connection, row.task_id, TASK) if row else None
-        return Message(row.task_id, request, row.job_id) if row and request else None
+        return Message(row.task_id, request, row.job_id, bool(others)) if row and request else None
 
     def waiting(self, institution: str) -> int:
         """How many tasks ``institution`` has not answered."""
@@ -151,10 +161,10 @@ class TaskJournal:
         with reading(self.engine) as connection:
             return {str(task_id): str(state) for task_id, state in connection.execute(query)}
 
-    def reply(self, task_id: str) -> Held | None:
-        """The stored reply of a task that was answered; None if it has been erased since."""
+    def replies(self, task_ids: Collection[str]) -> dict[str, Held]:
+        """The stored replies of those tasks that were answered, unless they have been erased since."""
         with reading(self.engine) as connection:
-            return self.contents.get(connection, task_id, REPLY)
+            return self.contents.get_all(connection, task_ids, REPLY)
 
     def first_failure(self, job_id: str, institution: str) -> Held | None:
         """The reply of the job's first task that ``institution`` failed, if what it said is still there."""
@@ -202,7 +212,8 @@ class TaskJournal:
 
 def _count(connection: Connection, task_id: str, up: int = 0, down: int = 0) -> None:
     """Add to what the task's job has sent."""
-    job_id = connection.scalar(select(tasks.c.job_id).where(tasks.c.task_id == task_id))
+    whose = select(tasks.c.job_id).where(tasks.c.task_id == task_id, tasks.c.job_id != "").scalar_subquery()
     more = {"bytes_up": traffic.c.bytes_up + up, "bytes_down": traffic.c.bytes_down + down}
-    if job_id and not connection.execute(update(traffic).where(traffic.c.job_id == job_id).values(more)).rowcount:
-        connection.execute(insert(traffic).values(job_id=job_id, bytes_up=up, bytes_down=down))
+    if not connection.execute(update(traffic).where(traffic.c.job_id == whose).values(more)).rowcount:
+        row = select(whose, literal(up), literal(down)).where(whose.is_not(None))
+        connection.execute(insert(traffic).from_select(["job_id", "bytes_up", "bytes_down"], row))

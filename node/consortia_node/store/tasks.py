@@ -24,6 +24,8 @@ from consortia_proto.v1 import exchange_pb2 as pb
 RECEIVED = "received"
 ANSWERED = "answered"
 DELIVERED = "delivered"
+AT_HAND = 8
+"""How many of the newest tasks are kept in memory besides."""
 
 
 @dataclass(frozen=True)
@@ -45,18 +47,24 @@ class TaskStore:
         self.contents = Contents(contents, folder)
         self._clock = clock
         self.limit = limit
+        self._at_hand: dict[str, Held] = {}
+        """The tasks that came last and wait for an answer: they need not be read again at once."""
 
     def receive(self, task: pb.Task, content: Held) -> bool:
         """Store a task; True if it is new. One that was answered before will have its answer sent again."""
         with self.engine.begin() as connection:
-            if self._state(connection, task.task_id) is None:
+            is_new = self._state(connection, task.task_id) is None
+            if is_new:
                 connection.execute(insert(tasks).values(self._row(connection, task)))
                 self.contents.keep(connection, task.task_id, TASK, content)
-                return True
-            again = tasks.c.task_id == task.task_id, tasks.c.state == DELIVERED
-            connection.execute(update(tasks).where(*again).values(state=ANSWERED))
-        self.contents.discard(content)
-        return False
+            else:
+                again = tasks.c.task_id == task.task_id, tasks.c.state == DELIVERED
+                connection.execute(update(tasks).where(*again).values(state=ANSWERED))
+        if is_new:
+            self._remember(task.task_id, content)
+        else:
+            self.contents.discard(content)
+        return is_new
 
     def pending(self) -> list[Pending]:
         """Tasks without an answer, in the order in which they came."""
@@ -86,6 +94,7 @@ class TaskStore:
         Raises StoreError for an unknown task.
         """
         first = tasks.c.task_id == task_id, tasks.c.state == RECEIVED
+        self._at_hand.pop(task_id, None)
         with nullcontext(connection) if connection else self.engine.begin() as transaction:
             if transaction.execute(update(tasks).where(*first).values(state=ANSWERED)).rowcount:
                 self.contents.keep(transaction, task_id, REPLY, reply)
@@ -100,12 +109,12 @@ class TaskStore:
             select(tasks.c.task_id, tasks.c.job_id)
             .where(tasks.c.state == ANSWERED, tasks.c.task_id.not_in(under_way), tasks.c.job_id.not_in(busy))
             .order_by(tasks.c.received_ms)
-            .limit(1)
+            .limit(2)
         )
         with reading(self.engine) as connection:
-            row = connection.execute(waiting).one_or_none()
+            row, *others = connection.execute(waiting).all() or [None]
             reply = self.contents.get(connection, row.task_id, REPLY) if row else None
-        return Message(row.task_id, reply, row.job_id) if row and reply else None
+        return Message(row.task_id, reply, row.job_id, bool(others)) if row and reply else None
 
     def delivered(self, task_id: str) -> None:
         """The coordinator has stored the answer."""
@@ -138,9 +147,16 @@ class TaskStore:
             "received_ms": max(int(self._clock().timestamp() * 1000), last + 1),
         }
 
+    def _remember(self, task_id: str, content: Held) -> None:
+        self._at_hand[task_id] = content
+        for oldest in list(self._at_hand)[:-AT_HAND]:
+            self._at_hand.pop(oldest, None)
+
     def _request(self, task_id: str) -> Held:
-        with reading(self.engine) as connection:
-            request = self.contents.get(connection, task_id, TASK)
+        request = self._at_hand.get(task_id)
+        if request is None:
+            with reading(self.engine) as connection:
+                request = self.contents.get(connection, task_id, TASK)
         if request is None:
             raise _unknown()
         return request
