@@ -71,7 +71,8 @@ def _line(name: str, group: dict[str, Any]) -> tuple[str, ...]:
     limit, age = group["columns"]["limit_bal"], group["columns"]["age"]
     numbers = [f"{float(value):,.0f}" for value in (limit["mean"], limit["std"])]
     ages = [f"{float(value):.1f}" for value in (age["mean"], age["std"])]
-    return name, f"{group['count']:,}", f"{float(group['label_rate']):.1%}", *numbers, *ages
+    rate = group["label_rate"]
+    return name, f"{group['count']:,}", "withheld" if rate is None else f"{float(rate):.1%}", *numbers, *ages
 
 
 def _refused(scene: Scene) -> Job:

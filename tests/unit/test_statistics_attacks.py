@@ -142,3 +142,23 @@ def test_bins_of_one_job_do_not_cut_through_those_of_another() -> None:
     information = asked(rows, information=["age"], label="default", **shape)["information"]["age"]["bins"]
     assert len(information) > 1
     assert {item["low"] for item in information} <= {item["low"] for item in histogram}
+
+
+@pytest.mark.parametrize("how", [{"label": "late"}, {"columns": ["late"]}])
+def test_a_rate_does_not_count_a_few(how: dict[str, Any]) -> None:
+    """4 of 84 times 4.8 % would be the cell that a cross table withholds; so would the rest of the other groups."""
+    region = ["a"] * 84 + ["b"] * 90 + ["c"] * 100
+    late = [1] * 4 + [0] * 80 + [1] * 30 + [0] * 60 + [1] * 50 + [0] * 50
+    rows = {"region": region, "late": late}
+    found = asked(rows, by=["region"], categories={"region": ["a", "b", "c"]}, **how)
+
+    def rate(told: Any) -> Any:
+        return told["label_rate"] if "label" in how else told["columns"]["late"]["mean"]
+
+    told = {one["group"]["region"]: rate(one) for one in found["groups"]}
+    assert rate(found["overall"]) is not None
+    assert told == {"a": None, "b": None, "c": 0.5}
+
+
+def test_a_rate_of_all_does_not_count_a_few() -> None:
+    assert asked({"late": [1] * 4 + [0] * 80}, label="late")["overall"]["label_rate"] is None

@@ -84,7 +84,29 @@ class Result:
         def whole(measure: Any, *columns: str) -> int:
             return int(self._table.cells(measure, *columns).sum())
 
-        return self._describe(whole, hidden=frozenset())
+        return self._describe(whole, hidden=frozenset(name for name, few in self._few(whole).items() if few))
+
+    def _few(self, field: Any) -> dict[str, Any]:
+        """Of the label and of each column of zeros and ones, where its rate would tell of a few.
+
+        As in a cross table with it, so that no more is told by the one than by the other.
+        """
+        counts = {
+            column: (field("count", column), field("sum", column) // self._unit)
+            for column in self._parameters.columns
+            if self._is_binary(column)
+        }
+        if label := self._parameters.label:
+            counts[label] = field("known"), field("ones")
+        return {
+            column: withheld(np.stack([known - ones, ones], axis=-1).clip(0), self._smallest).any(axis=-1)
+            for column, (known, ones) in counts.items()
+        }
+
+    def _is_binary(self, column: str) -> bool:
+        """Whether its squares are as large as its values, as only those of zeros and ones are."""
+        total, squares = (int(self._table.cells(measure, column).sum()) for measure in ("sum", "squares"))
+        return bool(squares == total * self._unit)
 
     def _groups(self) -> dict[str, Any]:
         """Each group; those that must not be shown by name only."""
@@ -96,6 +118,7 @@ class Result:
         }
         if label := self._parameters.label:
             closed[label] = closed.get(label, False) | withheld(self._counts("known"), self._smallest)
+        closed |= {column: closed[column] | few for column, few in self._few(self._counts).items()}
         groups, small = [], []
         for place in product(*(range(size) for size in rows.shape)):
             if rows[place] <= 0:
