@@ -132,10 +132,9 @@ class Consortium:
     def result(self, job_id: str) -> Result:
         """The result of a finished job that this profile submitted. Raises ResultError if it can't be believed."""
         opened = self._session.result(job_id)
-        status = self._session.job(job_id)
         cited = {receipt.agreement for receipt in opened.receipts}
         agreement = next((one for one in self.agreements if one.reference in cited), None)
-        return Result(opened, agreement, (status.bytes_up, status.bytes_down))
+        return Result(opened, agreement)
 
 
 class Job:

@@ -3,7 +3,7 @@
 The answers are the institutions' own, sealed to the analyst; bytes and rounds follow from the spec.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,7 +13,7 @@ from consortia_client.offering import Offering
 from consortia_common.documents.jobspec import JobSpec
 from consortia_common.documents.plan import PlanAnswer, PlanQuestion
 from consortia_common.documents.receipt import Receipt
-from consortia_common.traffic import Traffic, traffic
+from consortia_common.traffic import Traffic, before_receipts, traffic
 from consortia_crypto.envelope import unseal
 from consortia_crypto.keys import PrivateIdentity, PublicIdentity
 from consortia_proto.v1 import exchange_pb2
@@ -121,16 +121,18 @@ def unlike_columns(spec: JobSpec, offering: Offering) -> Iterator[str]:
                 yield f"{name}.{column} is not the same everywhere: {offered.differs}"
 
 
-def planned_bytes(spec: JobSpec, receipts: Iterable[Receipt]) -> Traffic:
-    """What the job should have taken through the coordinator, for as many rows as the receipts say were used."""
+def planned_bytes(spec: JobSpec, receipts: Iterable[Receipt]) -> dict[str, Traffic]:
+    """What the job should have taken at each party before its receipt, for as many rows as the receipts say."""
     rows = {one.institution: max((part.rows_used for part in one.cohorts), default=0) for one in receipts}
-    return sum(traffic(spec, rows).values(), Traffic(0, 0))
+    return before_receipts(spec, rows)
 
 
-def against_plan(spec: JobSpec, receipts: Iterable[Receipt], up: int, down: int) -> str:
-    """What a job took through the coordinator against what it should have taken, in one line."""
+def against_plan(spec: JobSpec, receipts: Sequence[Receipt]) -> str:
+    """What a job took at all who gave receipts, against what it should have taken, in one line."""
     planned = planned_bytes(spec, receipts)
-    return f"{up:,} up and {down:,} down; planned {planned.up:,} and {planned.down:,}"
+    of_all = sum((planned[one.institution] for one in receipts), Traffic(0, 0))
+    up, down = (sum(getattr(one.took, name) for one in receipts) for name in ("bytes_up", "bytes_down"))
+    return f"{up:,} up and {down:,} down; planned {of_all.up:,} and {of_all.down:,}"
 
 
 def checked(

@@ -19,10 +19,9 @@ from consortia_common.documents.agreement import Agreement
 class Result:
     """An opened result; in a notebook it shows itself."""
 
-    def __init__(self, opened: JobResult, agreement: Agreement | None, traffic: tuple[int, int]) -> None:
+    def __init__(self, opened: JobResult, agreement: Agreement | None) -> None:
         self._opened = opened
         self._agreement = agreement
-        self._traffic = traffic
 
     @property
     def job_id(self) -> str:
@@ -55,7 +54,7 @@ class Result:
             "purpose": spec.purpose,
             "noise": self._noise(),
             "precision": self._precision(),
-            "bytes": against_plan(spec, receipts, *self._traffic),
+            "bytes": against_plan(spec, receipts),
         }
 
     def table(self, name: str = "") -> Table:

@@ -274,6 +274,7 @@ class Session:
             step=_RESULT_STEP,
             sequence=0,
         )
+        plaintext = plaintext.rstrip(b" ")
         digest = hashlib.sha256(plaintext).hexdigest()
         others = [name for name, receipt in receipts.items() if receipt.result not in (None, digest)]
         if others or receipts[reporter].result != digest:

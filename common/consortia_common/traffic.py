@@ -12,7 +12,7 @@ from typing import Any
 from consortia_common.content import Content
 from consortia_common.documents.jobspec import CONCLUDE, EPOCH, JobSpec, Submission
 from consortia_common.documents.kinds import Turn
-from consortia_common.documents.receipt import CohortUsed, Receipt, SumsUsed
+from consortia_common.documents.receipt import CohortUsed, Receipt, SumsUsed, Took
 from consortia_common.sealed import BATCH, STEPS, policy_of, reporters
 from consortia_crypto import canonical
 from consortia_crypto.keys import SIGNATURE_LENGTH, PublicIdentity
@@ -67,6 +67,12 @@ class _Exchange:
 
 def traffic(spec: JobSpec, rows: Mapping[str, int]) -> dict[str, Traffic]:
     """What each party sends and gets; ``rows`` are how many each party has with consent, as far as known."""
+    counted = before_receipts(spec, rows)
+    return {party: counted[party] + _close(spec, party).traffic(party) for party in spec.parties}
+
+
+def before_receipts(spec: JobSpec, rows: Mapping[str, int]) -> dict[str, Traffic]:
+    """Likewise, without the last exchange, which fetches the receipts."""
     return {
         party: sum(
             (exchange.traffic(party) for exchange in _exchanges(spec, party, rows.get(party))), Traffic(0, 0)
@@ -83,8 +89,11 @@ def _exchanges(spec: JobSpec, party: str, rows: int | None) -> Iterator[_Exchang
             yield from _sum(policy_of(_JOB, spec, name, 0), name, party, count)
     for turn in spec.parameters.turns(party):
         yield _step(spec, party, turn, rows)
+
+
+def _close(spec: JobSpec, party: str) -> _Exchange:
     receipt = _receipt(spec, party).canonical()
-    yield _Exchange(
+    return _Exchange(
         "close",
         {"outcome": "finished", "reason": "", "absent": []},
         {"receipt": receipt, "signature": bytes(SIGNATURE_LENGTH)},
@@ -215,5 +224,6 @@ def _receipt(spec: JobSpec, party: str) -> Receipt:
             for reads in spec.parameters.reads(party)
         ),
         result=_HASH,
+        took=Took(bytes_up=100_000, bytes_down=100_000, elapsed_ms=10_000, memory_mib=200),
         closed_ms=1_700_000_000_000,
     )

@@ -26,7 +26,7 @@ from consortia_node.epochs import common_salt
 from consortia_node.errors import RefusedError
 from consortia_node.kinds import OVER, Step, step_of
 from consortia_node.letters import open_content, seal_for, seal_letter
-from consortia_node.offers import RESULT
+from consortia_node.offers import PEAK, RESULT
 from consortia_node.sources.places import Cohort
 from consortia_node.step import StepRequest, StepResult
 from consortia_node.store.jobs import JobStore
@@ -62,6 +62,8 @@ class Compute:
             jobs = JobStore(connection)
             for name, value in result.values.items():
                 jobs.put(job.job_id, name, value)
+            before = int(jobs.value(job.job_id, PEAK) or 0)
+            jobs.put(job.job_id, PEAK, str(max(before, result.memory_mib)).encode())
             if result.result is not None:
                 jobs.put(job.job_id, RESULT, hashlib.sha256(result.result).hexdigest().encode())
                 self._keep_model(connection, job, result.result)
@@ -144,7 +146,9 @@ class Compute:
         )
         self._tools.witnessed(announced)
         analyst = accepted.identity(self._tools, job, ANALYST)
-        sealed_result = seal_for(self._tools, job, RESULT_STEP, ANALYST, analyst, result)
+        # As long as the spec makes it, lest its length tell the coordinator how much was withheld.
+        padded = result.ljust(job.spec.parameters.result_bytes())
+        sealed_result = seal_for(self._tools, job, RESULT_STEP, ANALYST, analyst, padded)
         return {"envelope.analyst": sealed_result}
 
     def _keep_files(self, job: AcceptedJob, result: StepResult) -> None:

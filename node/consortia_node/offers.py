@@ -7,7 +7,7 @@ from consortia_common.content import Content
 from consortia_common.database import reading
 from consortia_common.documents.base import refuse, utc
 from consortia_common.documents.jobspec import Submission
-from consortia_common.documents.receipt import SIGNATURE_DOMAIN, CohortUsed, Receipt
+from consortia_common.documents.receipt import SIGNATURE_DOMAIN, CohortUsed, Receipt, Took
 from consortia_common.gate.ledger import SPENT
 from consortia_common.gate.request import Decision
 from consortia_common.gate.rules import DECIDED_BEFORE
@@ -32,8 +32,8 @@ from consortia_proto.v1 import exchange_pb2 as pb
 SUBMISSION_DOMAIN = "job"
 RESULT = "result.digest"
 """The name under which a job keeps the SHA-256 of its result."""
-
-
+PEAK = "peak_mib"
+"""The name under which it keeps how much memory its worker has used at most."""
 CLOCK_SKEW_MS = 60_000
 """How far this clock may be ahead of the coordinator's."""
 
@@ -108,13 +108,15 @@ class Offers:
         with reading(self._tools.engine) as connection:
             stored = JobStore(connection).get(task.job_id)
         self._tools.workers.end(task.job_id)
+        traffic = self._tools.tasks.traffic(task.job_id)
         self._tools.tasks.forget(task.job_id)
         if stored is None or stored.state not in rules.UNDER_WAY | {rules.WAITING}:
             return Answer(Content())
         if outcome == rules.FINISHED:
             job = accepted.load(self._tools, task.job_id)
             accepted.require_complete(self._tools, job)
-            return self._finish(job, _absent(job, content, self._tools.institution))
+            took = self._took(stored, traffic)
+            return self._finish(job, _absent(job, content, self._tools.institution), took)
         self._tools.log.append("job.failed", job=task.job_id, reason=reason or "the coordinator gave it up")
         self._cohorts.erase(task.job_id)
         state = rules.CANCELLED if outcome == rules.CANCELLED else rules.FAILED
@@ -163,7 +165,17 @@ class Offers:
         until = approval.until_ms(asked, job.accepted_ms) if asked else 0
         return Answer(Content(config={WAITING_MS: until}), store=lambda c: JobStore(c).create(job))
 
-    def _finish(self, job: AcceptedJob, absent: tuple[str, ...]) -> Answer:
+    def _took(self, job: StoredJob, traffic: tuple[int, int]) -> Took:
+        with reading(self._tools.engine) as connection:
+            peak = JobStore(connection).value(job.job_id, PEAK)
+        return Took(
+            bytes_up=traffic[0],
+            bytes_down=traffic[1],
+            elapsed_ms=max(0, self._tools.now_ms() - job.accepted_ms),
+            memory_mib=int(peak or 0),
+        )
+
+    def _finish(self, job: AcceptedJob, absent: tuple[str, ...], took: Took) -> Answer:
         with reading(self._tools.engine) as connection:
             jobs = JobStore(connection)
             result = jobs.value(job.job_id, RESULT)
@@ -181,6 +193,7 @@ class Offers:
             absent=absent,
             cohorts=tuple(CohortUsed(**json.loads(cohort)["used"]) for cohort in cohorts if cohort),
             result=result.decode() if result else None,
+            took=took,
             closed_ms=self._tools.now_ms(),
         )
         document = receipt.canonical()

@@ -49,6 +49,8 @@ class StepResult:
     files: Mapping[str, bytes] = field(repr=False)
     events: tuple[Event, ...]
     values: Mapping[str, bytes] = field(repr=False)
+    memory_mib: int
+    """The most that the worker has used so far."""
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,10 @@ A step that scans reads the institution's file itself, through a frame of consen
 
 import json
 import os
+import resource
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -62,11 +64,21 @@ def _result(outcome: Outcome, work: "_Work") -> StepResult:
         files=outcome.files,
         events=outcome.events,
         values=dict(work.values),
+        memory_mib=_peak_mib(),
     )
 
 
 def _json(value: Mapping[str, Any]) -> bytes:
     return json.dumps(value, sort_keys=True, allow_nan=False).encode()
+
+
+def _peak_mib() -> int:
+    """Of this process alone; what getrusage says begins with the memory of the one that started it."""
+    try:
+        status = Path("/proc/self/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) >> 10
+    except (OSError, IndexError, ValueError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
 
 
 class _Work:

@@ -194,6 +194,7 @@ def spoil(proof: bytes) -> None:
     changes: list[tuple[Any, ...]] = [
         ("parties", 0, "receipt", "cohorts", 0, "rows_used"),
         ("parties", 0, "receipt", "closed_ms"),
+        ("parties", 0, "receipt", "took", "bytes_up"),
         ("agreement", "min_rows"),
         ("submission", "submitted_ms"),
     ]

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from consortia_client import profile
+from consortia_client.plan import planned_bytes
 from consortia_client.session import Session
 from consortia_common.documents.jobspec import JobSpec
 from consortia_common.documents.plan import PlanQuestion
@@ -62,6 +63,34 @@ def test_a_job_takes_the_bytes_that_its_plan_said(consortium: Consortium, engine
     assert abs(fact.bytes_up / said.up - 1) < 0.2
     assert abs(fact.bytes_down / said.down - 1) < 0.2
     assert said == sum(traffic(asked, {}).values(), Traffic(0, 0))
+
+
+DETAILED: dict[str, Any] = {
+    "histograms": ["income", "age"],
+    "quantiles": {"columns": ["income"], "rounds": 1},
+    "ranges": {"income": [0, 50000], "age": [0, 128]},
+    "bins": 16,
+}
+"""Divided as in the other tests on this consortium, whose nodes remember."""
+
+
+@pytest.mark.parametrize("asked", [spec("statistics"), spec("statistics", **DETAILED)], ids=["plain", "detailed"])
+def test_receipts_hold_what_was_taken_which_is_what_was_planned(consortium: Consortium, asked: JobSpec) -> None:
+    """Also where most bins and cells are too small to be shown: the result is sealed at its greatest length."""
+    status = consortium.run(asked)
+    assert status.state == "finished", status
+    with consortium.analyst() as session:
+        opened = session.result(status.job_id)
+    said = planned_bytes(asked, opened.receipts)
+    for receipt in opened.receipts:
+        took, plan = receipt.took, said[receipt.institution]
+        assert abs(took.bytes_up / plan.up - 1) < 0.2, receipt.institution
+        assert abs(took.bytes_down / plan.down - 1) < 0.2, receipt.institution
+        assert 50 < took.memory_mib < 1024
+        assert took.elapsed_ms > 0
+    for direction in ("up", "down"):
+        counted = sum(getattr(receipt.took, f"bytes_{direction}") for receipt in opened.receipts)
+        assert 0.6 < counted / getattr(status, f"bytes_{direction}") <= 1  # the rest: receipts and signatures
 
 
 def test_the_command_shows_it_and_fails_where_a_gate_would_refuse(consortium: Consortium, tmp_path: Path) -> None:

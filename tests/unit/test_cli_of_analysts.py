@@ -33,6 +33,7 @@ RECEIPT = Receipt.from_value(
         "sums": None,
         "cohorts": [],
         "result": None,
+        "took": {"bytes_up": 1, "bytes_down": 1, "elapsed_ms": 1, "memory_mib": 1},
         "closed_ms": 1,
     },
     "the test's receipt",
@@ -124,7 +125,7 @@ def test_a_finished_job_shows_its_result(tmp_path: Path, spec_file: Path, monkey
         assert shown.exit_code == 0, shown.output
         assert "the result is the one for which bank-a signed receipts" in shown.stdout
         assert "│ 810   │" in shown.stdout
-        assert re.search(r"bytes +1,234,567 up and 0 down; planned \d\d,\d{3} and \d{3},\d{3}", shown.stdout)
+        assert re.search(r"bytes +1 up and 1 down; planned \d\d,\d{3} and \d\d,\d{3}", shown.stdout)
         assert "[bold]not markup[/]" in shown.stdout
         told = as_json(consortia("job", *command, "--profile", tmp_path, "--wait", "--json"))
         assert (told["result"], told["finished_ms"]) == (RESULT, 9)

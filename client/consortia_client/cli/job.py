@@ -161,7 +161,7 @@ def _finish(session: Any, status: Any, as_json: bool, table: str = "") -> None:
     else:
         _show(status, as_json=False)
         if opened:
-            show(opened, status, table)
+            show(opened, table)
     if status.state in {"refused", "failed", "cancelled"}:
         raise SystemExit(1)
 

@@ -20,18 +20,14 @@ def receipt(job_id: str, folder: Path, out: Path | None, as_json: bool) -> None:
     With --out, the file proves to anybody who has compared the agreement's reference that all parties took part
     under it, with how many rows each, and which result they saw: `consortia job verify` needs nothing else.
     """
-    from consortia_client.plan import against_plan
     from consortia_client.profile import Profile
     from consortia_client.session import Session
 
     with Session(Profile.load(folder)) as session:
-        proof, status = session.proof(job_id), session.job(job_id)
+        proof = session.proof(job_id)
     if out is not None:
         out.write_bytes(proof.document)
     _show(proof, as_json)
-    if not as_json:
-        took = against_plan(proof.submission.spec, proof.receipts, status.bytes_up, status.bytes_down)
-        terminal.facts({"bytes": took})
     if out is not None:
         terminal.note(f"Kept in {out}; anybody checks it with: consortia job verify {out}")
 
@@ -61,6 +57,9 @@ def verify(file: Path, reference: str | None, as_json: bool) -> None:
 
 
 def _show(proof: Any, as_json: bool) -> None:
+    from consortia_client.plan import planned_bytes
+
+    planned = planned_bytes(proof.submission.spec, proof.receipts)
     if as_json:
         terminal.as_json(
             {
@@ -69,6 +68,7 @@ def _show(proof: Any, as_json: bool) -> None:
                 "purpose": proof.submission.spec.purpose,
                 "analyst": proof.submission.analyst,
                 "receipts": [one.model_dump(mode="json") for one in proof.receipts],
+                "planned": {name: {"bytes_up": one.up, "bytes_down": one.down} for name, one in planned.items()},
             }
         )
         return
@@ -83,3 +83,18 @@ def _show(proof: Any, as_json: bool) -> None:
         for one in proof.receipts
     ]
     terminal.table(("institution", "rows used", "result"), rows)
+    took = [
+        (
+            one.institution,
+            _against(one.took.bytes_up, planned[one.institution].up),
+            _against(one.took.bytes_down, planned[one.institution].down),
+            f"{one.took.elapsed_ms / 1000:,.1f} s",
+            f"{one.took.memory_mib:,} MiB",
+        )
+        for one in proof.receipts
+    ]
+    terminal.table(("institution", "bytes up (plan)", "bytes down (plan)", "time", "memory"), took)
+
+
+def _against(fact: int, planned: int) -> str:
+    return f"{fact:,} ({fact / planned - 1:+.0%})"

@@ -6,9 +6,9 @@ from consortia_client.results import Result
 from consortia_common import terminal
 
 
-def show(opened: Any, status: Any, table: str) -> None:
+def show(opened: Any, table: str) -> None:
     """The result for people; only one of its tables if one is named."""
-    result = _result(opened, status)
+    result = Result(opened, None)
     parties = ", ".join(receipt.institution for receipt in opened.receipts)
     terminal.done(f"the result is the one for which {parties} signed receipts")
     facts = {name: value for name, value in result.facts.items() if name not in {"job", "lawful basis"}}
@@ -27,12 +27,8 @@ def show_csv(session: Any, status: Any, table: str) -> None:
 
     if status.state in FAILED:
         raise ended(status)
-    shown = _result(session.result(status.job_id), status).table(table)
+    shown = Result(session.result(status.job_id), None).table(table)
     terminal.as_csv(shown.columns, shown.cells())
-
-
-def _result(opened: Any, status: Any) -> Result:
-    return Result(opened, None, (status.bytes_up, status.bytes_down))
 
 
 def _sums(opened: Any) -> dict[str, str]:

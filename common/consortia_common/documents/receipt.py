@@ -41,6 +41,19 @@ class SumsUsed(Document):
     missing: tuple[Missing, ...]
 
 
+class Took(Document):
+    """What the job took at the institution until the receipt was made, as its node counted."""
+
+    bytes_up: Count
+    """Of its messages to the coordinator, but for the receipt."""
+    bytes_down: Count
+    """Of the coordinator's messages to it."""
+    elapsed_ms: Count
+    """Since the job was accepted; waiting for others, and for people, is in it."""
+    memory_mib: Count
+    """The most memory that the job's worker used; 0 if there was nothing to compute."""
+
+
 class Receipt(Document):
     """One institution's receipt for one job."""
 
@@ -61,4 +74,5 @@ class Receipt(Document):
     cohorts: tuple[CohortUsed, ...]
     result: Fingerprint | None
     """SHA-256 of the result as this institution computed it; none where it took no part in it."""
+    took: Took
     closed_ms: Count

@@ -87,14 +87,17 @@ class Expressions:
             return nw.col(axis.column).cast(nw.Int64).fill_null(2)
         low, high = self._parameters.fixed_range(axis.column)
         value, bins = self._rounded(axis.column), self._parameters.bins
-        place = nw.min_horizontal(self._bin(value, Bracket(low, high)), nw.lit(float(bins)))
-        place = nw.max_horizontal(place, nw.lit(-1.0)) + 1
+        beyond = nw.when(value > high).then(nw.lit(bins + 1)).otherwise(nw.lit(bins + 2))
+        beyond = nw.when(value < low).then(nw.lit(0)).otherwise(beyond)
         # The highest value of a range belongs to its last bin.
-        place = nw.when(value == high).then(nw.lit(float(bins))).otherwise(place)
-        return nw.when(value.is_null()).then(nw.lit(float(bins + 2))).otherwise(place).cast(nw.Int32)
+        beyond = nw.when(value == high).then(nw.lit(bins)).otherwise(beyond)
+        # First what nearly all values are, since the engine looks at the rest for the others alone.
+        inside = (value >= low) & (value < high)
+        place = self._bin(value, Bracket(low, high)).cast(nw.Int32) + 1
+        return nw.when(inside).then(place).otherwise(beyond).cast(nw.Int32)
 
     def _bin(self, value: nw.Expr, bracket: Bracket) -> nw.Expr:
-        """The number of the bin as a whole number of Float64, below 0 or too large outside the bracket."""
+        """The number of the bin as a whole number of Float64, for a value inside the bracket."""
         bins = self._parameters.bins
         return ((value - (bracket.low - 0.5 / bins)) * (bins / bracket.width)).floor()
 

@@ -122,6 +122,19 @@ class TaskStore:
         with recoverable(self.engine) as connection:  # else the answer is sent again, which does no harm
             connection.execute(update(tasks).where(*sent).values(state=DELIVERED))
 
+    def traffic(self, job_id: str) -> tuple[int, int]:
+        """Bytes of the job's messages from and to this node (up, down), those not counted that were forgotten."""
+        held = self.contents.tables.contents
+        counted = (
+            select(held.c.side, func.sum(held.c.total))
+            .join(tasks, tasks.c.task_id == held.c.message_id)
+            .where(tasks.c.job_id == job_id)
+            .group_by(held.c.side)
+        )
+        with reading(self.engine) as connection:
+            found = {side: int(total) for side, total in connection.execute(counted)}
+        return found.get(REPLY, 0), found.get(TASK, 0)
+
     def forget(self, job_id: str) -> None:
         """Erase the job's tasks, except those whose answers are still owed."""
         done = tasks.c.job_id == job_id, tasks.c.state == DELIVERED
