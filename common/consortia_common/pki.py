@@ -35,6 +35,8 @@ _UNREADABLE = (
 """What cryptography raises for bytes that are no certificate or request of the kinds that we take."""
 _PART = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _NETWORK = re.compile(r"[a-z][a-z0-9-]{0,62}")
+_ROOT_NAME = "Consortia {} root"
+_ROOT = re.compile(rf"CN=Consortia ({_NETWORK.pattern}) root")
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class Authority:
     @property
     def certificate_pem(self) -> bytes:
         """PEM."""
-        return self.certificate.public_bytes(serialization.Encoding.PEM)
+        return pem(self.certificate)
 
     @classmethod
     def of(cls, certificate_pem: bytes, key: ec.EllipticCurvePrivateKey) -> Self:
@@ -91,9 +93,17 @@ class Authority:
 def make_root(network: str, now: datetime, key: ec.EllipticCurvePrivateKey | None = None) -> Authority:
     """A network's root: signs issuing certificates only. ``key``: one that is there already, say in a module."""
     key = key or new_key()
-    name = x509_shapes.common_name(f"Consortia {network} root")
+    name = x509_shapes.common_name(_ROOT_NAME.format(network))
     builder = x509_shapes.builder(name, name, key.public_key(), now, ROOT_LIFETIME)
-    return Authority(x509_shapes.as_authority(builder, key, key, path_length=1), key)
+    return Authority(x509_shapes.as_authority(builder, key.public_key(), key, path_length=1), key)
+
+
+def network_of(root: x509.Certificate) -> str:
+    """The network for which a root was made. Raises CertificateError if it is none of ours."""
+    found = _ROOT.fullmatch(root.subject.rfc4514_string())
+    if found is None:
+        raise _refuse("it is not the root of a Consortia network", "whoever made it", _RESTORE)
+    return found[1]
 
 
 def make_issuing(
@@ -101,9 +111,16 @@ def make_issuing(
 ) -> Authority:
     """The authority that the coordinator holds: signs leaves only. ``key`` as above."""
     key = key or new_key()
+    return Authority(certify_issuing(root, key.public_key(), network, now), key)
+
+
+def certify_issuing(
+    root: Authority, public_key: ec.EllipticCurvePublicKey, network: str, now: datetime
+) -> x509.Certificate:
+    """The certificate of an issuing key, which may lie elsewhere."""
     name = x509_shapes.common_name(f"Consortia {network} issuing")
-    builder = x509_shapes.builder(name, root.certificate.subject, key.public_key(), now, ISSUING_LIFETIME)
-    return Authority(x509_shapes.as_authority(builder, key, root.key, path_length=0), key)
+    builder = x509_shapes.builder(name, root.certificate.subject, public_key, now, ISSUING_LIFETIME)
+    return x509_shapes.as_authority(builder, public_key, root.key, path_length=0)
 
 
 def issue(
@@ -151,6 +168,11 @@ def key_digest(key: ec.EllipticCurvePublicKey) -> str:
 def digest(certificate: x509.Certificate) -> str:
     """SHA-256 of a certificate."""
     return certificate.fingerprint(hashes.SHA256()).hex()
+
+
+def pem(certificate: x509.Certificate) -> bytes:
+    """A certificate as PEM."""
+    return certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def new_key() -> ec.EllipticCurvePrivateKey:
@@ -213,6 +235,17 @@ def is_root(certificate: x509.Certificate) -> bool:
     except (ValueError, x509.ExtensionNotFound):
         return False
     return constraints.ca and is_issued_by(certificate, certificate)
+
+
+def is_issuing(certificate: x509.Certificate, root: x509.Certificate) -> bool:
+    """Whether it is an issuing certificate under that root: one that may sign leaves, and nothing deeper."""
+    try:
+        constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    except (ValueError, x509.ExtensionNotFound):
+        return False
+    signs = constraints.ca and constraints.path_length == 0 and usage.key_cert_sign
+    return signs and is_issued_by(certificate, root)
 
 
 def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:

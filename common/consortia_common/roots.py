@@ -4,6 +4,7 @@ A list of roots counts only if a root that was trusted before has signed it, and
 that is known; so neither the coordinator nor whoever has the issuing key can bring a root of their own.
 """
 
+import hashlib
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
@@ -40,6 +41,11 @@ class Roots(Document):
     def digests(self) -> list[str]:
         """The roots as a log names them."""
         return [pki.digest(certificate) for certificate in pki.read_chain(self.pem)]
+
+    @staticmethod
+    def digest_of(document: bytes) -> str:
+        """What people compare of a list that is to be signed."""
+        return hashlib.sha256(document).hexdigest()
 
     def sign(self, root: pki.Authority) -> bytes:
         """The signature of a root that members trust already."""

@@ -32,7 +32,7 @@ def builder(
 
 def as_authority(
     builder: x509.CertificateBuilder,
-    key: ec.EllipticCurvePrivateKey,
+    key: ec.EllipticCurvePublicKey,
     signer: ec.EllipticCurvePrivateKey,
     path_length: int,
 ) -> x509.Certificate:
@@ -40,7 +40,7 @@ def as_authority(
     return (
         builder.add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
         .add_extension(key_usage(signs_certificates=True), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
         .add_extension(authority_key(signer), critical=False)
         .sign(signer, hashes.SHA256())
     )

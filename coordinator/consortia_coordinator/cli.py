@@ -7,14 +7,9 @@ import click
 
 from consortia_common import terminal
 from consortia_common.fingerprint_words import words
+from consortia_coordinator import cli_root
+from consortia_coordinator.cli_options import CONFIG, FILE, FOLDER, LEAVE, WHERE
 
-_CONFIG = click.option(
-    "--config",
-    "config_file",
-    required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The coordinator's settings file, coordinator.toml.",
-)
 _INSTITUTION = click.option(
     "--institution", required=True, help="The institution's name in the network, as bank-a."
 )
@@ -30,14 +25,8 @@ _NAME = click.option(
 )
 
 
-_WHERE = "in a file, or in a hardware module: pkcs11:… (docs/identity.md)."
-_FOLDER = click.Path(file_okay=False, path_type=Path)
 _ROOT = click.option(
-    "--root", "root_folder", required=True, type=_FOLDER, help="The folder with the root, brought for this command."
-)
-
-_LEAVE = click.option(
-    "--leave-behind", is_flag=True, help="Go on without members who are not up to date; they are cut off."
+    "--root", "root_folder", required=True, type=FOLDER, help="The folder with the root, brought for this command."
 )
 
 
@@ -46,20 +35,31 @@ def network() -> None:
     """Make a network, invite, confirm and revoke members."""
 
 
+for _command in (cli_root.root, cli_root.request, cli_root.sign, cli_root.install):
+    network.add_command(_command)
+
+
 @network.command()
-@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("folder", type=FOLDER)
 @click.option("--name", required=True, help="The network's name, as demo; it stands in every certificate.")
 @click.option("--listen", required=True, help="HOST:PORT where the coordinator is to listen.")
-@click.option("--root-key", default="file:", show_default=True, help=f"Where the root's key is made: {_WHERE}")
-@click.option("--issuing-key", default="file:", show_default=True, help=f"Where the issuing key is made: {_WHERE}")
-def init(folder: Path, name: str, listen: str, root_key: str, issuing_key: str) -> None:
+@click.option("--root-key", default="file:", show_default=True, help=f"Where the root's key is made: {WHERE}")
+@click.option("--issuing-key", default="file:", show_default=True, help=f"Where the issuing key is made: {WHERE}")
+@click.option("--root-certificate", type=FILE, help="The root.pem of a root that is kept on another machine.")
+def init(
+    folder: Path, name: str, listen: str, root_key: str, issuing_key: str, root_certificate: Path | None
+) -> None:
     """Make a network in the new FOLDER.
 
-    It gets an authority that issues certificates, the coordinator's keys, and commented settings.
+    It gets an authority that issues certificates, the coordinator's keys, and commented settings. With
+    --root-certificate no root is made here; `consortia network request` and `install` then bring the authority.
     """
+    from consortia_common import keyfiles
     from consortia_coordinator import network as networks
 
-    identity = networks.create(folder, name, listen, datetime.now(UTC), networks.Keys(root_key, issuing_key))
+    root_pem = keyfiles.read_file(root_certificate) if root_certificate else b""
+    keys = networks.Keys(root_key, issuing_key)
+    identity = networks.create(folder, name, listen, datetime.now(UTC), keys, root_pem)
     terminal.done(f"network {name} made in {folder}")
     terminal.facts({"the coordinator": identity.fingerprint, "in words": words(identity.fingerprint)})
     terminal.note(
@@ -70,7 +70,7 @@ def init(folder: Path, name: str, listen: str, root_key: str, issuing_key: str) 
 
 
 @network.command()
-@_CONFIG
+@CONFIG
 @_INSTITUTION
 @_ROLE
 @_NAME
@@ -78,7 +78,7 @@ def init(folder: Path, name: str, listen: str, root_key: str, issuing_key: str) 
 @click.option(
     "--out",
     required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     help="Where to write the invitation file.",
 )
 def invite(config_file: Path, institution: str, role: str, name: str, days: int, out: Path) -> None:
@@ -105,7 +105,7 @@ def invite(config_file: Path, institution: str, role: str, name: str, days: int,
 
 
 @network.command()
-@_CONFIG
+@CONFIG
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs instead of text for people.")
 def members(config_file: Path, as_json: bool) -> None:
     """Show who belongs to the network.
@@ -123,7 +123,7 @@ def members(config_file: Path, as_json: bool) -> None:
 
 
 @network.command()
-@_CONFIG
+@CONFIG
 @_INSTITUTION
 @_ROLE
 @_NAME
@@ -143,7 +143,7 @@ def confirm(config_file: Path, institution: str, role: str, name: str, by: str, 
 
 
 @network.command()
-@_CONFIG
+@CONFIG
 @_INSTITUTION
 @click.option("--role", default="", type=click.Choice(["", *_ROLES]), help="Only members of this role.")
 @click.option("--name", default="", help="Only the member of this name: one person, or one device.")
@@ -169,12 +169,12 @@ def revoke(config_file: Path, institution: str, role: str, name: str, reason: st
 
 
 @network.command()
-@_CONFIG
+@CONFIG
 @click.argument("part", metavar="PART", type=click.Choice(["issuing", "root"]))
 @_ROOT
-@click.option("--new", "new_folder", type=_FOLDER, help="Where the new root is to be made, for PART root.")
-@click.option("--key", default="file:", show_default=True, help=f"Where the new key is made: {_WHERE}")
-@_LEAVE
+@click.option("--new", "new_folder", type=FOLDER, help="Where the new root is to be made, for PART root.")
+@click.option("--key", default="file:", show_default=True, help=f"Where the new key is made: {WHERE}")
+@LEAVE
 def rotate(
     config_file: Path, part: str, root_folder: Path, new_folder: Path | None, key: str, leave_behind: bool
 ) -> None:
@@ -206,9 +206,9 @@ def rotate(
 
 
 @network.command()
-@_CONFIG
+@CONFIG
 @_ROOT
-@_LEAVE
+@LEAVE
 def retire(config_file: Path, root_folder: Path, leave_behind: bool) -> None:
     """End the change of the root: only the new one is trusted.
 
@@ -229,7 +229,7 @@ def coordinator() -> None:
 
 
 @coordinator.command()
-@_CONFIG
+@CONFIG
 def run(config_file: Path) -> None:
     """Run the coordinator until it is stopped.
 
@@ -245,7 +245,7 @@ def run(config_file: Path) -> None:
 
 
 @coordinator.command()
-@_CONFIG
+@CONFIG
 @click.option("--quorum", required=True, type=click.IntRange(min=1), help="How many of them must have cosigned.")
 def witnesses(config_file: Path, quorum: int) -> None:
     """Say whose cosignatures the coordinator's log needs.

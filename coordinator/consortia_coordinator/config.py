@@ -111,6 +111,11 @@ class CoordinatorSettings(Settings):
         """Its private key."""
         return self.folder / "issuing.key"
 
+    @property
+    def next_issuing_key_file(self) -> Path:
+        """The private key for which the root has been asked to make a certificate."""
+        return self.folder / "issuing.next.key"
+
 
 def load(path: Path) -> CoordinatorSettings:
     """The coordinator's settings. Raises SettingsError."""

@@ -5,13 +5,17 @@ other key here stays in the coordinator's folder. Nothing here opens anybody's d
 """
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from consortia_common import keyfiles, leaves, pki, tls
 from consortia_common.joining import Invitation
-from consortia_common.roots import SignedRoots
+from consortia_common.roots import Roots, SignedRoots
 from consortia_coordinator.config import INSTITUTION, CoordinatorSettings
 from consortia_coordinator.errors import NetworkFolderError
 from consortia_coordinator.sample import COORDINATOR_TOML
@@ -31,22 +35,35 @@ class Keys:
     issuing: str = keyfiles.FILE
 
 
-def create(folder: Path, network: str, listen: str, now: datetime, keys: Keys | None = None) -> PublicIdentity:
-    """Make a network in the new folder ``folder``; returns the coordinator's identity."""
+def require_empty(folder: Path) -> None:
+    """Return if nothing is in ``folder``. Raises NetworkFolderError."""
     if folder.exists() and any(folder.iterdir()):
         raise NetworkFolderError(
             f"{folder} is not empty, and nothing in it is overwritten",
             blame="whoever chose the folder",
             remedy="name a folder that does not exist yet",
         )
+
+
+def create(
+    folder: Path, network: str, listen: str, now: datetime, keys: Keys | None = None, root_pem: bytes = b""
+) -> PublicIdentity:
+    """Make a network in the new folder ``folder``; returns the coordinator's identity.
+
+    With ``root_pem`` its root is kept elsewhere: the folder then lacks an issuing certificate, see ceremony.
+    """
+    require_empty(folder)
     pki.Subject(network, INSTITUTION, "coordinator", INSTITUTION)  # refuses a name before any file is made
     keyfiles.make_folder(folder)
     keyfiles.make_folder(folder / "log")
-    authority = _make_authority(folder, network, now, keys or Keys())
     identity = PrivateIdentity.generate(network, INSTITUTION, "coordinator", INSTITUTION)
     keyfiles.save_identity(folder / "identity.key", identity)
     keyfiles.save_public_identity(folder / "identity.json", identity.public)
-    _issue_server_certificate(folder, authority, network, now)
+    if root_pem:
+        _require_root(root_pem, network)
+        keyfiles.write_file(folder / tls.CA_FILE, root_pem, keyfiles.PUBLIC)
+    else:
+        issue_server_certificate(folder, _make_authority(folder, network, now, keys or Keys()), network, now)
     text = COORDINATOR_TOML.format(network=network, listen=listen)
     keyfiles.write_file(folder / "coordinator.toml", text.encode())
     return identity.public
@@ -56,6 +73,30 @@ def load_authority(settings: CoordinatorSettings) -> pki.Authority:
     """The authority that issues members' certificates. Raises SettingsError or CertificateError."""
     certificates = keyfiles.read_file(settings.issuing_certificate_file)
     return pki.Authority.of(certificates, keyfiles.load_p256(settings.issuing_key_file))
+
+
+def trusted(settings: CoordinatorSettings) -> list[x509.Certificate]:
+    """The roots that members trust."""
+    return pki.read_chain(keyfiles.read_file(settings.folder / tls.CA_FILE))
+
+
+def next_roots(settings: CoordinatorSettings, roots: Sequence[x509.Certificate], now: datetime) -> Roots:
+    """The list of roots that may follow the present one; it counts once a root has signed it."""
+    known = signed_roots(settings).document
+    last = Roots.from_canonical(known, "roots.signed").sequence if known else 0
+    pems = tuple(pki.pem(root).decode() for root in roots)
+    return Roots(network=settings.network, sequence=last + 1, roots=pems, at_ms=milliseconds(now))
+
+
+def require_another(settings: CoordinatorSettings, key: ec.EllipticCurvePrivateKey) -> None:
+    """Return if ``key`` is not the issuing key in use. Raises NetworkFolderError."""
+    used = settings.issuing_key_file
+    if used.exists() and keyfiles.load_p256(used).public_key() == key.public_key():
+        raise NetworkFolderError(
+            "nothing was changed: that key is the one in use",
+            blame="whoever gave the command",
+            remedy="name another object of the module with --key",
+        )
 
 
 def signed_roots(settings: CoordinatorSettings) -> SignedRoots:
@@ -78,7 +119,7 @@ def renew_server_certificate(settings: CoordinatorSettings, now: datetime) -> bo
     if not leaves.is_due(leaf, now) and issuing == authority.certificate:
         return False
     lifetime = timedelta(days=settings.certificate_days)
-    _issue_server_certificate(settings.folder, authority, settings.network, now, shown.key_pem, lifetime)
+    issue_server_certificate(settings.folder, authority, settings.network, now, shown.key_pem, lifetime)
     return True
 
 
@@ -144,7 +185,18 @@ def _make_authority(folder: Path, network: str, now: datetime, keys: Keys) -> pk
     return issuing
 
 
-def _issue_server_certificate(
+def _require_root(root_pem: bytes, network: str) -> None:
+    """Return if it is one root, made for this network. Raises ConsortiaError."""
+    chain = pki.read_chain(root_pem)
+    if len(chain) != 1 or not pki.is_root(chain[0]) or pki.network_of(chain[0]) != network:
+        raise NetworkFolderError(
+            f"that is not the root of a network {network}",
+            blame="whoever chose the file or the name",
+            remedy="give the root.pem that `consortia network root` made for this network",
+        )
+
+
+def issue_server_certificate(
     folder: Path,
     authority: pki.Authority,
     network: str,

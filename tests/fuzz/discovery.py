@@ -26,7 +26,6 @@ OURS: Mapping[str, str] = {
     "consortia_crypto.sum.member._Record": "what Member.from_bytes reads first",
     "consortia_crypto.sum.collector._Record": "what Collector.from_bytes reads first",
     "consortia_common.contents.in_memory": "keeps, parses nothing",
-    "consortia_common.roots.SignedRoots": "a file of one's own; members check what they are sent by Roots.accept",
     "consortia_common.hardware.KeyUri": "a setting of one's own",
     "consortia_coordinator.certificates.record_of": "a certificate that this coordinator has just issued",
     "consortia_common.pki.read_key": "a secret file of one's own",

@@ -24,7 +24,9 @@ from consortia_common.consent_proof import ConsentProof
 from consortia_common.content import Bytes, Content
 from consortia_common.documents.base import Document
 from consortia_common.errors import CertificateError, DocumentError, ExchangeError
+from consortia_common.roots import Roots, SignedRoots
 from consortia_common.stream import Receiver
+from consortia_coordinator import ceremony
 from consortia_crypto import canonical, envelope
 from consortia_crypto.audit import logkeys, tiles, tree, witness
 from consortia_crypto.audit.checkpoint import Checkpoint, open_checkpoint
@@ -195,12 +197,19 @@ def _certificates() -> dict[str, Target]:
     key = pki.new_key()
     request = pki.make_request(key)
     subject = pki.Subject("lab", "bank-a", "node", "node")
+    list_of_roots = Roots(network="lab", sequence=1, roots=(root.certificate_pem.decode(),), at_ms=1)
+    signed_roots = SignedRoots(list_of_roots.canonical(), list_of_roots.sign(root)).raw
     leaf = pki.issue(root, key.public_key(), subject, NOW, timedelta(days=1))
     refused = (CertificateError, CryptographyDeprecationWarning)  # the latter where warnings are errors
     return {
         "consortia_common.pki.read_request": Target(
             lambda data: pki.read_request(_pem("CERTIFICATE REQUEST", data)), refused,
             lambda: _both(request),
+        ),
+        "consortia_common.roots.SignedRoots": Target(SignedRoots.parse, refused, lambda: [signed_roots]),
+        "wire.RootRequest": Target(
+            lambda data: ceremony.sign(root, _pem("CERTIFICATE REQUEST", data), NOW), (*refused, DocumentError),
+            lambda: [*_both(request), list_of_roots.canonical()],
         ),
         "consortia_common.pki.read_chain": Target(
             lambda data: pki.read_chain(_pem("CERTIFICATE", data)), refused, lambda: _both(root.certificate_pem)
