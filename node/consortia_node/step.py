@@ -47,6 +47,9 @@ class StepResult:
     files: Mapping[str, bytes] = field(repr=False)
     events: tuple[Event, ...]
     values: Mapping[str, bytes] = field(repr=False)
+    """Those that it made or changed."""
+    over: bool = False
+    """Whether the kind has found that its optional steps are over."""
 
 
 @dataclass(frozen=True)

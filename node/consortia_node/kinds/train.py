@@ -75,13 +75,14 @@ def conclude(work: Work, request: Content) -> Outcome:
         evaluation = assessing.reported(total, task, (Number("0.5"),), work.min_cell)
     else:
         _take_in(work, parameters.model.rounds_in_all)
-    _, training = _learning(work).finish(work.values)
+    fit, training = _learning(work).finish(work.values)
+    model = describing.model_of(work.spec, _prepared(work), fit, {**evaluation, "curve": training["curve"]})
     return Outcome(
         result={
             "kind": "train",
             "parties": list(work.spec.parties),
             "rows": _prepared(work).rows,
-            "model": _model(work, {**evaluation, "curve": training["curve"]}).model_dump(mode="json"),
+            "model": model.model_dump(mode="json"),
             "training": training,
             "evaluation": evaluation,
         }
@@ -111,7 +112,8 @@ def _learning(work: Work) -> Learning:
 
 
 def _prepared(work: Work) -> Prepared:
-    prepared = preparing.fitted(work.total("prepared"), _parameters(work))
+    total = work.total("prepared")
+    prepared = work.remember("prepared", lambda: preparing.fitted(total, _parameters(work)))
     if prepared.rows < work.min_cell:
         raise TotalRefusedError(f"there are fewer than {work.min_cell} rows in all")
     if _parameters(work).model.stopping and prepared.held_out < max(work.min_cell, 1):
@@ -123,9 +125,10 @@ def _prepared(work: Work) -> Prepared:
     return prepared
 
 
-def _model(work: Work, metrics: Mapping[str, object] | None = None) -> Model:
+def _model(work: Work) -> Model:
+    """As it is tested."""
     fit, _ = _learning(work).finish(work.values)
-    return describing.model_of(work.spec, _prepared(work), fit, metrics or {})
+    return describing.model_of(work.spec, _prepared(work), fit, {})
 
 
 def _parts(work: Work) -> Parts:
