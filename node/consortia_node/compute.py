@@ -24,7 +24,7 @@ from consortia_node.answers import Answer
 from consortia_node.cohorts import Cohorts
 from consortia_node.epochs import common_salt
 from consortia_node.errors import RefusedError
-from consortia_node.kinds import OVER, Step, step_of
+from consortia_node.kinds import Step, step_of
 from consortia_node.letters import open_content, seal_for, seal_letter
 from consortia_node.offers import PEAK, RESULT
 from consortia_node.sources.places import Cohort
@@ -111,7 +111,7 @@ class Compute:
     def _said(self, job: AcceptedJob, task: pb.Task, result: StepResult, *, may_report: bool) -> Content:
         """What goes to the coordinator, once everything in the outcome is logged and sealed."""
         content = Content.from_bytes(result.content, "this node's worker")
-        over = {"over": True} if OVER in result.values else {}
+        over = {"over": True} if result.over else {}
         for event in result.events:
             logged = self._tools.log.append(event.name, job=job.job_id, purpose=job.spec.purpose, **event.detail)
             self._tools.witnessed(logged)

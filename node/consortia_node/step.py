@@ -49,8 +49,11 @@ class StepResult:
     files: Mapping[str, bytes] = field(repr=False)
     events: tuple[Event, ...]
     values: Mapping[str, bytes] = field(repr=False)
+    """Those that it made or changed."""
     memory_mib: int
     """The most that the worker has used so far."""
+    over: bool = False
+    """Whether the kind has found that its optional steps are over."""
 
 
 @dataclass(frozen=True)

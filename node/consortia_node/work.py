@@ -27,7 +27,7 @@ from consortia_crypto.sum.terms import SumPolicy
 from consortia_node import federated
 from consortia_node.datasets import ColumnSettings
 from consortia_node.errors import SourceError, StepError
-from consortia_node.kinds import Floats, Frame, Integers, Made, Outcome, step_of
+from consortia_node.kinds import OVER, Floats, Frame, Integers, Made, Outcome, step_of
 from consortia_node.sources.scans import Scans
 from consortia_node.step import StepRequest, StepResult
 from consortia_node.sumfiles import SumFiles, read_integers, write_integers
@@ -63,8 +63,9 @@ def _result(outcome: Outcome, work: "_Work") -> StepResult:
         progress=None if progress is None else _json(progress),
         files=outcome.files,
         events=outcome.events,
-        values=dict(work.values),
         memory_mib=_peak_mib(),
+        values=work.changed,
+        over=OVER in work.values,
     )
 
 
@@ -117,6 +118,12 @@ class _Work:
     @property
     def values(self) -> MutableMapping[str, bytes]:
         return self._values
+
+    @property
+    def changed(self) -> dict[str, bytes]:
+        """The values that the step has made or changed."""
+        before = self._request.values
+        return {name: value for name, value in self._values.items() if before.get(name) != value}
 
     def frame(self, dataset: str, columns: Sequence[str]) -> Frame:
         return self._scans.frame(dataset, columns)

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from consortia_common.content import Content
 from consortia_common.documents.base import Number
-from consortia_common.documents.fitted import Model
+from consortia_common.documents.fitted import Fit, Model
 from consortia_common.documents.kinds.train import Parameters
 from consortia_node.errors import StepError, TotalRefusedError
 from consortia_node.kinds import OVER, Floats, Integers, Outcome, Step, Work
@@ -63,7 +63,8 @@ def evaluate(work: Work, request: Content) -> Outcome:
     del request
     parameters = _parameters(work)
     _take_in(work, parameters.model.rounds_in_all)
-    return Outcome(summand=assessing.words(_model(work), _test_rows(work), parameters.model.task))
+    fit, _ = _learning(work).finish(work.values)
+    return Outcome(summand=assessing.words(_model(work, fit, {}), _test_rows(work), parameters.model.task))
 
 
 def conclude(work: Work, request: Content) -> Outcome:
@@ -75,13 +76,14 @@ def conclude(work: Work, request: Content) -> Outcome:
         evaluation = assessing.reported(total, task, (Number("0.5"),), work.min_cell)
     else:
         _take_in(work, parameters.model.rounds_in_all)
-    _, training = _learning(work).finish(work.values)
+    fit, training = _learning(work).finish(work.values)
+    model = _model(work, fit, {**evaluation, "curve": training["curve"]})
     return Outcome(
         result={
             "kind": "train",
             "parties": list(work.spec.parties),
             "rows": _prepared(work).rows,
-            "model": _model(work, {**evaluation, "curve": training["curve"]}).model_dump(mode="json"),
+            "model": model.model_dump(mode="json"),
             "training": training,
             "evaluation": evaluation,
         }
@@ -111,7 +113,8 @@ def _learning(work: Work) -> Learning:
 
 
 def _prepared(work: Work) -> Prepared:
-    prepared = preparing.fitted(work.total("prepared"), _parameters(work))
+    total = work.total("prepared")
+    prepared = work.remember("prepared", lambda: preparing.fitted(total, _parameters(work)))
     if prepared.rows < work.min_cell:
         raise TotalRefusedError(f"there are fewer than {work.min_cell} rows in all")
     if _parameters(work).model.stopping and prepared.held_out < max(work.min_cell, 1):
@@ -123,10 +126,9 @@ def _prepared(work: Work) -> Prepared:
     return prepared
 
 
-def _model(work: Work, metrics: Mapping[str, object] | None = None) -> Model:
-    fit, _ = _learning(work).finish(work.values)
+def _model(work: Work, fit: Fit, metrics: Mapping[str, object]) -> Model:
     origin = describing.origin_of(work.job_id, work.spec, work.recipients)
-    return describing.model_of(work.spec, _prepared(work), fit, metrics or {}, origin)
+    return describing.model_of(work.spec, _prepared(work), fit, metrics, origin)
 
 
 def _parts(work: Work) -> Parts:

@@ -24,7 +24,7 @@ class Feature:
 
 def encode(values: Floats, features: Sequence[Feature], last: int) -> Codes:
     """The bin of every value; (rows, features). Missing values, which are NaN, are in bin ``last``."""
-    codes = np.empty(values.shape, np.uint8)
+    codes = np.empty(values.shape, np.uint8, order="F")  # they are read column by column
     for place, feature in enumerate(features):
         column = values[:, place]
         known = column if feature.categories else np.searchsorted(feature.edges, column)

@@ -95,20 +95,15 @@ class NewtonRounds:
         totals = fit.totals
         if totals is None:
             return []
-        scaled = glm.Totals(
-            totals.information * self._unit, totals.score * self._unit, totals.deviance * self._unit, totals.weight
-        )
+        deviance = totals.deviance * self._unit * self._spread**2
+        scaled = glm.Totals(totals.information * self._unit, totals.score * self._unit, deviance, totals.weight)
         means, scales = self._units()
         own, there = glm.in_own_units(fit.best, scaled, means, scales)
+        own = own * self._spread + np.append(np.zeros(len(own) - 1), self._centre)
         said = glm.inference(self._family, own, there, self._prepared.rows)
         names = [*self._prepared.preparation.names, "intercept"]
         numbers = zip(own, said.errors, said.statistics, said.p_values, said.low, said.high, strict=True)
-        shift = np.zeros(len(own))
-        shift[-1] = self._centre
-        return [
-            _coefficient(name, row, self._spread, moved)
-            for name, row, moved in zip(names, numbers, shift, strict=True)
-        ]
+        return [_coefficient(name, row) for name, row in zip(names, numbers, strict=True)]
 
     def _units(self) -> tuple[Floats, Floats]:
         """Mean and scale by which each input was standardised: 0 and 1 where it was not."""
@@ -156,15 +151,7 @@ class NewtonRounds:
         return starts.get(self._asked.type, 0.0)
 
 
-def _coefficient(name: str, row: tuple[float, ...], spread: float, moved: float) -> dict[str, str]:
+def _coefficient(name: str, row: tuple[float, ...]) -> dict[str, str]:
     """One line of the table of coefficients."""
-    value, error, statistic, p_value, low, high = (float(number) for number in row)
-    numbers = {
-        "value": value * spread + moved,
-        "error": error * spread,
-        "statistic": statistic,
-        "p_value": p_value,
-        "low": low * spread + moved,
-        "high": high * spread + moved,
-    }
-    return {"name": name} | {key: repr(rounded(number)) for key, number in numbers.items()}
+    fields = ("value", "error", "statistic", "p_value", "low", "high")
+    return {"name": name} | {field: repr(rounded(float(number))) for field, number in zip(fields, row, strict=True)}

@@ -5,7 +5,7 @@ opened totals of integers. What a row's margin is only its own institution knows
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -90,7 +90,8 @@ class BoostingRounds:
         grown = self._grown_on(values, "learned", rows, tree)
         if level == 0 or grown.gradient is None:
             grown.gradient = self._objective.gradient(grown.margin, rows.label, rows.weight)
-        slots = np.where(self._sampled(turn, len(rows)), trees.wanted(growing, grown.codes), -1)
+        wanted = trees.wanted(growing, grown.leaves(tree, growing.nodes))
+        slots = np.where(self._sampled(turn, len(rows)), wanted, -1)
         return np.concatenate([histograms.build(grown.codes, slots, grown.gradient, shape).ravel(), said])
 
     def absorb(self, values: state.Values, total: Integers, turn: int) -> None:
@@ -108,7 +109,7 @@ class BoostingRounds:
             )
             _keep(values, growing)
         if self._asked.tree_of(turn + 1)[0] != tree:
-            state.keep(values, _name(tree), {"nodes": [asdict(node) for node in growing.nodes]})
+            state.keep(values, _name(tree), {}, **trees.packed(growing.nodes))
 
     def is_over(self, values: Mapping[str, bytes]) -> bool:
         """By the spec's rule."""
@@ -118,21 +119,21 @@ class BoostingRounds:
         """The model: the trees up to the best one if rows were held out, else all."""
         points, rule = stopping.curve(values), self._asked.early_stopping
         kept = stopping.best(points, rule) if rule else self._asked.trees
-        grown = [self._grown(values, tree) for tree in range(kept)]
+        grown, edges = [self._grown(values, tree) for tree in range(kept)], self._edges(values)
         made = TreesFit.from_value(
             {
                 "type": "trees",
                 "columns": self._parameters.features,
                 "start": repr(rounded(self._start)),
                 "learning_rate": str(self._asked.learning_rate),
-                "trees": [[self._node(values, node) for node in tree] for tree in grown],
+                "trees": [[self._node(edges, node) for node in tree] for tree in grown],
             },
             "the fitted model",
         )
         leaves = sum(node.feature == trees.LEAF for tree in grown for node in tree)
         return made, {"trees": kept, "leaves": leaves, "curve": stopping.told(points)}
 
-    def _node(self, values: Mapping[str, bytes], node: trees.Node) -> dict[str, object]:
+    def _node(self, agreed: Mapping[str, tuple[float, ...]], node: trees.Node) -> dict[str, object]:
         """As the model's document has it."""
         said: dict[str, object] = {"value": repr(rounded(node.value)), "rows": node.rows}
         if node.feature == trees.LEAF:
@@ -142,7 +143,7 @@ class BoostingRounds:
         if name in self._parameters.categories:
             places = range(len(self._parameters.categories[name]))
             return said | {"among": tuple(place for place in places if node.left[place])}
-        edges, last = self._edges(values)[name], sum(node.left[:-1]) - 1
+        edges, last = agreed[name], sum(node.left[:-1]) - 1
         return said | {"upto": repr(edges[last]) if last < len(edges) else None}
 
     def _growing(self, values: Mapping[str, bytes], turn: int) -> trees.Growing:
@@ -150,8 +151,8 @@ class BoostingRounds:
         return _recall(values) if first else trees.Growing()
 
     def _grown(self, values: Mapping[str, bytes], tree: int) -> tuple[trees.Node, ...]:
-        data, _ = state.recall(values, _name(tree))
-        return tuple(_read(node) for node in data["nodes"])
+        _, arrays = state.recall(values, _name(tree))
+        return trees.unpacked(arrays)
 
     def _grown_on(self, values: Mapping[str, bytes], part: str, rows: Rows, tree: int) -> "_Grown":
         """The rows' bins, and their margins behind the trees before ``tree``; remembered from tree to tree."""
@@ -159,10 +160,10 @@ class BoostingRounds:
             f"bins and margins of rows {part}",
             lambda: _Grown(self._codes(values, rows), np.full(len(rows), self._start)),
         )
-        for number in range(found.trees, tree):
-            rate = float(self._asked.learning_rate)
-            found.margin += rate * trees.values(self._grown(values, number), found.codes)
-            found.trees = number + 1
+        for number in range(found.done, tree):
+            rate, nodes = float(self._asked.learning_rate), self._grown(values, number)
+            found.margin += rate * trees.values(nodes, found.leaves(number, nodes))
+            found.done = number + 1
         return found
 
     def _measures(self, values: Mapping[str, bytes], parts: Parts, tree: int) -> Integers:
@@ -223,8 +224,19 @@ class _Grown:
 
     codes: Codes
     margin: Floats
-    trees: int = 0
+    done: int = 0
     gradient: Gradient | None = None
+    place: tuple[int, Integers] | None = None
+    """The tree that was looked at last, and the node of each row in it."""
+
+    def leaves(self, tree: int, nodes: tuple[trees.Node, ...]) -> Integers:
+        """The leaf of each row in a tree that only grows; where they were last time is remembered."""
+        known = self.place is not None and self.place[0] == tree
+        place = self.place[1] if self.place and known else np.zeros(len(self.codes), np.int64)
+        if nodes:
+            place = trees.route(nodes, self.codes, place)
+        self.place = tree, place
+        return place
 
 
 def _name(tree: int) -> str:
@@ -234,15 +246,15 @@ def _name(tree: int) -> str:
 def _keep(values: state.Values, growing: trees.Growing) -> None:
     """Keep a tree between rounds."""
     data = {
-        "nodes": [asdict(node) for node in growing.nodes],
         "asked": growing.asked,
         "candidates": [
             {"node": one.node, "feature": one.split.feature, "gain": one.split.gain} for one in growing.candidates
         ],
     }
-    arrays = {f"parent{place}": histogram for place, histogram in enumerate(growing.parents)}
+    arrays = trees.packed(growing.nodes)
+    arrays |= {f"parent{place}": histogram for place, histogram in enumerate(growing.parents)}
     for place, one in enumerate(growing.candidates):
-        arrays |= {f"histogram{place}": one.histogram, f"left{place}": one.split.left.astype(np.uint8)}
+        arrays |= {f"histogram{place}": one.histogram, f"split{place}": one.split.left.astype(np.uint8)}
         arrays[f"totals{place}"] = np.stack(one.split.totals)
     state.keep(values, _GROWING, data, **arrays)
 
@@ -253,7 +265,7 @@ def _recall(values: Mapping[str, bytes]) -> trees.Growing:
         trees.Candidate(
             one["node"],
             Split(
-                one["feature"], arrays[f"left{place}"].astype(bool), one["gain"], tuple(arrays[f"totals{place}"])
+                one["feature"], arrays[f"split{place}"].astype(bool), one["gain"], tuple(arrays[f"totals{place}"])
             ),
             arrays[f"histogram{place}"],
         )
@@ -261,9 +273,4 @@ def _recall(values: Mapping[str, bytes]) -> trees.Growing:
     )
     asked = tuple((int(smaller), int(larger)) for smaller, larger in data["asked"])
     parents = tuple(arrays[f"parent{place}"] for place in range(len(asked)))
-    return trees.Growing(tuple(_read(node) for node in data["nodes"]), asked, parents, candidates)
-
-
-def _read(node: Mapping[str, Any]) -> trees.Node:
-    low, high = node["bounds"]
-    return trees.Node(**{**node, "left": tuple(node["left"]), "bounds": (low, high)})
+    return trees.Growing(trees.unpacked(arrays), asked, parents, candidates)

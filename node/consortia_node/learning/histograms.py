@@ -36,12 +36,12 @@ def build(codes: Codes, slots: NDArray[np.int64], gradient: Gradient, shape: Sha
 
     Exact: a bin's sum stays below 2^53 for up to 2^23 rows at the largest derivative, and for 2^33 at 1.
     """
-    inside = slots >= 0
-    codes, first, second = codes[inside], gradient.first[inside], gradient.second[inside]
+    inside = np.flatnonzero(slots >= 0)
+    first, second = gradient.first[inside].astype(np.float64), gradient.second[inside].astype(np.float64)
     base = slots[inside] * shape.bins
     table = np.empty((shape.features, shape.slots * shape.bins, 3), np.int64)
     for feature in range(shape.features):
-        index = base + codes[:, feature]
+        index = base + codes[inside, feature]
         for number, weights in ((FIRST, first), (SECOND, second), (ROWS, None)):
             table[feature, :, number] = np.bincount(index, weights, shape.slots * shape.bins)
     by_slot = table.reshape(shape.features, shape.slots, shape.bins, 3)

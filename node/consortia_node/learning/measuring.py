@@ -46,7 +46,14 @@ def losses(objective: Objective, margin: Floats, target: Floats) -> Floats:
 def measures(loss: Floats, weight: Floats, held_loss: Floats, held_weight: Floats) -> Floats:
     """This institution's share; (MEASURES,)."""
     return np.array(
-        [loss @ weight, weight.sum(), held_loss @ held_weight, held_weight.sum(), len(held_weight)], np.float64
+        [
+            (loss * weight).sum(),
+            weight.sum(),
+            (held_loss * held_weight).sum(),
+            held_weight.sum(),
+            len(held_weight),
+        ],
+        np.float64,
     )
 
 

@@ -1,4 +1,4 @@
-"""PURE: the best split of each node from its histograms, by the second-order gain of gradient boosting.
+"""PURE: the best split of each node of a level from its histograms, by the second-order gain of gradient boosting.
 
 A split is a set of bins that goes left. For a numeric feature it is the bins up to one of them; for a categorical
 one the bins are first put in order of first / second derivative, among whose prefixes the best subset lies.
@@ -6,6 +6,7 @@ Missing values go to the side that gains more. Source: Chen and Guestrin, XGBoos
 algorithm 3; Fisher (1958) for the order of categories.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -50,62 +51,72 @@ def value(totals: Integers, l2: float) -> float:
 
 
 def best(
-    histogram: Integers, rules: Rules, allowed: NDArray[np.bool_], bounds: tuple[float, float]
-) -> Split | None:
-    """The split of one node with the largest gain, among the ``allowed`` features (features,); None if none gains.
+    histograms: Integers, rules: Rules, allowed: NDArray[np.bool_], bounds: Sequence[tuple[float, float]]
+) -> list[Split | None]:
+    """The split of each node with the largest gain, among the ``allowed`` features (features,); None if none gains.
 
-    ``histogram`` is (features, bins, 3), missing values in the last bin; ``bounds`` are those of the node's value.
-    Of equal gains the first feature wins, then the first threshold, then missing values to the left.
+    ``histograms`` are (nodes, features, bins, 3), missing values in the last bin; ``bounds`` those of each node's
+    value. Of equal gains the first feature wins, then the first threshold, then missing values to the left.
     """
-    order = _order(histogram, rules)
-    known = np.take_along_axis(histogram[:, :-1], order[:, :, None], axis=1)
-    total = histogram[0].sum(axis=0)
-    prefix = np.cumsum(known, axis=1)
-    left = np.stack([prefix + histogram[:, -1:], prefix], axis=2)
+    order = _order(histograms, rules)
+    known = (
+        np.take_along_axis(histograms[:, :, :-1], order[..., None], axis=2)
+        if rules.categorical
+        else histograms[:, :, :-1]
+    )
+    total = histograms[:, 0].sum(axis=1)[:, None, None, None]
+    prefix = np.cumsum(known, axis=2)
+    left = np.stack([prefix + histograms[:, :, -1:], prefix], axis=3)
     right = total - left
-    gains = _gains(left, right, total, rules, bounds)
-    gains[~allowed] = -np.inf
-    feature, threshold, side = np.unravel_index(int(np.argmax(gains)), gains.shape)
-    gain = float(gains[feature, threshold, side])
-    if not gain > rules.min_gain:
-        return None
-    goes_left = np.zeros(histogram.shape[1], bool)
-    goes_left[order[feature, : threshold + 1]] = True
-    goes_left[-1] = side == 0
-    totals = (left[feature, threshold, side], right[feature, threshold, side])
-    return Split(int(feature), goes_left, gain, totals)
+    gains = _gains(left, right, total, rules, np.array(bounds).T[:, :, None, None, None])
+    gains[:, ~allowed] = -np.inf
+    largest = np.argmax(gains.reshape(len(gains), -1), axis=1)
+    found: list[Split | None] = []
+    for node, place in enumerate(largest):
+        feature, threshold, side = (int(each) for each in np.unravel_index(place, gains.shape[1:]))
+        gain = float(gains[node, feature, threshold, side])
+        if not gain > rules.min_gain:
+            found.append(None)
+            continue
+        goes_left = np.zeros(histograms.shape[2], bool)
+        goes_left[order[node, feature, : threshold + 1]] = True
+        goes_left[-1] = side == 0
+        totals = (left[node, feature, threshold, side], right[node, feature, threshold, side])
+        found.append(Split(feature, goes_left, gain, totals))
+    return found
 
 
-def _order(histogram: Integers, rules: Rules) -> Integers:
-    """For each feature the order in which its bins join the left side; (features, bins − 1)."""
-    features, bins = histogram.shape[0], histogram.shape[1] - 1
-    order = np.tile(np.arange(bins), (features, 1))
+def _order(histograms: Integers, rules: Rules) -> Integers:
+    """For each node and feature the order in which its bins join the left side; (nodes, features, bins − 1)."""
+    nodes, features, bins = histograms.shape[0], histograms.shape[1], histograms.shape[2] - 1
+    order = np.tile(np.arange(bins), (nodes, features, 1))
     for feature in sorted(rules.categorical):
-        table = histogram[feature, :-1].astype(np.float64)
-        ratio = table[:, FIRST] / (table[:, SECOND] + rules.l2 * UNIT)
-        order[feature] = np.argsort(ratio, kind="stable")
+        table = histograms[:, feature, :-1].astype(np.float64)
+        ratio = table[..., FIRST] / (table[..., SECOND] + rules.l2 * UNIT)
+        order[:, feature] = np.argsort(ratio, axis=1, kind="stable")
     return order
 
 
-def _gains(left: Integers, right: Integers, total: Integers, rules: Rules, bounds: tuple[float, float]) -> Floats:
-    """The gain of every candidate, −∞ where the rules forbid it; (features, bins − 1, 2)."""
+def _gains(left: Integers, right: Integers, total: Integers, rules: Rules, bounds: Floats) -> Floats:
+    """The gain of every candidate, −∞ where the rules forbid it; (nodes, features, bins − 1, 2)."""
     gains = _quality(left, rules, bounds) + _quality(right, rules, bounds) - _quality(total, rules, bounds)
     for part in (left, right):
         gains[part[..., ROWS] < rules.min_rows] = -np.inf
         gains[part[..., SECOND] < rules.min_hessian * UNIT] = -np.inf
     for feature, direction in rules.monotone.items():
-        rise = _values(right[feature], rules, bounds) - _values(left[feature], rules, bounds)
-        gains[feature][direction * rise < 0] = -np.inf
+        own = bounds[:, :, 0]
+        rise = _values(right[:, feature], rules, own) - _values(left[:, feature], rules, own)
+        gains[:, feature][direction * rise < 0] = -np.inf
     return np.asarray(gains)
 
 
-def _values(totals: Integers, rules: Rules, bounds: tuple[float, float]) -> Floats:
+def _values(totals: Integers, rules: Rules, bounds: Floats) -> Floats:
     first, second = totals[..., FIRST].astype(np.float64), totals[..., SECOND].astype(np.float64)
-    return np.clip(-first / (second + rules.l2 * UNIT), *bounds)
+    return np.clip(-first / (second + rules.l2 * UNIT), bounds[0], bounds[1])
 
 
-def _quality(totals: Integers, rules: Rules, bounds: tuple[float, float]) -> Floats:
-    """By how much the loss falls if these rows get the best value within ``bounds``."""
+def _quality(totals: Integers, rules: Rules, bounds: Floats) -> Floats:
+    """By how much the loss falls if these rows get the best value within ``bounds``, the lowest and the highest."""
     first, second = totals[..., FIRST] / UNIT, totals[..., SECOND] / UNIT + rules.l2
-    values = _values(totals, rules, bounds)
+    values = np.clip(-first / second, bounds[0], bounds[1])
     return np.asarray(-(first * values + 0.5 * second * np.square(values)))

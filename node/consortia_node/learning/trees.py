@@ -4,7 +4,9 @@
 takes a round's totals and gives the next state. Nothing here depends on whose rows were summed.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,16 @@ Floats = NDArray[np.float64]
 _FREE = (-1e300, 1e300)
 """No bounds, in numbers that JSON can say."""
 LEAF = -1
+_FIELDS: Mapping[str, type] = {
+    "value": np.float64,
+    "rows": np.int64,
+    "bounds": np.float64,
+    "feature": np.int64,
+    "gain": np.float64,
+    "child": np.int64,
+    "depth": np.int64,
+}
+"""Of a node, in the order in which it is made, but for ``left``."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +79,34 @@ class Growing:
         return bool(self.nodes) and not self.asked
 
 
-def wanted(growing: Growing, codes: Codes) -> NDArray[np.int64]:
-    """For each row, the slot of this round's histograms that it counts in; −1 for none."""
+def packed(nodes: tuple[Node, ...]) -> dict[str, NDArray[Any]]:
+    """The nodes as an array a field, which are kept and read back far faster than text."""
+    left = np.zeros((len(nodes), _width(nodes)), bool)
+    for place, node in enumerate(nodes):
+        left[place, : len(node.left)] = node.left
+    columns: dict[str, NDArray[Any]] = {
+        name: np.array([getattr(node, name) for node in nodes], kind) for name, kind in _FIELDS.items()
+    }
+    return columns | {"left": left.astype(np.uint8)}
+
+
+def unpacked(arrays: Mapping[str, NDArray[Any]]) -> tuple[Node, ...]:
+    """The inverse of ``packed``."""
+    rows = zip(*(arrays[name].tolist() for name in _FIELDS), arrays["left"].astype(bool).tolist(), strict=True)
+    return tuple(
+        Node(value, count, tuple(bounds), feature, tuple(left) if feature != LEAF else (), gain, child, depth)
+        for value, count, bounds, feature, gain, child, depth, left in rows
+    )
+
+
+def wanted(growing: Growing, place: Integers) -> Integers:
+    """The slot of this round's histograms that each row counts in, by the leaf where it is; −1 for none."""
     if not growing.nodes:
-        return np.zeros(len(codes), np.int64)
+        return np.zeros(len(place), np.int64)
     slot = np.full(len(growing.nodes), -1, np.int64)
-    for place, (smaller, _) in enumerate(growing.asked):
-        slot[smaller] = place
-    return np.asarray(slot[route(growing.nodes, codes)])
+    for number, (smaller, _) in enumerate(growing.asked):
+        slot[smaller] = number
+    return np.asarray(slot[place])
 
 
 def grow(growing: Growing, totals: Integers, rules: Rules, limits: Limits, allowed: NDArray[np.bool_]) -> Growing:
@@ -94,23 +126,22 @@ def grow(growing: Growing, totals: Integers, rules: Rules, limits: Limits, allow
     return _split(nodes, found, limits, rules)
 
 
-def route(nodes: tuple[Node, ...], codes: Codes) -> NDArray[np.int64]:
-    """The leaf of each row; (rows,)."""
-    feature = np.array([node.feature for node in nodes])
-    child = np.array([node.child for node in nodes])
-    left = np.array([node.left or (False,) * _width(nodes) for node in nodes])
-    place = np.zeros(len(codes), np.int64)
-    for _ in range(max(node.depth for node in nodes)):
-        inner = np.flatnonzero(feature[place] != LEAF)
-        at = place[inner]
+def route(nodes: tuple[Node, ...], codes: Codes, place: Integers) -> Integers:
+    """The leaf of each row, from the node where it is; (rows,)."""
+    arrays = packed(nodes)
+    feature, child, left = arrays["feature"], arrays["child"], arrays["left"]
+    found, inner = place.copy(), np.flatnonzero(feature[place] != LEAF)
+    while len(inner):
+        at = found[inner]
         goes_left = left[at, codes[inner, feature[at]]]
-        place[inner] = child[at] + ~goes_left
-    return place
+        found[inner] = child[at] + (goes_left == 0)
+        inner = inner[feature[found[inner]] != LEAF]
+    return found
 
 
-def values(nodes: tuple[Node, ...], codes: Codes) -> Floats:
-    """What the tree gives each row, learning rate 1; (rows,)."""
-    return np.asarray(np.array([node.value for node in nodes])[route(nodes, codes)])
+def values(nodes: tuple[Node, ...], place: Integers) -> Floats:
+    """What the tree gives each row, of which the leaf is known, learning rate 1; (rows,)."""
+    return np.asarray(np.array([node.value for node in nodes])[place])
 
 
 def _width(nodes: tuple[Node, ...]) -> int:
@@ -125,13 +156,14 @@ def _candidates(
     allowed: NDArray[np.bool_],
 ) -> list[Candidate]:
     """The leaves among the fresh ones that may be split."""
-    found = []
-    for node, histogram in fresh:
-        if nodes[node].depth < limits.depth:
-            split = best(histogram, rules, allowed, nodes[node].bounds)
-            if split is not None:
-                found.append(Candidate(node, split, histogram))
-    return found
+    open_ = [(node, histogram) for node, histogram in fresh if nodes[node].depth < limits.depth]
+    if not open_:
+        return []
+    bounds = [nodes[node].bounds for node, _ in open_]
+    splits = best(np.stack([histogram for _, histogram in open_]), rules, allowed, bounds)
+    return [
+        Candidate(node, split, histogram) for (node, histogram), split in zip(open_, splits, strict=True) if split
+    ]
 
 
 def _split(nodes: tuple[Node, ...], found: list[Candidate], limits: Limits, rules: Rules) -> Growing:
