@@ -9,10 +9,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from consortia_client import page_parts
 from consortia_client.consortium import Consortium
 from consortia_client.errors import ClientError
+from consortia_client.model_card import card
+from consortia_client.model_files import written
 from consortia_client.optional import load
 from consortia_client.results import Result
 from consortia_common.documents.fitted import LinearFit, Model
@@ -75,6 +79,20 @@ class _Estimator:
             rows = pyarrow.Table.from_pandas(rows, preserve_index=False)
         table = rows if isinstance(rows, pyarrow.Table) else pyarrow.table(dict(rows))
         return numpy.asarray(predict(self.model_, columns_of(self.model_, table, "what was given")))
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to a file, by its ending: .json the document, .onnx ONNX, .html or .md its card.
+
+        Raises ClientError for any other ending and before ``fit``, MissingExtraError where onnx is not installed.
+        """
+        target = Path(path)
+        target.write_bytes(written(self.model_, target.suffix))
+
+    def _repr_html_(self) -> str:
+        if self._fitted is None:
+            return page_parts.facts({"model": type(self).__name__, "state": "not fitted yet", **self.get_params()})
+        page = card(self.model_)
+        return page_parts.facts(dict([("model", page.introduction[0]), *page.facts]))
 
     @property
     def result_(self) -> Result:

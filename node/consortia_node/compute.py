@@ -102,6 +102,7 @@ class Compute:
             content=content.to_bytes(),
             sums=sum_folder(self._tools, job.job_id),
             recipients=job.recipients(),
+            lawful_basis=job.agreement.lawful_basis,
             cohorts=cohorts,
             values={name: value for name, value in values.items() if not name.startswith(KEPT_FROM_WORKERS)},
             models={stored.name: stored.model.canonical() for stored in wanted},

@@ -31,6 +31,8 @@ class StepRequest:
     """The job's folder of summands and totals; see sumfiles.py."""
     recipients: tuple[str, ...] = ()
     """Whom the agreement lets the result reach."""
+    lawful_basis: str = ""
+    """The agreement's."""
     cohorts: Mapping[str, Cohort] = field(default_factory=dict)
     values: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     models: Mapping[str, bytes] = field(default_factory=dict, repr=False)

@@ -104,6 +104,10 @@ class _Work:
         return self._request.recipients
 
     @property
+    def lawful_basis(self) -> str:
+        return self._request.lawful_basis
+
+    @property
     def institution(self) -> str:
         return self._request.institution
 

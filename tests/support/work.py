@@ -39,6 +39,7 @@ class PlainWork:
     limits: Mapping[str, Range] = field(default_factory=dict)
     job_id: str = "job-0000000000000000"
     recipients: tuple[str, ...] = ("analyst", "parties")
+    lawful_basis: str = "consent"
     min_cell: int = 1
     turn: int = 0
     values: MutableMapping[str, bytes] = field(default_factory=dict)

@@ -89,17 +89,10 @@ def export(model: str, out: Path, config_file: Path | None, *, onnx: bool) -> No
     MODEL is the name of a model that the node with --config keeps, or, without --config, a file: a model, a train
     job's result, or a scorecard.
     """
-    from consortia_client.optional import load
+    from consortia_client.model_files import written
 
-    if onnx:
-        load("onnx", "an ONNX file", "consortia[onnx]")
     found = _kept(model, config_file) if config_file else _in_file(model)
-    if onnx:
-        from consortia_client.onnx_export import to_onnx
-
-        out.write_bytes(to_onnx(found))
-    else:
-        out.write_bytes(found.canonical())
+    out.write_bytes(written(found, ".onnx" if onnx else ".json"))
     terminal.done(f"model {model} written to {out}")
 
 

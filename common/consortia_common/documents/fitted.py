@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from consortia_common.documents.agreement import Line, Recipient
+from consortia_common.documents.agreement import LawfulBasis, Line, Recipient
 from consortia_common.documents.base import ColumnName, Document, Fingerprint, MistakesError, Moment, Name, Number
 from consortia_common.documents.categories import Category
 from consortia_common.documents.statements import JobId
@@ -165,9 +165,13 @@ class Origin(Document):
     """Whose receipts name the result."""
     agreement: Line = ""
     purpose: Line = ""
+    lawful_basis: LawfulBasis | Literal[""] = ""
+    """The agreement's, for what the job read."""
     parties: tuple[Name, ...] = ()
     recipients: tuple[Recipient, ...] = ()
     """To whom the agreement let the model be handed."""
+    dataset: Name | Literal[""] = ""
+    test_dataset: Name | Literal[""] = ""
     rows: Annotated[int, Field(ge=0)] = 0
     spec: Fingerprint | None = None
     """SHA-256 of the job's canonical spec."""

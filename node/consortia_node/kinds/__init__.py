@@ -51,6 +51,10 @@ class Work(Protocol):
         """Whom the agreement lets the result reach."""
 
     @property
+    def lawful_basis(self) -> str:
+        """The agreement's."""
+
+    @property
     def institution(self) -> str:
         """Whose node this is."""
 

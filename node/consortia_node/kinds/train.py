@@ -127,8 +127,23 @@ def _prepared(work: Work) -> Prepared:
 
 
 def _model(work: Work, fit: Fit, metrics: Mapping[str, object]) -> Model:
-    origin = describing.origin_of(work.job_id, work.spec, work.recipients)
-    return describing.model_of(work.spec, _prepared(work), fit, metrics, origin)
+    return describing.model_of(work.spec, _prepared(work), fit, metrics, _origin(work))
+
+
+def _origin(work: Work) -> dict[str, object]:
+    """Where the model comes from, and who receives it."""
+    spec, parameters = work.spec, _parameters(work)
+    return {
+        "job": work.job_id,
+        "agreement": spec.agreement,
+        "purpose": spec.purpose,
+        "lawful_basis": work.lawful_basis,
+        "parties": spec.parties,
+        "recipients": work.recipients,
+        "dataset": parameters.dataset,
+        "test_dataset": parameters.test_dataset or "",
+        "spec": spec.hash(),
+    }
 
 
 def _parts(work: Work) -> Parts:

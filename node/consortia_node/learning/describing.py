@@ -11,18 +11,6 @@ from consortia_node.learning.preparing import Prepared
 _LINKS = {"binary": "logit", "number": "identity", "count": "log"}
 
 
-def origin_of(job_id: str, spec: JobSpec, recipients: tuple[str, ...]) -> dict[str, object]:
-    """Where the model comes from, and who receives it."""
-    return {
-        "job": job_id,
-        "agreement": spec.agreement,
-        "purpose": spec.purpose,
-        "parties": spec.parties,
-        "recipients": recipients,
-        "spec": spec.hash(),
-    }
-
-
 def model_of(
     spec: JobSpec, prepared: Prepared, fit: Fit, metrics: Mapping[str, object], origin: Mapping[str, object]
 ) -> Model:
