@@ -1,7 +1,8 @@
 """What messages hold, apart from what state they are in: short ones in a table, long ones in files of their own.
 
-Trusted for: a content that a committed transaction names is whole on disk, since its file is synced before; what
-a transaction drops is gone once it has committed. So a change of state never rewrites a message, and whoever
+Trusted for: a content that a committed transaction names is whole on disk, since its file is synced before, unless
+whoever takes it can get it again (inbox.py) and looks at start for what is ``damaged``; what a transaction drops is
+gone once it has committed. So a change of state never rewrites a message, and whoever
 carries one holds a piece of it at a time. Files have names of chance, in a folder of their own for this process's
 user alone; those that no row names (a crash came between) go at the next start.
 
@@ -236,6 +237,15 @@ class Contents:
             if before is not None:
                 before()
 
+    def damaged(self, engine: Engine, side: str, which: ColumnElement[bool]) -> list[str]:
+        """At start: the messages among these whose file was not synced when a power cut came, by their ids."""
+        table = self.tables.contents
+        filed = which, table.c.side == side, table.c.file.is_not(None)
+        with reading(engine) as connection:
+            ids = connection.scalars(select(table.c.message_id).where(*filed)).all()
+            found = self.get_all(connection, ids, side)
+        return [message_id for message_id, content in found.items() if not _is_whole(content)]
+
     def sweep(self, engine: Engine) -> None:
         """At start, when nobody else writes: remove files that no row names."""
         with reading(engine) as connection:
@@ -253,6 +263,15 @@ def _row(message_id: str, side: str, content: Held) -> dict[str, object]:
         "file": content.path.name if content.path else None,
         "data": content.data,
     }
+
+
+def _is_whole(content: Held) -> bool:
+    if content.path is None or not content.path.exists():
+        return content.path is None
+    with content.path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+    digest.update(content.data)
+    return digest.digest() == content.sha256
 
 
 def _names(connection: Connection, table: Table) -> Sequence[str]:

@@ -1,6 +1,7 @@
 """What has come of one peer's messages on its stream, piece by piece, into files; whole ones are handed on.
 
-Trusted for: a content that is handed on has the hash that was announced, and is on disk; no more than a piece is in
+Trusted for: a content that is handed on has the hash that was announced, and survives a power cut if it is to be
+``lasting``; no more than a piece is in
 memory; what was begun before the last stream ended is gone on with, and so are no more bytes on disk for one peer
 than the exchange's limit, which the stream's own rules keep. A kept beginning that turns out to be damaged (a power
 cut came) is begun anew once; a content that is wrong from its first byte on is the peer's fault.
@@ -34,16 +35,25 @@ class _Coming:
 
 
 class Inbox:
-    """The unfinished messages of ``peer`` on one stream. A later Inbox of the same peer closes this one."""
+    """The unfinished messages of ``peer`` on one stream. A later Inbox of the same peer closes this one.
+
+    ``lasting`` says of a message's id whether the peer might not send it again after a power cut.
+    """
 
     def __init__(
-        self, engine: Engine, contents: Contents, peer: str, clock_ns: Callable[[], int] = time.time_ns
+        self,
+        engine: Engine,
+        contents: Contents,
+        peer: str,
+        clock_ns: Callable[[], int] = time.time_ns,
+        lasting: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self._engine = engine
         self._contents = contents
         self._table = contents.tables.unfinished
         self._peer = peer
         self._clock_ns = clock_ns
+        self._lasting = lasting
         self._coming: dict[str, _Coming] = {}
         self._begun: dict[str, Path] = {}
         self._lock = Lock()
@@ -131,7 +141,8 @@ class Inbox:
         del self._coming[piece.message_id]
         with coming.file:
             if coming.digest.digest() == piece.sha256:
-                os.fdatasync(coming.file.fileno())
+                if self._lasting(piece.message_id):
+                    os.fdatasync(coming.file.fileno())
                 whole = coming.path.rename(coming.path.with_suffix(WHOLE))
                 return Message(piece.message_id, Held(piece.total, piece.sha256, path=whole, body=piece.body))
         self._begun[piece.message_id] = coming.path

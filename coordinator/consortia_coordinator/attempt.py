@@ -110,7 +110,8 @@ class Waiting:
 
     def drop(self, ids: Collection[str]) -> None:
         """Erase what these answered tasks held."""
-        self._run.tools.mailbox.drop(ids)
+        if ids:
+            self._run.tools.mailbox.drop(ids)
 
     @contextmanager
     def losing(self, attempt: Attempt, step: str, party: str) -> Iterator[None]:

@@ -150,6 +150,8 @@ class ExchangeService(ExchangeServicer):
             _require_room(hello, limit, peer.institution)
             await asyncio.to_thread(self._authorise, peer)
             inbox = await asyncio.to_thread(self._mailbox.inbox, peer.institution)
+            if hello.restarted:
+                await asyncio.to_thread(self._mailbox.repeat, peer.institution)
             receiver.go_on_with(inbox.parts)
         except ConsortiaError as error:
             if self._rates.may_record(str(peer or ""), error):

@@ -171,7 +171,7 @@ class JobRun:
         """Log what this job met at the point ``memo``, unless a run before a restart has logged it."""
         if self._tools.store.memo(self.job_id, memo) is None:
             self._tools.log.append(event, job=self.job_id, **fields)
-            self._tools.store.keep(self.job_id, memo, b"logged")
+            self._tools.store.keep(self.job_id, memo, b"logged", lasting=False)
 
     def offer(self, offer: Content) -> dict[str, Content]:
         """Ask every party's gate; waits for all of them together, so that a refused job shows every refusal."""

@@ -55,8 +55,13 @@ class Mailbox:
 
     def resume(self) -> None:
         """At start: have everything sent again that has no answer; a power cut may have taken the answer."""
+        self._journal.mend()
         self._journal.sweep()
         self._journal.requeue()
+
+    def repeat(self, institution: str) -> None:
+        """Have everything sent to ``institution`` again that it has not answered: its node was started anew."""
+        self._journal.requeue(institution)
 
     def post(self, posts: Iterable[Post]) -> None:
         """Queue tasks for institutions, in one transaction; of one whose id is there already, the first stands.
@@ -79,7 +84,7 @@ class Mailbox:
 
     def inbox(self, institution: str) -> Inbox:
         """What comes from ``institution`` on a new stream; a stream before it brings nothing any more."""
-        return Inbox(self._journal.engine, self._journal.contents, institution)
+        return self._journal.inbox(institution)
 
     def replies(
         self,

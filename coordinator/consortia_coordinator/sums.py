@@ -45,6 +45,7 @@ class SumRuns:
         self._before = sealed.NOTHING_BEFORE
         self._listed: dict[str, Collector] = {}
         self._last: tuple[str, ...] = run.spec.parties
+        self._added: list[str] = []
 
     def begin(self, epoch: Epoch) -> None:
         """Keep what is known of the parties' keys."""
@@ -100,9 +101,15 @@ class SumRuns:
         if given is None:
             given = self._add(attempt)
             self._keep(attempt, "given", given)
+        self._forget_before(attempt)
         self._before = sealed.chained(self._before, given["digest"])
         self._last = tuple(given["institutions"])
         self._totals(attempt, 0).remove()
+
+    def _forget_before(self, attempt: Attempt) -> None:
+        """Erase the uploads of the sum before: that its total was given outlasts a power cut by now."""
+        self._waiting.drop(self._added)
+        self._added = [self._waiting.task_id(party, UPLOAD, attempt) for party in self._run.spec.parties]
 
     def _add(self, attempt: Attempt) -> dict[str, Any]:
         state, totals, added = self._collect(attempt, self._list(attempt))

@@ -1,9 +1,10 @@
 """The node's end of the exchange: dials out, stays connected, journals tasks and returns their answers.
 
-Trusted for: a task is on disk before it is acknowledged and handed to its handler once per start until it has an
-answer; an answer is on disk before it is sent and is sent until it is acknowledged. A connection that breaks is
-made anew, with fresh credentials, after a delay that doubles up to a cap and is spread by chance, for as long as
-the node runs: being refused is reported, not final, because the other end's operator may correct it.
+Trusted for: a task is in the journal before it is acknowledged, and handed to its handler once per start until it
+has an answer; what a power cut took of it is asked for by the first Hello after the start. An answer is on disk
+before it is sent and is sent until it is acknowledged. A connection that breaks is made anew, with fresh
+credentials, after a delay that doubles up to a cap and is spread by chance, for as long as the node runs: being
+refused is reported, not final, because the other end's operator may correct it.
 """
 
 import asyncio
@@ -142,6 +143,8 @@ class NodeExchange:
         self._link: Link | None = None
         self._state = "", ""
         self._redialling = False
+        self._restarted = True
+        """Until the coordinator has answered a Hello that says so."""
 
     @property
     def connected(self) -> bool:
@@ -209,7 +212,7 @@ class NodeExchange:
             raise
 
     async def _converse(self, call: Any) -> str:
-        inbox = await asyncio.to_thread(Inbox, self._store.engine, self._store.contents, COORDINATOR)
+        inbox = await asyncio.to_thread(self._store.inbox, COORDINATOR)
         receiver = Receiver(COORDINATOR, self._settings.network, self._settings.limit)
         receiver.go_on_with(inbox.parts)
         hello = await self._unless_stopping(self._greet(call, receiver, inbox), GRACE_SECONDS)
@@ -236,10 +239,12 @@ class NodeExchange:
             software=settings.software,
             max_message=settings.limit,
             unfinished=told(inbox.parts),
+            restarted=self._restarted,
         )
         with rpc.calling(COORDINATOR):
             await call.write(pb.Frame(hello=ours))
         hello = await read_hello(call, receiver, COORDINATOR)
+        self._restarted = False
         shortest, longest = HEARTBEAT_RANGE
         if not shortest <= hello.heartbeat_ms / 1000 <= longest:
             raise refusal(f"it asks for a heartbeat every {hello.heartbeat_ms / 1000} seconds", COORDINATOR)

@@ -5,7 +5,8 @@
     NAME.ROUND.sealed     the total as it came from the coordinator
     NAME.ROUND.total      the total opened: int64, little-endian
 
-A file is whole or not there: each is written under another name, synced, and renamed.
+A file is whole or not there: each is written under another name, synced, and renamed. An upload that goes out whole
+in one answer is not synced here: the answer is.
 """
 
 import os
@@ -69,12 +70,13 @@ def read_integers(path: Path) -> NDArray[np.int64]:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A file to write, which takes the place of ``path`` when the block ends well."""
+def replacing(path: Path, *, lasting: bool = True) -> Iterator[Path]:
+    """A file to write, which takes the place of ``path`` when the block ends well, and if ``lasting`` is synced."""
     keyfiles.make_folder(path.parent)
     partial = path.with_name(path.name + ".partial")
     partial.touch(mode=0o600)
     yield partial
-    with partial.open("rb+") as file:
-        os.fsync(file.fileno())
+    if lasting:
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
     partial.rename(path)

@@ -207,3 +207,21 @@ def test_a_start_removes_what_no_row_names(inbox_of: Open, engine: Engine, conte
     assert files(contents) == 4
     contents.sweep(engine)
     assert files(contents) == 2
+
+
+@pytest.mark.parametrize("lasting", [True, False])
+def test_what_its_sender_would_send_again_is_not_synced(
+    lasting: bool, engine: Engine, contents: Contents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", synced.append)
+    inbox = Inbox(engine, contents, "bank-a", lasting=lambda message_id: lasting and message_id == "m")
+    message = feed(inbox, *(piece(offset) for offset in range(0, len(LONG), CHUNK_BYTES)))
+    assert message is not None
+    assert len(synced) == lasting
+    keep(engine, contents, message)
+    assert contents.damaged(engine, TASK, TABLES.contents.c.total > 0) == []
+    assert message.content.path
+    message.content.path.write_bytes(LONG[:-1])
+    assert contents.damaged(engine, TASK, TABLES.contents.c.total > 0) == ["m"]
+    assert contents.damaged(engine, REPLY, TABLES.contents.c.total > 0) == []

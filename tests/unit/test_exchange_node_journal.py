@@ -1,7 +1,7 @@
 """The node's journal of tasks, the threads that work it off, and the delays between two tries to connect."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -146,3 +146,22 @@ def test_delays_grow_to_the_cap_and_are_spread(attempt: int, chance: float) -> N
     delay = Backoff(first=0.5, most=30).delay(attempt, chance)
     whole = min(0.5 * 2 ** min(attempt, 10), 30)
     assert whole / 2 <= delay <= whole
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.write_bytes(b"\0" * 100_000), Path.unlink])
+def test_a_task_that_a_power_cut_has_damaged_is_not_there_and_may_come_again(
+    spoil: Callable[[Path], object], store: TaskStore
+) -> None:
+    long = task("job/2")
+    long.content.config["data"].blob = bytes(100_000)
+    held = store.contents.make(long.SerializeToString())
+    assert held.path
+    receive(store, "job/1")
+    assert store.receive(long, held)
+    store.sweep()
+    assert [pending.task_id for pending in store.pending()] == ["job/1", "job/2"]
+    spoil(held.path)
+    store.sweep()
+    assert [pending.task_id for pending in store.pending()] == ["job/1"]
+    assert not list(store.contents.folder.iterdir())
+    assert store.receive(long, store.contents.make(long.SerializeToString()))

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from consortia_common.contents import Message, in_memory
+from consortia_common.contents import Contents, Message, in_memory
 from consortia_common.errors import ExchangeError
 from consortia_coordinator.errors import StoppingError
 from consortia_coordinator.mailbox import Mailbox
 from consortia_coordinator.store.database import open_database
+from consortia_coordinator.store.tables import contents
 from consortia_proto.v1 import content_pb2
 from consortia_proto.v1 import exchange_pb2 as pb
 
@@ -250,3 +251,38 @@ def test_a_wait_asks_the_journal_once_however_many_replies_come(
     assert got == [sorted(ids)]
     assert asked == [20]
     assert mailbox._waiting == []
+
+
+ROUND = "job/sum.upload.update.1/1/bank-a"
+TRAIN = "job/train/1/bank-a"
+
+
+@pytest.mark.parametrize(("task_id", "asked_again"), [(ROUND, True), (TRAIN, True), ("job/offer/0/bank-a", False)])
+def test_a_reply_that_a_power_cut_has_damaged_is_asked_for_again_where_it_is_surely_the_same(
+    task_id: str, asked_again: bool, engine: Engine, folder: Path
+) -> None:
+    said = pb.Reply(task_id=task_id, job_id="job")
+    said.content.config["frames"].blob = bytes(100_000)
+    before = Mailbox(engine, folder)
+    before.post([(task(task_id), "bank-a", ())])
+    held = Contents(contents, folder).make(said.SerializeToString())
+    before.receive("bank-a", Message(task_id, held))
+    before.resume()
+    assert before.outgoing("bank-a") is None
+    assert held.path
+    held.path.write_bytes(bytes(100_000))
+    before.resume()
+    assert (before.outgoing("bank-a") is not None) == asked_again
+    if asked_again:
+        before.receive("bank-a", Message(task_id, Contents(contents, folder).make(said.SerializeToString())))
+        assert before.replies([task_id], 0) == {task_id: said}
+
+
+def test_a_node_that_was_started_anew_is_asked_again_what_it_had_not_answered(mailbox: Mailbox) -> None:
+    for number, institution in ((1, "bank-a"), (2, "bank-a"), (3, "bank-b")):
+        mailbox.post([(task(f"job/{number}"), institution, ())])
+        mailbox.delivered(institution, f"job/{number}", 1)
+    mailbox.receive("bank-a", came("job/1", answer("job/1")))
+    mailbox.repeat("bank-a")
+    assert next_id(mailbox) == "job/2"
+    assert mailbox.outgoing("bank-b") is None

@@ -1,8 +1,8 @@
 """The journal of tasks: what was asked of which institution, whether its node has it, and what it answered.
 
-Trusted for: every change is committed before a method returns, and survives a power cut where nodes could not say
-the same again; a task's first request and first reply stand, whatever comes later. States: queued → delivered →
-answered | failed (a reply may overtake the acknowledgement).
+Trusted for: every change is committed before a method returns, and survives a power cut, with a reply's file, where
+nodes could not say the same again; a task's first request and first reply stand, whatever comes later. States:
+queued → delivered → answered | failed (a reply may overtake the acknowledgement).
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -10,10 +10,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, exists, func, insert, literal, select, update
+from sqlalchemy import Connection, Engine, and_, exists, func, insert, literal, select, update
 
 from consortia_common.contents import REPLY, TASK, Contents, Held, Message
 from consortia_common.database import reading, recoverable, scrub
+from consortia_common.inbox import Inbox
 from consortia_coordinator.store.tables import contents, tasks, traffic
 
 QUEUED = "queued"
@@ -22,11 +23,16 @@ ANSWERED = "answered"
 FAILED = "failed"
 """Answered, by a refusal or an error."""
 OVER = ANSWERED, FAILED
-_OF_SUM = "/sum."
-"""In the id of every task of the sealed-sum protocol."""
+_ASKED_AGAIN = "/sum.", "/train/"
+"""In the ids of tasks of rounds: their nodes keep what they answered until the job ends, which is much later."""
 _CONTENTS = contents.contents.c
 _OTHERS = tasks.alias()
 _JOB_IS_ERASED = exists().where(_OTHERS.c.job_id == tasks.c.job_id, _OTHERS.c.erased)
+
+
+def said_again(task_id: str) -> bool:
+    """Whether a node that is asked this again, later in the job, surely says the same again."""
+    return any(part in task_id for part in _ASKED_AGAIN)
 
 
 NOTICE = "notice/"
@@ -103,9 +109,10 @@ class TaskJournal:
             .limit(2)
         )
         with reading(self.engine) as connection:
-            row, *others = connection.execute(waiting).all() or [None]
+            found = connection.execute(waiting).all()
+            row = found[0] if found else None
             request = self.contents.get(connection, row.task_id, TASK) if row else None
-        return Message(row.task_id, request, row.job_id, bool(others)) if row and request else None
+        return Message(row.task_id, request, row.job_id, len(found) > 1) if row and request else None
 
     def waiting(self, institution: str) -> int:
         """How many tasks ``institution`` has not answered."""
@@ -142,18 +149,31 @@ class TaskJournal:
             self.contents.discard(reply)
         return stored
 
-    def requeue(self) -> None:
-        """Have everything sent again that has no answer."""
+    def requeue(self, institution: str = "") -> None:
+        """Have everything sent again that has no answer, to ``institution`` or to all."""
+        whose = [tasks.c.institution == institution] if institution else []
+        with recoverable(self.engine) as connection:
+            connection.execute(update(tasks).where(tasks.c.state == DELIVERED, *whose).values(state=QUEUED))
+
+    def inbox(self, institution: str) -> Inbox:
+        """What comes from ``institution`` on a new stream; see ``mend`` for what need not outlast a power cut."""
+        return Inbox(self.engine, self.contents, institution, lasting=lambda task_id: not said_again(task_id))
+
+    def mend(self) -> None:
+        """At start: replies that a power cut has damaged are asked for again."""
+        answered = _CONTENTS.message_id.in_(select(tasks.c.task_id).where(tasks.c.state.in_(OVER)))
+        damaged = [each for each in self.contents.damaged(self.engine, REPLY, answered) if said_again(each)]
         with self.engine.begin() as connection:
-            connection.execute(update(tasks).where(tasks.c.state == DELIVERED).values(state=QUEUED))
+            self.contents.drop(connection, and_(_CONTENTS.message_id.in_(damaged), _CONTENTS.side == REPLY))
+            connection.execute(update(tasks).where(tasks.c.task_id.in_(damaged)).values(state=QUEUED))
 
     def sweep(self) -> None:
         """At start: remove what a crash has left of contents."""
         self.contents.sweep(self.engine)
 
     def _transaction(self, task_ids: Iterable[str]) -> AbstractContextManager[Connection]:
-        """Of a sum's many messages the latest may go in a power cut: asked again, nodes answer the same again."""
-        return recoverable(self.engine) if all(_OF_SUM in each for each in task_ids) else self.engine.begin()
+        """Of a round's many messages the latest may go in a power cut: asked again, nodes answer the same again."""
+        return recoverable(self.engine) if all(map(said_again, task_ids)) else self.engine.begin()
 
     def answered(self, task_ids: Sequence[str]) -> dict[str, str]:
         """Those of these tasks that have been answered, with their state: ANSWERED or FAILED."""

@@ -1,8 +1,10 @@
 """The journal of tasks: what the coordinator asked, what this node answered, and whether the answer has arrived.
 
 Trusted for: a task is committed before it is acknowledged, an answer before it is sent; a task that comes twice is
-one task, and its first answer stands. States: received → answered → delivered. ``answer`` can be part of a
-transaction of the handler's own, so that what a step changes and what it says are stored together or not at all.
+one task, and its first answer stands. An answer survives a power cut. A task that has none need not: the
+coordinator sends it again when this node has been started anew. States: received → answered → delivered. ``answer``
+can be part of a transaction of the handler's own, so that what a step changes and what it says are stored together
+or not at all.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -16,6 +18,7 @@ from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 from consortia_common.content import Body
 from consortia_common.contents import REPLY, TASK, Contents, Held, Message
 from consortia_common.database import reading, recoverable
+from consortia_common.inbox import Inbox
 from consortia_common.stream import MESSAGE_LIMIT, check_size
 from consortia_node.errors import StoreError
 from consortia_node.store.tables import contents, tasks
@@ -52,7 +55,7 @@ class TaskStore:
 
     def receive(self, task: pb.Task, content: Held) -> bool:
         """Store a task; True if it is new. One that was answered before will have its answer sent again."""
-        with self.engine.begin() as connection:
+        with recoverable(self.engine) as connection:
             is_new = self._state(connection, task.task_id) is None
             if is_new:
                 connection.execute(insert(tasks).values(self._row(connection, task)))
@@ -112,9 +115,10 @@ class TaskStore:
             .limit(2)
         )
         with reading(self.engine) as connection:
-            row, *others = connection.execute(waiting).all() or [None]
+            found = connection.execute(waiting).all()
+            row = found[0] if found else None
             reply = self.contents.get(connection, row.task_id, REPLY) if row else None
-        return Message(row.task_id, reply, row.job_id, bool(others)) if row and reply else None
+        return Message(row.task_id, reply, row.job_id, len(found) > 1) if row and reply else None
 
     def delivered(self, task_id: str) -> None:
         """The coordinator has stored the answer."""
@@ -144,8 +148,19 @@ class TaskStore:
             connection.execute(delete(tasks).where(*done))
         self.contents.remove(files)
 
+    def inbox(self, peer: str) -> Inbox:
+        """What comes from ``peer`` on a new stream; it need not outlast a power cut, see ``sweep``."""
+        return Inbox(self.engine, self.contents, peer, lasting=lambda _: False)
+
     def sweep(self) -> None:
-        """At start: remove what a crash has left of contents."""
+        """At start: remove what a crash has left of contents, and tasks that it has damaged: they come again."""
+        waiting = self.contents.tables.contents.c.message_id.in_(
+            select(tasks.c.task_id).where(tasks.c.state == RECEIVED)
+        )
+        damaged = self.contents.damaged(self.engine, TASK, waiting)
+        with recoverable(self.engine) as connection:
+            self.contents.drop(connection, self.contents.tables.contents.c.message_id.in_(damaged))
+            connection.execute(delete(tasks).where(tasks.c.task_id.in_(damaged)))
         self.contents.sweep(self.engine)
 
     def _row(self, connection: Connection, task: pb.Task) -> dict[str, object]:

@@ -5,7 +5,7 @@ The exchange between a node and the coordinator: one stream, dialled by the node
 
 A message (Task or Reply) is journalled by its sender before it is sent, cut into chunks of at most 1 MiB,
 journalled by its receiver before it is acknowledged, and sent again after a reconnect until it is: from where
-the receiver says that it was cut.
+the receiver says that it was cut. A task without an answer is also sent again after a restart of either end.
 """
 
 from collections import abc as _abc
@@ -76,6 +76,7 @@ class Hello(_message.Message):
     HEARTBEAT_MS_FIELD_NUMBER: _builtins.int
     MAX_MESSAGE_FIELD_NUMBER: _builtins.int
     UNFINISHED_FIELD_NUMBER: _builtins.int
+    RESTARTED_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """of this contract; 1"""
     network: _builtins.str
@@ -84,6 +85,8 @@ class Hello(_message.Message):
     """coordinator to node: how often to send one"""
     max_message: _builtins.int
     """bytes that its sender takes, of all unfinished messages together; 0: unsaid"""
+    restarted: _builtins.bool
+    """node to coordinator: its first stream since it started. A power cut may have taken what"""
     @_builtins.property
     def unfinished(self) -> _containers.RepeatedCompositeFieldContainer[Global___Unfinished]:
         """of the other end's messages; at most four"""
@@ -97,10 +100,11 @@ class Hello(_message.Message):
         heartbeat_ms: _builtins.int = ...,
         max_message: _builtins.int = ...,
         unfinished: _abc.Iterable[Global___Unfinished] | None = ...,
+        restarted: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["heartbeat_ms", b"heartbeat_ms", "max_message", b"max_message", "network", b"network", "software", b"software", "unfinished", b"unfinished", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["heartbeat_ms", b"heartbeat_ms", "max_message", b"max_message", "network", b"network", "restarted", b"restarted", "software", b"software", "unfinished", b"unfinished", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

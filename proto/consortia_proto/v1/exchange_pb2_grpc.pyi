@@ -5,7 +5,7 @@ The exchange between a node and the coordinator: one stream, dialled by the node
 
 A message (Task or Reply) is journalled by its sender before it is sent, cut into chunks of at most 1 MiB,
 journalled by its receiver before it is acknowledged, and sent again after a reconnect until it is: from where
-the receiver says that it was cut.
+the receiver says that it was cut. A task without an answer is also sent again after a restart of either end.
 """
 
 from collections import abc as _abc
