@@ -221,6 +221,8 @@ class _Network(_Estimator):
     TYPE: ClassVar[str] = "neural_network"
     hidden: tuple[int, ...] = (16,)
     activation: str = "relu"
+    engine: str = "numpy"
+    dropout: float = 0
     rounds: int = 20
     epochs: int = 1
     batch: int = 64

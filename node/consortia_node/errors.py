@@ -105,6 +105,10 @@ _REFUSALS = {
         "the job, whose answer could be subtracted from an earlier one's",
         "use the earlier answer, or ask again when the customers differ by more (differencing.memory_days)",
     ),
+    "node.libraries": (
+        "nobody: the library is an extra that not every node has",
+        "have its operator install it (pip install 'consortia[torch]'), or choose another engine",
+    ),
     "model.withdrawn": (
         "nobody; a withdrawn model is not used any more",
         "use another model, or ask the institution that withdrew it why",

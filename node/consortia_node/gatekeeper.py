@@ -6,6 +6,7 @@ evaluators differ, one of them has a fault: the job is refused, and the log says
 """
 
 from collections.abc import Iterable
+from importlib.util import find_spec
 
 from consortia_common.database import reading
 from consortia_common.documents.jobspec import JobSpec, Submission
@@ -33,6 +34,8 @@ DISAGREED = "gate"
 """The clause of a job on which this node's two evaluators do not agree."""
 WITHDRAWN = "model.withdrawn"
 """The clause of a job that names a model which counts no more."""
+LIBRARIES = "node.libraries"
+"""The clause of a job that needs what is not installed here."""
 _DISAGREED = (
     "This node judges every job twice, by two evaluators of different makes, and they do not agree on this one; "
     "nothing is read until somebody has found out why."
@@ -62,10 +65,13 @@ class Gatekeeper:
         pinned = _pinned(submission, stored, known, self._tools.identity.public)
         settings = self._tools.settings
         uses = decide_uses(submission.spec, settings.institution, settings.datasets) if pinned.accepted else pinned
-        return self._decide_models(submission.spec) if uses.accepted else uses
+        return self._decide_means(submission.spec) if uses.accepted else uses
 
-    def _decide_models(self, spec: JobSpec) -> Decision:
-        """No model that the job names here may be withdrawn."""
+    def _decide_means(self, spec: JobSpec) -> Decision:
+        """The libraries that the job needs are installed, and no model that it names here is withdrawn."""
+        for name in spec.parameters.libraries():
+            if find_spec(name) is None:
+                return refusal(LIBRARIES, f"The node of {self._tools.institution} does not have {name}.")
         with reading(self._tools.engine) as connection:
             found = [ModelStore(connection).get(name) for name in spec.parameters.models(self._tools.institution)]
         for stored in found:

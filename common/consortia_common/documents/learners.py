@@ -145,6 +145,11 @@ class Learner(Document):
     def task(self) -> Task:
         """What the label is: 0 or 1, any number, or a count."""
 
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """What every party's node must have installed beyond what all nodes have, by the name of its extra."""
+        return ()
+
     @abstractmethod
     def document_bytes(self, inputs: int) -> int:
         """About how long the fitted model is as a document, for so many prepared inputs."""
@@ -303,6 +308,10 @@ class Network(Learner):
     hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(max_length=8)] = (16,)
     """Units of each hidden layer."""
     activation: Literal["relu", "tanh"] = "relu"
+    engine: Literal["numpy", "torch"] = "numpy"
+    """What computes the local training; every party's node must have it. The model is the same document."""
+    dropout: Annotated[Number, Field(ge=0, lt=1)] = Number(0)
+    """Share of each hidden layer's units that a step of training leaves out, by chance (torch)."""
     rounds: Annotated[int, Field(ge=1, le=2000)] = 20
     epochs: Annotated[int, Field(ge=1, le=1000)] = 1
     """Passes over its own rows that each institution makes in a round."""
@@ -372,9 +381,16 @@ class Network(Learner):
         return inputs * 130 + self.weights(inputs) * 18
 
     def problems(self, features: tuple[ColumnName, ...]) -> list[str]:
-        """The strategy's."""
+        """The strategy's, and an engine that can't do what is asked."""
         del features
+        if self.dropout and self.engine != "torch":
+            return [*self.strategy.problems(), "parameters.model.dropout: only the engine torch has it"]
         return self.strategy.problems()
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """PyTorch, for its engine."""
+        return ("torch",) if self.engine == "torch" else ()
 
 
 AnyLearner = Annotated[Regression | BoostedTrees | Network, Field(discriminator="type")]

@@ -17,9 +17,12 @@ from consortia_common.gate.request import Budgets, ConsentSummary, EarlierJob, G
 from consortia_common.gate.rules import max_grade
 from consortia_crypto.audit.entry import Entry
 
-NOT_ON_THE_LOG = ("node.datasets", "datasets.max_grade", "lawful_basis", "parties.key", "model.withdrawn", "gate")
-"""Clauses that rest on the node's configuration, models or consent records, on the identities that the coordinator
-gave it, or on its other evaluator."""
+NOT_ON_THE_LOG = (
+    *("node.datasets", "node.libraries", "datasets.max_grade", "lawful_basis"),
+    *("parties.key", "model.withdrawn", "gate"),
+)
+"""Clauses that rest on the node's configuration, software, models or consent records, on the identities that the
+coordinator gave it, or on its other evaluator."""
 SCORED = "scores.returned"
 DISAPPROVED = "job.disapproved"
 """People refused what the gate had accepted: the job gives its part of the budgets back."""

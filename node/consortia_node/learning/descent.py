@@ -5,13 +5,25 @@ Sources: Goodfellow, Bengio and Courville, Deep Learning, ch. 8; Li et al., FedP
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from consortia_common.models.network import Network
-
 Floats = NDArray[np.float64]
+
+
+class Trainable(Protocol):
+    """A network with all its weights in one vector: numpy's or PyTorch's."""
+
+    def margin(self, weights: Floats, features: Floats) -> Floats:
+        """The output before the link; (rows,)."""
+
+    def gradient(self, weights: Floats, features: Floats, error: Floats) -> Floats:
+        """The sum over rows of each row's gradient, given the loss's slope by the margin in ``error`` (rows,).
+
+        Asked right after ``margin`` with the same weights and features.
+        """
 
 
 @dataclass(frozen=True)
@@ -30,7 +42,7 @@ class Descent:
 
 
 def train(
-    network: Network,
+    network: Trainable,
     start: Floats,
     features: Floats,
     slope: Callable[[Floats, NDArray[np.int64]], Floats],

@@ -12,9 +12,9 @@ from consortia_common.documents.learners import MEASURES
 from consortia_common.documents.learners import Network as Asked
 from consortia_common.models.network import Network
 from consortia_common.models.predict import INVERSE_LINKS
-from consortia_node.errors import TotalRefusedError
+from consortia_node.errors import StepError, TotalRefusedError
 from consortia_node.learning import measuring, state, stopping
-from consortia_node.learning.descent import Descent, train
+from consortia_node.learning.descent import Descent, Trainable, train
 from consortia_node.learning.preparing import Prepared
 from consortia_node.learning.rows import Parts, Rows
 from consortia_node.moments import rounded
@@ -48,7 +48,8 @@ class AveragingRounds:
         if turn > self._asked.rounds:  # the last one is there to measure
             return np.concatenate([np.zeros(self._network.length + 1), measured])
         features = self._prepared.preparation.matrix(rows.columns)
-        fitted = train(self._network, model, features, self._slope(rows), self._descent(turn), self._chance(turn))
+        network = self._trainable(turn)
+        fitted = train(network, model, features, self._slope(rows), self._descent(turn), self._chance(turn))
         clip, weight = float(self._asked.clip), float(rows.weight.sum()) / self._parameters.max_rows
         update = fitted - model
         bounded = np.clip(update, -clip, clip) if np.isfinite(update).all() else update
@@ -88,6 +89,21 @@ class AveragingRounds:
             "the fitted model",
         )
         return made, {"rounds": rounds, "curve": stopping.told(points)}
+
+    def _trainable(self, turn: int) -> Trainable:
+        """The network as the spec's engine computes it."""
+        if self._asked.engine == "numpy":
+            return self._network
+        try:
+            from consortia_node.learning.torch_network import TorchNetwork  # noqa: PLC0415  # an extra of its own
+        except (ImportError, OSError) as error:
+            raise StepError(
+                f"PyTorch can't be loaded at {self._institution}",
+                blame="the installation there, or too little memory for the job's worker",
+                remedy="its operator may raise worker_memory_mib in node.toml, or install consortia[torch] anew",
+            ) from error
+        seed = int(self._chance(turn).integers(1 << 62))
+        return TorchNetwork(self._network, float(self._asked.dropout), seed)
 
     def _recall(self, values: Mapping[str, bytes]) -> Floats:
         return state.vector(values, _MODEL) if _MODEL in values else self._start()

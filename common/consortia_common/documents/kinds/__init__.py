@@ -118,6 +118,10 @@ class KindParameters(Document):
         del party
         return ()
 
+    def libraries(self) -> tuple[str, ...]:
+        """What every party's node must have installed beyond what all nodes have, by the name of its extra."""
+        return ()
+
     def scored_rows(self) -> int:
         """The most customers that a party's model would score; they count against its query budget."""
         return 0

@@ -61,6 +61,10 @@ class Parameters(KindParameters):
         uses |= {self.weight: "number"} if self.weight else {}
         return {dataset: uses for dataset in (self.dataset, self.test_dataset) if dataset}
 
+    def libraries(self) -> tuple[str, ...]:
+        """The model's."""
+        return self.model.libraries
+
     @property
     def strategy(self) -> Strategy:
         """Flower's strategy that conducts the rounds."""
