@@ -27,16 +27,21 @@ def introduce(story: Story) -> None:
 
 def play(story: Story, places: Places, processes: Processes, port: int) -> Summary:
     """Everything up to the verdicts; returns the summary without the seconds."""
+    scene = prepare(story, places, processes, port)
+    summary = answers.run(scene)
+    with story.step("audit", "The regulator checks the logs, offline"):
+        proof.run(scene, processes, summary)
+    return summary
+
+
+def prepare(story: Story, places: Places, processes: Processes, port: int) -> Scene:
+    """All that comes before the first job."""
     with story.step("network", "A network: one coordinator, three banks, a regulator"):
         fingerprints = _network(story, places, processes, port)
     with story.step("data", "Real customers, each at their own bank"):
         scene = _data(story, places, fingerprints)
     with story.step("promises", "What the customers consented to, what the banks agreed"):
-        scene = promises.run(scene)
-    summary = answers.run(scene)
-    with story.step("audit", "The regulator checks the logs, offline"):
-        proof.run(scene, processes, summary)
-    return summary
+        return promises.run(scene)
 
 
 def close(story: Story, summary: Summary, path: Path) -> None:
