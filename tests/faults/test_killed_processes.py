@@ -72,7 +72,7 @@ FITS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("fit", FITS)
 def test_a_fit_goes_on_at_the_last_finished_round_whoever_died(fit: str, processes: Processes) -> None:
-    """One after the other in the middle of the rounds; the model, its curve and its end are those of a quiet day."""
+    """One after the other in the middle of the rounds; model, curve and end are those of a quiet day."""
     asked = support.spec("train", model=FITS[fit])
     quiet = processes.consortium.submit(asked)
     assert processes.finish(quiet).state == "finished"
