@@ -12,7 +12,7 @@ TOOLS := $(VENV)/.tools
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all fuzz bench-audit bench-consent bench-sum bench-exchange bench-statistics
+.PHONY: help demo test test-all fuzz bench-audit bench-consent bench-sum bench-exchange bench-statistics bench-train
 .PHONY: check format proto lock audit-dependencies clean
 
 help:  ## list these commands
@@ -38,6 +38,9 @@ bench-consent: $(RUNTIME)  ## measure importing a million consents, and applying
 
 bench-statistics: $(RUNTIME)  ## measure joint statistics of three banks against their own queries
 	@$(BIN)/python -m benchmarks.statistics.run
+
+bench-train: $(TOOLS)  ## measure trees of three banks against LightGBM, sealed rounds against plain ones
+	@$(BIN)/python -W ignore -m benchmarks.train.run
 
 bench-sum: $(RUNTIME)  ## measure sealed sums against plain ones, CKKS and SecAgg+, and print who learns what
 	@$(BIN)/python -m benchmarks.sum.run

@@ -66,12 +66,12 @@ class Market:
 
     def auc(self, model: Linear) -> float:
         """Area under the ROC curve on all banks' test parts together."""
-        everyone = _pool(self.test.values())
+        everyone = pool(self.test.values())
         return float(roc_auc_score(everyone.labels, model.scores(everyone.features)))
 
     def pooled(self) -> Linear:
         """Logistic regression on all banks' rows in one place."""
-        return fit(_pool(self.train.values()))
+        return fit(pool(self.train.values()))
 
     def alone(self, bank: str) -> Linear:
         """Logistic regression on one bank's rows."""
@@ -98,7 +98,8 @@ def _moments(features: Floats) -> tuple[Floats, Floats]:
     return features.mean(axis=0), np.where(scale > 0, scale, 1.0)
 
 
-def _pool(parts: Iterable[Rows]) -> Rows:
+def pool(parts: Iterable[Rows]) -> Rows:
+    """All rows in one place."""
     together = list(parts)
     return Rows(
         np.concatenate([rows.features for rows in together]), np.concatenate([rows.labels for rows in together])

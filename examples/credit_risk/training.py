@@ -27,7 +27,7 @@ def run(scene: Scene, spec: str) -> Trained:
     """Submit, have it approved, train while a customer withdraws, compare, and keep the proof of the job."""
     places, customer = scene.places, _someone(scene)
     job = jobs.submit(spec, places.analyst)
-    _approve(scene, job)
+    approve(scene, job)
     with scene.story.working("training") as tell:
         jobs.watch(job, places.analyst, tell, until=lambda status: str(status["stage"]).startswith("round"))
         about = ("--purpose", consents.PURPOSE, "--config", places.node("bank-a"))
@@ -44,7 +44,7 @@ def proof_of(places: Places, job: str) -> Path:
     return places.analyst / f"{job}.receipts.json"
 
 
-def _approve(scene: Scene, job: str) -> None:
+def approve(scene: Scene, job: str) -> None:
     """Show where the job waits, and have one officer of each bank approve it."""
     story, places = scene.story, scene.places
     with story.working("the job waits for an officer of each bank"):

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from consortia_common.documents.jobspec import JobSpec
+from tests.support import consortium as support
 from tests.support.aftermath import require_honest_logs, require_trained
 from tests.support.processes import COORDINATOR, EVERYBODY, Child, Processes
 
@@ -58,3 +59,28 @@ def test_a_job_survives_that_one_of_its_parties_dies_at_every_stage(
         processes.kill(victim)
         processes.start(victim)
     require_trained(processes, job_id, undisturbed, {victim: len(MOMENTS)})
+
+
+_STOPPING = {"share": "0.3", "patience": 2, "tolerance": "0.001"}
+FITS = {
+    "trees": {"type": "boosted_trees", "trees": 8, "depth": 2, "min_rows": 5, "early_stopping": _STOPPING},
+    "regression": {"type": "logistic_regression", "rounds": 12, "l2": "0.001"},
+    "network": support.averaging(rounds=6, early_stopping=_STOPPING),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fit", FITS)
+def test_a_fit_goes_on_at_the_last_finished_round_whoever_died(fit: str, processes: Processes) -> None:
+    """One after the other in the middle of the rounds; model, curve and end are those of a quiet day."""
+    asked = support.spec("train", model=FITS[fit])
+    quiet = processes.consortium.submit(asked)
+    assert processes.finish(quiet).state == "finished"
+    job_id = processes.consortium.submit(asked)
+    for number, victim in enumerate(("bank-a", COORDINATOR, "bank-c"), start=2):
+        processes.reach(job_id, stage=f"round {number}")
+        processes.kill(victim)
+        processes.start(victim)
+    kills = {"bank-a": 1, COORDINATOR: 1, "bank-c": 1}
+    require_trained(processes, job_id, processes.outcome(quiet), kills)
+    require_honest_logs(processes.consortium, quiet, job_id)

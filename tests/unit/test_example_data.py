@@ -20,7 +20,10 @@ from examples.credit_risk import agreement, attack, consents, data, network, ref
 from examples.credit_risk.errors import DemoError
 
 SPECS = Path(agreement.__file__).parent / "specs"
-JOBS = ("statistics-by-education", "train-default-model", "score-applicants", "refused-column")
+JOBS = (
+    *("statistics-by-education", "train-default-model", "train-trees", "train-network", "score-applicants"),
+    "refused-column",
+)
 
 
 def csv_of(rows: int) -> bytes:
