@@ -4,6 +4,8 @@ import struct
 from collections.abc import Sequence
 from random import Random
 
+from google.protobuf.message import Message
+
 EXTREMES = (
     *(struct.pack(f"<{size}", -1 if size.islower() else 2**64 - 1) for size in "bhiqQ"),
     *(b"\xff\xff\xff\xff\x0f", b"\xff" * 9 + b"\x01", b"\0", b"\n", b'"', b"{", b"[" * 200, b"\xc3"),
@@ -19,6 +21,25 @@ def mutate(good: bytes, others: Sequence[bytes], random: Random) -> bytes:
     for _ in range(random.randint(1, 6)):
         _change(data, others, random)
     return bytes(data[:LONGEST])
+
+
+def mutate_fields(message: Message, random: Random) -> bytes:
+    """``message`` after changes to its fields of bytes and of text, one in two: it can be decoded as before."""
+    _spoil(message, random)
+    return bytes(message.SerializeToString())
+
+
+def _spoil(message: Message, random: Random) -> None:
+    for field, value in message.ListFields():
+        if isinstance(value, Message):
+            _spoil(value, random)
+        elif isinstance(value, bytes) and random.random() < 0.5:
+            setattr(message, field.name, mutate(value, [], random))
+        elif isinstance(value, str) and random.random() < 0.5:
+            setattr(message, field.name, mutate(value.encode(), [], random).decode(errors="replace"))
+        elif field.type == field.TYPE_MESSAGE:
+            for item in value:
+                _spoil(item, random)
 
 
 def _change(data: bytearray, others: Sequence[bytes], random: Random) -> None:

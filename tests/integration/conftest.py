@@ -194,7 +194,10 @@ class Lab:
     async def serve(self, servicer: Any, port: int = 0) -> tuple[grpc.aio.Server, int]:
         """Any servicer behind the coordinator's certificate; the server and its port."""
         server = grpc.aio.server(options=SERVER_OPTIONS)
-        add_ExchangeServicer_to_server(servicer, server)
+        if isinstance(servicer, grpc.GenericRpcHandler):
+            server.add_generic_rpc_handlers((servicer,))
+        else:
+            add_ExchangeServicer_to_server(servicer, server)
         shown = credentials("operator", "coordinator", "coordinator")
         port = server.add_secure_port(f"127.0.0.1:{port}", server_credentials(lambda: shown))
         await server.start()

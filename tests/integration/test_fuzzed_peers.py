@@ -13,12 +13,12 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf import descriptor_pool, message_factory
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import DecodeError
 
 from consortia_common import logs, tls
 from consortia_coordinator import service
 from consortia_proto.v1 import exchange_pb2
-from tests.fuzz.mutation import mutate
+from tests.fuzz.mutation import mutate, mutate_fields
 from tests.support import consortium as support
 from tests.support.consortium import Consortium, spec
 from tests.support.recorder import IN, Recorder
@@ -87,20 +87,7 @@ def spoilt(method: Any, good: bytes, others: list[bytes], random: Random) -> byt
     kind = message_factory.GetMessageClass(method.input_type)
     with contextlib.suppress(DecodeError):
         return bytes(kind.FromString(mutate(good, others, random)).SerializeToString())
-    request = kind.FromString(good)
-    _spoil(request, random)
-    return bytes(request.SerializeToString())
-
-
-def _spoil(message: Message, random: Random) -> None:
-    """Spoil each field of bytes or text, one in two."""
-    for field, value in message.ListFields():
-        if isinstance(value, Message):
-            _spoil(value, random)
-        elif isinstance(value, bytes) and random.random() < 0.5:
-            setattr(message, field.name, mutate(value, [], random))
-        elif isinstance(value, str) and random.random() < 0.5:
-            setattr(message, field.name, mutate(value.encode(), [], random).decode(errors="replace"))
+    return mutate_fields(kind.FromString(good), random)
 
 
 @pytest.mark.parametrize("name", [name for name in METHODS if name not in (ATTACH, ATTEND)])

@@ -3,11 +3,15 @@
 import threading
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
+from random import Random
 from typing import Any
 
 import grpc
 import grpc.aio
 import numpy as np
+
+from tests.fuzz.mutation import mutate, mutate_fields
 
 IN, OUT = "in", "out"
 WORD = 8
@@ -50,6 +54,33 @@ class Recorder(grpc.aio.ServerInterceptor):
         with self._lock:
             self.payloads.append((method, way, data))
         return data
+
+
+class Spoiler(grpc.aio.ServerInterceptor):
+    """Has the coordinator answer calls of the services in ``spoils`` with spoilt bytes, mostly."""
+
+    def __init__(self) -> None:
+        self.spoils: tuple[str, ...] = ()
+        self.random = Random(1)
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        service = handler_call_details.method.split("/")[1].rsplit(".", 1)[1]
+        return handler._replace(response_serializer=partial(self._spoil, service, handler.response_serializer))
+
+    def _spoil(self, service: str, write: Callable[[Any], bytes], message: Any) -> bytes:
+        good = write(message)
+        if service not in self.spoils or self.random.random() < 0.2:
+            return good
+        if self.random.random() < 0.4:
+            return mutate(good, [], self.random)
+        return mutate_fields(type(message).FromString(good), self.random)
 
 
 @dataclass
