@@ -1,6 +1,6 @@
 """Rounds over the exchange in a fresh process: ``python -m benchmarks.sum.exchange INSTITUTIONS LENGTH ROUNDS``.
 
-Prints a JSON object. The workers that nodes start import this module, and so learn of the benchmark's kinds.
+Prints a JSON object.
 """
 
 from benchmarks.sum import kinds

@@ -1,5 +1,7 @@
-"""A coordinator and as many banks as a benchmark wants, in this process, with an agreement that all have signed."""
+"""A coordinator in this process, banks as a benchmark wants, each a process, and an agreement of them all."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,6 +10,7 @@ from pathlib import Path
 
 from grpc.aio import ServerInterceptor
 
+from benchmarks.exchange.waiting import wait_until
 from benchmarks.sum.kinds import PLAIN, SEALED
 from consortia_client import control
 from consortia_common import keyfiles
@@ -28,6 +31,7 @@ from tests.support.sums import roster
 
 REFERENCE = "benchmark@1"
 _TRIES = 50
+_STOP_SECONDS = 30
 
 
 @contextmanager
@@ -44,8 +48,8 @@ def consortium(root: Path, institutions: int, interceptors: Sequence[ServerInter
         for bank in banks:
             _enrol(built, bank)
         enrol_person(built, banks[0], "analyst", "analyst")
-    built.banks = banks
-    with running(built, interceptors):
+    with running(built, interceptors), _nodes(built, banks):
+        built.banks = banks
         _agree(built, banks)
         yield built
 
@@ -62,6 +66,28 @@ def spec(kind: str, institutions: int, length: int, rounds: int) -> JobSpec:
         "parameters": {"length": length, "rounds": rounds},
     }
     return JobSpec.from_value(value, "the benchmark's spec")
+
+
+@contextmanager
+def _nodes(built: Consortium, banks: Sequence[str]) -> Iterator[None]:
+    """Every bank's node running and connected until the block ends."""
+    (coordinator,) = built.running
+    with (built.root / "nodes.log").open("ab") as output:
+        processes = [
+            subprocess.Popen(
+                [sys.executable, "-m", "benchmarks.sum.node", built.node_config(bank)],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            )
+            for bank in banks
+        ]  # fmt: skip
+    try:
+        wait_until(lambda: coordinator.exchange.connected() == set(banks), "all nodes are connected")
+        yield
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(_STOP_SECONDS)
 
 
 def _enrol(built: Consortium, bank: str) -> None:

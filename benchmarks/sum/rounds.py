@@ -1,6 +1,6 @@
 """What a whole round over the real exchange takes: wall time, everybody's CPU time, and the bytes of all messages.
 
-Coordinator and nodes share one process and the machine; the nodes' workers are processes of their own, as always.
+Coordinator, nodes and their workers are processes as in service, and share the machine.
 A round lasts from the moment at which the coordinator says that it begins to that of the next one. The first,
 before which workers start, is left out, and so is the last, to which no share of a next round belongs.
 Bytes are those of the whole job, with its offer, keys and receipts, divided by its rounds.
@@ -10,7 +10,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,13 +95,19 @@ def _sampled() -> Iterator[list[tuple[float, float]]]:
 
 
 def _cpu() -> float:
-    """CPU seconds of this process and of the workers that it has started."""
-    spent = time.process_time()
+    """CPU seconds of this process, and of the nodes and workers that it and they have started."""
+    parents, spent = {}, {os.getpid(): time.process_time()}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rpartition(")")[2].split()
         except OSError:  # it has just ended
             continue
-        if int(fields[1]) == os.getpid():
-            spent += (int(fields[11]) + int(fields[12])) / _TICKS
-    return spent
+        parents[int(stat.parent.name)] = int(fields[1])
+        spent.setdefault(int(stat.parent.name), (int(fields[11]) + int(fields[12])) / _TICKS)
+    return sum(seconds for process, seconds in spent.items() if _is_ours(process, parents))
+
+
+def _is_ours(process: int, parents: Mapping[int, int]) -> bool:
+    while process not in (os.getpid(), 0):
+        process = parents.get(process, 0)
+    return process != 0
