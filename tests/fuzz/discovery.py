@@ -9,12 +9,15 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
 PACKAGES = ("consortia_crypto", "consortia_common", "consortia_node", "consortia_coordinator", "consortia_client")
 READERS = frozenset({"parse", "from_bytes", "from_canonical", "from_proto", "from_document"})
 NAMES = frozenset({"raw", "data", "pem", "chain_pem", "envelope", "context", "public", "first"})
+EXTRAS: Mapping[str, str] = {"consortia_node.learning.torch_network": "torch"}
+"""Modules that only an extra makes loadable, by what they need; they read nothing where it is missing."""
 OURS: Mapping[str, str] = {
     "consortia_crypto.keys.PrivateIdentity": "a secret file of one's own",
     "consortia_crypto.he.context.load": "called by load_public and SecretContext once they have checked the bytes",
@@ -68,5 +71,6 @@ def _modules() -> Iterator[ModuleType]:
     for package in PACKAGES:
         root = importlib.import_module(package)
         for found in pkgutil.walk_packages(root.__path__, f"{package}."):
-            if ".cli" not in found.name and ".migrations" not in found.name:
+            needed = EXTRAS.get(found.name)
+            if ".cli" not in found.name and ".migrations" not in found.name and (not needed or find_spec(needed)):
                 yield importlib.import_module(found.name)
