@@ -15,6 +15,10 @@ class MissingExtraError(ClientError):
     """A command whose libraries are not installed."""
 
 
+class NotFittedError(ClientError, AttributeError):
+    """An estimator that was asked for what only a fit tells; an AttributeError too, so that ``hasattr`` says no."""
+
+
 class ResultError(ClientError):
     """A result that can't be believed, or that this profile can't open."""
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self
 
 from consortia_client import page_parts
 from consortia_client.consortium import Consortium
-from consortia_client.errors import ClientError
+from consortia_client.errors import ClientError, NotFittedError
 from consortia_client.model_card import card
 from consortia_client.model_files import written
 from consortia_client.optional import load
@@ -60,10 +60,14 @@ class _Estimator:
     ) -> Self:
         """Have the model fitted over all parties' consented rows; ``question`` as for ``Consortium.spec``.
 
-        Raises JobEndedError if a party refuses it or the job fails.
+        Raises ClientError for what are no features, JobEndedError if a party refuses it or the job fails.
         """
+        if isinstance(features, str):
+            raise ClientError("features is one text", blame="the call", remedy=f"give a list: [{features[:40]!r}]")
+        unset = {each.name for each in fields(self) if each.default is None}
+        settings = self.get_params().items()
         model = {"type": self.TYPE} | {
-            name: value for name, value in self.get_params().items() if value is not None
+            name: value for name, value in settings if value is not None or name not in unset
         }
         asked = {"dataset": dataset, "features": list(features), "label": label, "model": model} | question
         self._fitted = consortium.train(progress=progress, **asked)
@@ -96,9 +100,9 @@ class _Estimator:
 
     @property
     def result_(self) -> Result:
-        """The job's result. Raises ClientError before ``fit``."""
+        """The job's result. Raises NotFittedError before ``fit``."""
         if self._fitted is None:
-            raise ClientError(
+            raise NotFittedError(
                 f"this {type(self).__name__} is not fitted yet", blame="the call", remedy="call fit first"
             )
         return self._fitted
@@ -112,6 +116,23 @@ class _Estimator:
     def feature_names_in_(self) -> tuple[str, ...]:
         """The columns that the model looks at."""
         return self.model_.columns
+
+    @property
+    def n_features_in_(self) -> int:
+        """How many they are."""
+        return len(self.feature_names_in_)
+
+    def score(self, rows: Any, label: Any) -> float:
+        """How good the answers for ``rows`` on this machine are, R²; ``evaluation_`` has everybody's."""
+        numpy = load("numpy", "predicting", "consortia[node]")
+        truth = numpy.asarray(label, float)
+        spread = float(((truth - truth.mean()) ** 2).sum())
+        missed = float(((truth - numpy.asarray(self.predict(rows))) ** 2).sum())
+        return 1 - missed / spread if spread else 0.0
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """For sklearn.utils.validation.check_is_fitted."""
+        return self._fitted is not None
 
     @property
     def evaluation_(self) -> Mapping[str, Any]:
@@ -152,6 +173,8 @@ class _Linear(_Estimator):
 class _Chances(_Estimator):
     """Answers of a model of zeros and ones."""
 
+    classes_: ClassVar[tuple[int, int]] = (0, 1)
+
     def predict_proba(self, rows: Any) -> Any:
         """The chance of 0 and of 1 of each row; (rows, 2)."""
         ones = super().predict(rows)
@@ -160,6 +183,11 @@ class _Chances(_Estimator):
     def predict(self, rows: Any) -> Any:
         """0 or 1 for each row, whichever is likelier."""
         return (super().predict(rows) >= 0.5).astype(int)
+
+    def score(self, rows: Any, label: Any) -> float:
+        """The share of ``rows`` whose label is predicted."""
+        numpy = load("numpy", "predicting", "consortia[node]")
+        return float(numpy.mean(self.predict(rows) == numpy.asarray(label)))
 
 
 @dataclass
@@ -196,6 +224,7 @@ class _Boosting(_Estimator):
     l2: float = 1
     min_gain: float = 0
     min_rows: int = 20
+    min_hessian: float = 0.001
     subsample: float = 1
     feature_share: float = 1
     monotone: dict[str, str] | None = None
@@ -225,13 +254,14 @@ class _Network(_Estimator):
     dropout: float = 0
     rounds: int = 20
     epochs: int = 1
-    batch: int = 64
+    batch: int | None = 64
     learning_rate: float = 0.1
     schedule: str = "constant"
     momentum: float = 0
     l2: float = 0.0001
     max_norm: float | None = None
     clip: float = 4
+    word_bits: int = 32
     strategy: dict[str, Any] | None = None
     seed: int = 0
 

@@ -4,9 +4,10 @@ Everything on it comes from the model's own document, so that card and model can
 et al., Model Cards for Model Reporting (2019).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from consortia_client.measured import Measured, Round
 from consortia_client.pages import Figure, Page, Section
 from consortia_common.documents.fitted import (
     EvidenceInput,
@@ -36,7 +37,10 @@ _MEASURES = {
 
 
 def card(model: Model, withdrawn: str = "") -> Page:
-    """The card; ``withdrawn`` says by whom, when and why, if that is known."""
+    """The card; ``withdrawn`` says by whom, when and why, if that is known.
+
+    Raises DocumentError for metrics that are none.
+    """
     origin = model.origin
     return Page(
         language="en",
@@ -158,43 +162,44 @@ def _named(each: NumericInput | IndicatorInput | EvidenceInput) -> str:
 
 def _trained(model: Model) -> Iterator[Section]:
     """How the fit went, round by round."""
-    figures = list(_courses(model.metrics.get("curve", [])))
+    figures = list(_courses(Measured.of(model.metrics).curve))
     if figures:
         yield Section("Training", ["Sums over all institutions' rows, opened by all of them."], figures=figures)
 
 
-def _courses(curve: Sequence[Mapping[str, Any]]) -> Iterator[Figure]:
+def _courses(curve: Sequence[Round]) -> Iterator[Figure]:
     for field, name in (("loss", "Loss"), ("validation_loss", "Loss on rows held out")):
-        known = [(int(each["round"]), float(each[field])) for each in curve if each[field] is not None]
+        known = [(each.round, loss) for each in curve if (loss := getattr(each, field)) is not None]
         if len(known) > 1:
             last, values = known[-1][0], [value for _, value in known]
             low, high = min(values), max(values)
-            scaled = [(at / last, (value - low) / ((high - low) or 1.0)) for at, value in known]
+            scaled = [(at / (last or 1), (value - low) / ((high - low) or 1.0)) for at, value in known]
             up = f"{name.lower()}, {_number(low)} to {_number(high)}"
             yield Figure(name, f"rounds, 0 to {last:,}", up, scaled, diagonal=False)
 
 
 def _tested(model: Model) -> Section:
-    facts = [(words, _number(model.metrics[name])) for name, words in _MEASURES.items() if name in model.metrics]
+    measured = Measured.of(model.metrics)
+    facts = [
+        (words, _number(getattr(measured, name))) for name, words in _MEASURES.items() if name in model.metrics
+    ]
     if not facts:
         return Section("Test", ["The job tested the model on nothing; run an evaluate job before it is used."])
-    return Section(
-        "Test, on rows kept apart at every institution", facts=facts, figures=list(_curves(model.metrics))
-    )
+    return Section("Test, on rows kept apart at every institution", facts=facts, figures=list(_curves(measured)))
 
 
-def _curves(metrics: Mapping[str, Any]) -> Iterator[Figure]:
-    if roc := metrics.get("roc"):
-        points = [(0.0, 0.0), *((float(x), float(y)) for x, y in roc), (1.0, 1.0)]
-        yield Figure("ROC curve", "share of zeros", "share of ones", points)
-    ranges = [each for each in metrics.get("calibration", []) if each["share_of_ones"] is not None]
-    if ranges:
-        middles = [
-            ((float(each["low"]) + float(each["high"])) / 2, float(each["share_of_ones"])) for each in ranges
-        ]
+def _curves(measured: Measured) -> Iterator[Figure]:
+    if measured.roc:
+        yield Figure("ROC curve", "share of zeros", "share of ones", [(0.0, 0.0), *measured.roc, (1.0, 1.0)])
+    middles = [
+        ((each.low + each.high) / 2, each.share_of_ones)
+        for each in measured.calibration
+        if each.share_of_ones is not None
+    ]
+    if middles:
         yield Figure("Calibration", "score", "share of ones", middles)
-    if gains := metrics.get("gains"):
-        points = [(0.0, 0.0), *((float(each["share"]), float(each["gain"])) for each in gains)]
+    if measured.gains:
+        points = [(0.0, 0.0), *((each.share, each.gain) for each in measured.gains)]
         yield Figure("Gains", "share of rows, best first", "share of ones", points)
 
 

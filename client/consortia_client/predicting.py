@@ -20,6 +20,8 @@ def predict_file(model: Model, data: Path, out: Path) -> int:
         table = pa.csv.read_csv(data) if data.suffix == ".csv" else pa.parquet.read_table(data)
     except (pa.ArrowException, OSError) as error:
         raise _unfit(data, "it is no readable Parquet or CSV file") from error
+    if PREDICTION in table.column_names:
+        raise _unfit(data, f"it has a column {PREDICTION} already, which is the answer's name")
     answers = predict(model, columns_of(model, table, str(data)))
     answered = table.append_column(PREDICTION, pa.array(answers))
     (pa.csv.write_csv if out.suffix == ".csv" else pa.parquet.write_table)(answered, out)

@@ -1,11 +1,13 @@
 """Estimators: settings become a train job's model, and what comes back answers as the model does."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from sklearn.base import clone
 
 from consortia_client.consortium import Consortium
 from consortia_client.errors import ClientError, JobEndedError
@@ -84,6 +86,57 @@ def test_settings_have_scikit_learns_manners() -> None:
         model.set_params(colour="red")
     with pytest.raises(ClientError, match="not fitted yet"):
         model.predict({})
+
+
+def test_scikit_learns_own_tools_take_it() -> None:
+    model = FederatedBoostedClassifier(trees=2, monotone={"age": "rising"})
+    copied = clone(model)
+    assert copied == model
+    assert copied is not model
+    assert not hasattr(model, "model_")
+    assert not model.__sklearn_is_fitted__()
+    fitted = model.set_params(trees=1, depth=1, monotone=None).fit(connected(Trained()), **QUESTION)
+    assert fitted is model
+    assert fitted.__sklearn_is_fitted__()
+    assert (fitted.n_features_in_, fitted.classes_) == (2, (0, 1))
+    rows = {"income": [500.0, 9000.0], "age": [30, 70]}
+    assert fitted.score(rows, fitted.predict(rows)) == 1
+    assert fitted.score(rows, 1 - fitted.predict(rows)) == 0
+    assert clone(fitted)._fitted is None
+
+
+def test_what_is_none_on_purpose_is_asked_for() -> None:
+    session = Trained()
+    FederatedNetworkRegressor(hidden=(), batch=None, rounds=1).fit(
+        connected(session), **QUESTION | {"label": "loss"}
+    )
+    asked = session.asked[0].parameters.model_dump(mode="json")["model"]
+    assert (asked["batch"], asked["max_norm"]) == (None, None)
+
+
+def test_a_number_is_scored_by_how_much_it_explains() -> None:
+    model = FederatedLinearRegression(l2=0).fit(connected(Trained()), **QUESTION | {"label": "loss"})
+    rows = {"income": [1000.0, 3000.0, 5000.0], "age": [30, 45, 60]}
+    assert model.score(rows, model.predict(rows)) == pytest.approx(1)
+    assert model.score(rows, [0.0, 0.0, 0.0]) == 0
+
+
+def test_one_text_is_no_list_of_features() -> None:
+    with pytest.raises(ClientError, match="features is one text"):
+        FederatedLogisticRegression().fit(connected(Trained()), **QUESTION | {"features": "income"})
+
+
+def test_a_model_is_saved_by_the_files_ending(tmp_path: Path) -> None:
+    model = FederatedLogisticRegression(l2=0)
+    assert "not fitted yet" in model._repr_html_()
+    model.fit(connected(Trained()), **QUESTION)
+    assert model.model_.hash() in model._repr_html_()
+    for ending in ("json", "onnx", "html", "md"):
+        model.save(tmp_path / f"model.{ending}")
+        assert (tmp_path / f"model.{ending}").stat().st_size
+    assert (tmp_path / "model.json").read_bytes() == model.model_.canonical()
+    with pytest.raises(ClientError, match=r"can't be written as \.pickle"):
+        model.save(tmp_path / "model.pickle")
 
 
 def test_a_refusal_is_told() -> None:

@@ -98,6 +98,8 @@ def test_a_column_that_is_not_there_or_holds_no_numbers_is_named(file: Path, tmp
     assert "column income holds no numbers" in consortia("model", "predict", file, data, out).stderr
     pq.write_table(pa.table({"income": [1]}), data)
     assert "no column age, branch" in consortia("model", "predict", file, data, out).stderr
+    pq.write_table(pa.table({"income": [1], "age": [1], "branch": ["x"], "prediction": [1]}), data)
+    assert "a column prediction already" in consortia("model", "predict", file, data, out).stderr
     data.write_bytes(b"PAR1 nothing")
     assert "no readable Parquet" in consortia("model", "predict", file, data, out).stderr
     assert not out.exists()

@@ -163,8 +163,10 @@ def _without_tags(loc: Sequence[str | int], value: Any) -> Sequence[str | int]:
         if isinstance(value, dict) and part not in value and place + 1 < len(loc):
             continue
         path.append(part)
-        inside = isinstance(value, dict) or (isinstance(value, list | tuple) and isinstance(part, int))
-        value = value[part] if inside and (isinstance(part, int) or part in value) else None
+        if isinstance(value, list | tuple):
+            value = value[part] if isinstance(part, int) and part < len(value) else None
+        else:
+            value = value.get(part) if isinstance(value, dict) else None
     return path
 
 
