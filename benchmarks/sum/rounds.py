@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,31 +83,40 @@ def _finished(built: Consortium, job_id: str) -> Any:
 def _sampled() -> Iterator[list[tuple[float, float]]]:
     """Wall time and CPU time at the beginning of each round."""
     samples: list[tuple[float, float]] = []
+    processes: list[int] = []
     progress = JobRun.progress
 
     def recorded(run: JobRun, stage: str, done: int, total: int) -> None:
         if stage.startswith("round "):
-            samples.append((time.perf_counter(), _cpu()))
+            if len(samples) <= 1:  # workers start in the first round, and stay
+                processes[:] = _ours()
+            samples.append((time.perf_counter(), sum(map(_cpu, processes))))
         progress(run, stage, done, total)
 
     with patch.object(JobRun, "progress", recorded):
         yield samples
 
 
-def _cpu() -> float:
-    """CPU seconds of this process, and of the nodes and workers that it and they have started."""
-    parents, spent = {}, {os.getpid(): time.process_time()}
+def _ours() -> list[int]:
+    """This process, and the nodes and workers that it and they have started."""
+    parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:  # it has just ended
-            continue
-        parents[int(stat.parent.name)] = int(fields[1])
-        spent.setdefault(int(stat.parent.name), (int(fields[11]) + int(fields[12])) / _TICKS)
-    return sum(seconds for process, seconds in spent.items() if _is_ours(process, parents))
+        with suppress(OSError):  # it has just ended
+            parents[int(stat.parent.name)] = int(_fields(stat)[1])
+    return [process for process in parents if _is_ours(process, parents)]
 
 
 def _is_ours(process: int, parents: Mapping[int, int]) -> bool:
     while process not in (os.getpid(), 0):
         process = parents.get(process, 0)
     return process != 0
+
+
+def _cpu(process: int) -> float:
+    """CPU seconds that the process has used."""
+    fields = _fields(Path(f"/proc/{process}/stat"))
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def _fields(stat: Path) -> list[str]:
+    return stat.read_text().rpartition(")")[2].split()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import figures
-from benchmarks.sum import alone, grid, leaks, plain, plot, report, sealed, vectors
+from benchmarks.sum import alone, grid, leaks, nvflare, plain, plot, report, sealed, vectors
 from benchmarks.sum.alone import Ledger, Shape
 from benchmarks.sum.grid import MASKED, PLAIN
 
@@ -100,3 +100,21 @@ def test_who_learns_what_stands_in_the_documentation() -> None:
 
 def test_the_policy_is_what_a_job_has() -> None:
     assert (sealed.policy_of(report.MAIN, "masked").colluding, sealed.WORD_BITS) == (3, 32)
+
+
+def test_nvflares_job_is_filled_in_with_the_rounds_numbers(tmp_path: Path) -> None:
+    job = nvflare._filled(tmp_path / "job", 1234, tmp_path / "stamps")
+    assert not (job / "submit.py").exists()
+    server, client = (
+        json.loads((job / "app" / "config" / f"config_fed_{who}.json").read_text()) for who in ("server", "client")
+    )
+    assert server["components"][0]["args"] == {"length": 1234}
+    assert server["workflows"][0]["args"]["num_rounds"] == nvflare.ROUNDS
+    assert client["executors"][0]["executor"]["args"] == {"length": 1234, "stamps": str(tmp_path / "stamps")}
+
+
+def test_a_peer_that_is_measured_beside_takes_the_place_of_the_one_that_was() -> None:
+    kinds = {kind: {"seconds": 0.5, "cpu": 1.0, "bytes": 2e7} for kind in ("sealed_round", "plain_round")}
+    measured = report.round_goals({Shape(3, 10**6): kinds}, {Shape(3, 10**6): (20.0, 5e8)})
+    assert [(line.value, line.met) for line in measured[-2:]] == [(40.0, True), (25.0, True)]
+    assert report.round_goals({Shape(3, 10**6): kinds})[-2].met is False

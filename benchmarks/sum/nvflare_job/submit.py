@@ -1,0 +1,15 @@
+"""Run by NVFlare's own interpreter: ``submit.py ADMIN JOB SECONDS`` hands in the job and waits for its end."""
+
+import sys
+
+from nvflare.fuel.flare_api.flare_api import new_secure_session
+
+if __name__ == "__main__":
+    admin, job, seconds = sys.argv[1:]
+    session = new_secure_session("admin@nvidia.com", admin)
+    job_id = session.submit_job(job)
+    session.monitor_job(job_id, timeout=float(seconds))
+    status = session.get_job_meta(job_id).get("status")
+    session.close()
+    if status != "FINISHED:COMPLETED":
+        sys.exit(f"NVFlare's job ended as {status}")
