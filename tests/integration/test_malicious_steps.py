@@ -125,6 +125,28 @@ class TestSteps:
         step_refused(victim, deal, "query.conclude")
         assert counted(victim, "sum.opened", deal) == 2
 
+    def fitted(self, seat: Hostile, rounds: int) -> Deal:
+        """A regression that has come through so many rounds, of more than it needs."""
+        model = {"type": "logistic_regression", "rounds": 30, "l2": "0.01"}
+        deal = seat.begun(spec("train", model=model, test_dataset=None))
+        seat.summed(deal, "prepared", "query.prepare")
+        for turn in range(1, rounds + 1):
+            seat.summed(deal, "update", "train", turn)
+        return deal
+
+    @pytest.mark.parametrize("step", ["query.conclude", "evaluate"])
+    def test_a_fit_whose_end_the_node_has_not_found(self, seat: Hostile, victim: Bank, step: str) -> None:
+        """Rounds may be left out, but when, no coordinator says."""
+        deal = self.fitted(seat, 2)
+        step_refused(victim, deal, step)
+        assert counted(victim, "sum.opened", deal) == 3
+
+    def test_after_its_end_a_fit_gives_zeros_and_then_its_result(self, seat: Hostile, victim: Bank) -> None:
+        """The rounds behind the end may still be asked for, in their order; or none of them."""
+        deal = self.fitted(seat, 12)
+        assert seat.opened(deal, seat.concluded(deal))["training"]["converged"]
+        step_refused(victim, deal, "train", turn=13)
+
     def test_a_conclusion_without_the_sum(self, seat: Hostile, victim: Bank) -> None:
         deal = seat.begun(spec("statistics"))
         seat.round(deal, "table", "query.tabulate").until("reveal")

@@ -319,6 +319,16 @@ def test_what_can_not_be_asked_is_said_before_anybody_is_asked() -> None:
     assert session.asked == []
 
 
+def test_a_job_is_watched_and_cancelled() -> None:
+    consortium = connected(StubSession())
+    question = {"dataset": "clients", "features": ["income"], "label": "default"}
+    job = consortium.submit(consortium.spec("train", model={"type": "logistic_regression"}, **question))
+    (seen,) = job.watch()
+    assert (seen.status.state, [point.loss for point in seen.curve]) == ("finished", [0.7])
+    job.cancel()
+    assert job.status.state == "cancelled"
+
+
 def test_a_refusal_says_who_refused_and_who_can_grant_it() -> None:
     consortium = connected(StubSession("refused"))
     with pytest.raises(JobEndedError) as refused:

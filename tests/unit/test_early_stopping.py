@@ -106,6 +106,19 @@ def test_rounds_after_the_end_change_nothing() -> None:
     assert of.results()[0]["model"]["fit"] == run(banks(LOGISTIC))[0]["model"]["fit"]
 
 
+@pytest.mark.parametrize(
+    "model", [TREES | {"trees": 4, "growth": "leaf", "leaves": 4}, TREES | {"trees": 4}, NETWORK]
+)
+def test_a_worker_that_forgets_in_the_middle_makes_the_same_model(model: Mapping[str, Any]) -> None:
+    """What it remembers only saves time; all that must last is in the job's values."""
+    steady, forgetful = banks(model), banks(model)
+    for turn in forgetful.spec.parameters.turns(BANKS[0])[:-1]:
+        for work in forgetful.works.values():
+            work.memory.clear()
+        forgetful.add(turn.step, turn.round)
+    assert forgetful.results()[0] == run(steady)[0]
+
+
 def test_nothing_is_learned_from_the_rows_held_out() -> None:
     result, _ = run(banks(TREES))
     assert 250 < result["rows"] < 380
