@@ -36,6 +36,8 @@ _LETTER = "envelope."
 _ANALYST = "analyst"
 _RESULT = _LETTER + _ANALYST
 CLOSE = "close"
+BEHIND = 2
+"""So many steps may be asked of a party at a time, each of which is waited for in its turn."""
 TRAIN = "train"
 """Flower's message type for a round of training."""
 
@@ -115,12 +117,15 @@ class JobRun:
         self._tools.store.progress(self.job_id, stage, done, total)
 
     def post(
-        self, step: str, turn: int, asked: Mapping[str, Content], mark: str = "", deadline_ms: int = 0
+        self, step: str, turn: int, asked: Mapping[str, Content], mark: str = "", seconds: float = 0.0
     ) -> dict[str, str]:
         """Journal a step's tasks together; their ids by party, the same whenever the same step is asked again.
 
-        ``mark`` tells apart tasks of one step and turn; after ``deadline_ms`` (0: never) nobody begins them.
+        ``mark`` tells apart tasks of one step and turn. After ``seconds``, or else when nobody waits for the step
+        any more, it is not begun; but a job's end is taken whenever it comes.
         """
+        patience = seconds or BEHIND * self._tools.step_timeout
+        deadline_ms = 0 if step == CLOSE else self._tools.now_ms() + int(patience * 1000)
         ids = {party: self.task_id(party, step, turn, mark) for party in asked}
         self._tools.mailbox.post(self._posts(step, turn, asked, ids, deadline_ms))
         return ids
@@ -175,9 +180,9 @@ class JobRun:
 
     def offer(self, offer: Content) -> dict[str, Content]:
         """Ask every party's gate; waits for all of them together, so that a refused job shows every refusal."""
-        deadline = self._tools.now_ms() + int(self._tools.offer_timeout * 1000)
-        ids = self.post("offer", 0, dict.fromkeys(self.spec.parties, offer), deadline_ms=deadline)
-        answers = self.gather(list(ids.values()), self._tools.offer_timeout, every=True)
+        patience = self._tools.offer_timeout
+        ids = self.post("offer", 0, dict.fromkeys(self.spec.parties, offer), seconds=patience)
+        answers = self.gather(list(ids.values()), patience, every=True)
         failures = answers.failures | answers.late
         for institution in self.spec.parties:
             self._log_decision(institution, failures.get(institution))

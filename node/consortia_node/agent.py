@@ -27,7 +27,7 @@ from consortia_node.catalogue import Catalogue
 from consortia_node.cohorts import Cohorts
 from consortia_node.compute import Compute
 from consortia_node.epochs import Epochs
-from consortia_node.errors import BadCiphertextError, RefusedError, StoppingError, TotalRefusedError
+from consortia_node.errors import BadCiphertextError, RefusedError, StateError, StoppingError, TotalRefusedError
 from consortia_node.model_desk import ModelDesk
 from consortia_node.notices import Notices
 from consortia_node.offers import Offers
@@ -42,6 +42,8 @@ from consortia_proto.v1 import exchange_pb2 as pb
 
 Handler = Callable[[pb.Task, Content], Answer]
 StepHandler = Callable[[AcceptedJob, pb.Task, Content], Answer]
+CLOCK_SKEW_MS = 60_000
+"""How far this clock may be ahead of the coordinator's."""
 
 
 class Agent:
@@ -90,6 +92,7 @@ class Agent:
     def _answer(self, task: pb.Task) -> Answer:
         try:
             content = Content.from_proto(task.content, "the coordinator", self._tools.tasks.body(task.task_id))
+            self._require_timely(task)
             return self._handlers.get(task.step, self._take)(task, content)
         except StoppingError:
             raise
@@ -97,6 +100,16 @@ class Agent:
             return self._give_up(task, error, refused_by(error))
         except ConsortiaError as error:
             return self._give_up(task, error, failed_by(error))
+
+    def _require_timely(self, task: pb.Task) -> None:
+        """Return if anybody waits for the answer: for a job that was given up nothing is spent, read or told."""
+        if 0 < task.deadline_ms < self._tools.now_ms() - CLOCK_SKEW_MS:
+            raise StateError(
+                f"step {legible(task.step)!r} of {legible(task.job_id)} came after the time that the coordinator "
+                "gave for it",
+                blame=f"the connection of {self._tools.institution} or the coordinator, or one of the two clocks",
+                remedy="submit the job again; if both were connected in time, compare the clocks",
+            )
 
     def _take(self, task: pb.Task, content: Content) -> Answer:
         """A step of a sealed sum, whose order is its own affair, or the step that a job has next: counted in the

@@ -34,8 +34,6 @@ RESULT = "result.digest"
 """The name under which a job keeps the SHA-256 of its result."""
 PEAK = "peak_mib"
 """The name under which it keeps how much memory its worker has used at most."""
-CLOCK_SKEW_MS = 60_000
-"""How far this clock may be ahead of the coordinator's."""
 
 
 class Offers:
@@ -49,7 +47,6 @@ class Offers:
 
     def offer(self, task: pb.Task, content: Content) -> Answer:
         """Decide, log the decision, keep it, and only then say it. The coordinator's word is no part of it."""
-        self._require_timely(task)
         submission, identities = self._read(task, content)
         spec = submission.spec
         for identity in identities:
@@ -91,15 +88,6 @@ class Offers:
             scored_rows=spec.parameters.scored_rows() if decision.accepted else 0,
         )
         return self._answer(job, submission, stored, identities, decision)
-
-    def _require_timely(self, task: pb.Task) -> None:
-        """Return if anybody waits for the answer: a job that was given up must not spend anything here."""
-        if 0 < task.deadline_ms < self._tools.now_ms() - CLOCK_SKEW_MS:
-            raise StateError(
-                f"the offer of {task.job_id[:80]} came after the time that the coordinator gave for it",
-                blame=f"the connection of {self._tools.institution}, or one of the two clocks",
-                remedy="submit the job again; if it was connected in time, compare the clocks",
-            )
 
     def close(self, task: pb.Task, content: Content) -> Answer:
         """End the job: give a receipt, erase its keys and its rows."""

@@ -242,3 +242,20 @@ def test_an_offer_that_comes_too_late_spends_nothing(seat: Hostile, victim: Bank
         assert why in victim.agent.handle(task).failure.what
         with victim.tools.engine.connect() as connection:
             assert (JobStore(connection).get(deal.job_id) is None) == bool(why)
+
+
+def test_a_step_that_comes_too_late_is_not_taken_and_ends_the_job_here(seat: Hostile, victim: Bank) -> None:
+    """Whoever was away for so long was given up, or its part in a sum was; it reads, spends and tells nothing."""
+    deal = seat.begun(spec("statistics"))
+    late = victim.tools.now_ms() - 61_000
+    task = exchange_pb2.Task(
+        task_id=f"{deal.job_id}/sum.share/{late}/bank-c", job_id=deal.job_id, step="sum.share", deadline_ms=late
+    )
+    assert victim.tools.tasks.receive(task, in_memory(task.SerializeToString()))
+    failure = victim.agent.handle(task).failure
+    assert "step 'sum.share'" in failure.what
+    assert "after the time" in failure.what
+    with victim.tools.engine.connect() as connection:
+        stored = JobStore(connection).get(deal.job_id)
+    assert stored is not None
+    assert (stored.state, stored.reason) == ("failed", failure.what)

@@ -93,3 +93,14 @@ def test_one_whose_officers_time_went_by_meanwhile_is_refused(coordinator: Lab) 
     coordinator.wait()
     assert coordinator.store.get(job_id).state is JobState.REFUSED
     assert approvals(coordinator) == ["approval/0/bank-b", "approval.end/0/bank-b"]
+
+
+@pytest.mark.parametrize(("step", "factor"), [("epoch.key", 2), ("sum.share", 2), ("close", 0)])
+def test_every_step_has_a_time_after_which_it_is_not_begun(coordinator: Lab, step: str, factor: int) -> None:
+    """Twice a step's time, since one may be asked behind another; a job's end is never too late."""
+    job_id = coordinator.submit(spec("statistics"))
+    coordinator.run(job_id, spec("statistics")).post(step, 0, {"bank-a": Content()})
+    queued = coordinator.mailbox.outgoing("bank-a")
+    assert queued is not None
+    expected = NOW_MS + factor * int(coordinator.tools.step_timeout * 1000) if factor else 0
+    assert pb.Task.FromString(queued.content.head()).deadline_ms == expected
