@@ -26,7 +26,7 @@ def histogram(table: Table, column: str) -> Any:
     title = f"{column}: {beyond:,} rows beyond the range" if beyond else column
     altair = _altair()
     marks = altair.Chart(altair.Data(values=drawn), title=title, width=_WIDTH, height=_HEIGHT)
-    return marks.mark_rect(stroke="white").encode(
+    return marks.mark_rect(stroke="white", strokeWidth=0.5).encode(
         x=altair.X("low:Q", title=column),
         x2="high:Q",
         y=altair.Y("floor:Q", title=f"rows for each {width:,.6g}"),
