@@ -134,7 +134,7 @@ def describe(name: str, config_file: Path, as_json: bool) -> None:
 
 
 def _require_loadable(file: Path, text: str) -> None:
-    """Return if ``file`` with this text would be read; what would not must never stand there. Raises SettingsError."""
+    """Return if ``file`` would be read with this text, which must not stand there else. Raises SettingsError."""
     from consortia_common import keyfiles
     from consortia_node import datasets
 
