@@ -194,10 +194,11 @@ class Jobs(Mapping[str, Job]):
 
 def ended(status: pb.JobStatus) -> JobEndedError:
     """Why a job has no result: who refused or failed, by which clause, and who can grant it."""
-    told = [
-        f"{one.institution}: {one.failure.what}" + (f" [{one.failure.clause}]" if one.failure.clause else "")
-        for one in status.refusals
-    ]
+    alike: dict[str, list[str]] = {}
+    for one in status.refusals:
+        why = one.failure.what + (f" [{one.failure.clause}]" if one.failure.clause else "")
+        alike.setdefault(why, []).append(one.institution)
+    told = [f"{', '.join(institutions)}: {why}" for why, institutions in alike.items()]
     blamed = dict.fromkeys(one.failure.blame for one in status.refusals)
     remedies = dict.fromkeys(one.failure.remedy for one in status.refusals)
     return JobEndedError(

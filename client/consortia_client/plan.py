@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from consortia_client import page_parts
 from consortia_client.errors import ResultError
 from consortia_client.offering import Offering
 from consortia_common.documents.jobspec import JobSpec
@@ -45,7 +46,7 @@ class PlannedParty:
         return f"accepts, once {waits} of its officers approve" if waits else "accepts"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
     """What a job would do."""
 
@@ -88,6 +89,22 @@ class Plan:
     def learns(self) -> Mapping[str, str]:
         """What each learns from the job, the coordinator included."""
         return self.spec.parameters.learns()
+
+    def __repr__(self) -> str:
+        return f"<Plan of {self.spec.name}: {'ready' if self.ready else 'not ready'}>"
+
+    def _repr_html_(self) -> str:
+        rows = [(one.institution, one.verdict, one.traffic.up, one.traffic.down) for one in self.parties]
+        told = {
+            "question": f"{self.spec.name} ({self.spec.kind})",
+            "sealed sums": self.rounds,
+            "takes about": f"{self.seconds:.1f} s and {self.memory_mib} MiB at a node",
+            **{f"{who} learns": what for who, what in self.learns.items()},
+            **({"not the same everywhere": "; ".join(self.unlike)} if self.unlike else {}),
+        }
+        return page_parts.facts(told) + page_parts.table(
+            "plan", ("party", "its gate", "bytes up", "bytes down"), rows
+        )
 
     def document(self) -> dict[str, Any]:
         """As plain values, for JSON."""
@@ -132,7 +149,7 @@ def against_plan(spec: JobSpec, receipts: Sequence[Receipt]) -> str:
     planned = planned_bytes(spec, receipts)
     of_all = sum((planned[one.institution] for one in receipts), Traffic(0, 0))
     up, down = (sum(getattr(one.took, name) for one in receipts) for name in ("bytes_up", "bytes_down"))
-    return f"{up:,} up and {down:,} down; planned {of_all.up:,} and {of_all.down:,}"
+    return f"{up:,} up and {down:,} down before receipts; planned {of_all.up:,} and {of_all.down:,}"
 
 
 def checked(

@@ -28,7 +28,7 @@ def text(kind: str, offering: Offering | None = None) -> str:
     dataset = _dataset(offering, model)
     lines = [
         HEADER.rstrip(),
-        f"# A {kind} job: {_summary(model)}",
+        f"# A job of kind {kind}: {_summary(model)}",
         f"# docs/kinds/{kind}.md explains each parameter. Fields that begin with # show what is used unless given.",
         *_offered(offering),
         "",

@@ -30,6 +30,11 @@ class Table:
         found = dict.fromkeys(field for row in self.rows for field in row)
         return tuple(sorted(found, key=lambda field: _FIGURES.index(field) if field in _FIGURES else -1))
 
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """The fields that say what a row is about."""
+        return tuple(field for field in self.columns if field not in _FIGURES)
+
     def cells(self) -> Iterator[list[Any]]:
         """Each row's values in the order of ``columns``."""
         return ([row.get(field) for field in self.columns] for row in self.rows)
@@ -38,6 +43,15 @@ class Table:
         """Each field's values; text where a field has values of several types."""
         found = {field: [row.get(field) for row in self.rows] for field in self.columns}
         return {field: _alike(values) for field, values in found.items()}
+
+
+def written(value: object) -> str:
+    """A cell as people read it."""
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1e6 else f"{value:,.6g}"
+    return f"{value:,}" if type(value) is int else str(value)
 
 
 def tables_of(result: Mapping[str, Any]) -> dict[str, Table]:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
+from rich import box
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
@@ -18,6 +19,8 @@ from consortia_common.errors import place
 from consortia_crypto.errors import ConsortiaError
 
 INTERRUPTED = 130
+_ENDLESS = 10_000
+"""Columns of a terminal that is as wide as need be."""
 _FORMULA = ("=", "+", "-", "@")
 """With which a spreadsheet's formulas begin."""
 
@@ -77,7 +80,10 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str |
     grid = Table(*heads, title=Text(printable(title)) if title else None, title_justify="left")
     for row in rows:
         grid.add_row(*(Text(printable(cell)) for cell in row))
-    out().print(grid)
+    console = out()
+    if console.measure(grid, options=console.options.update(width=_ENDLESS)).maximum > console.width:
+        grid.box, grid.padding = box.SIMPLE_HEAD, (0, 1, 0, 0)  # before cells are broken over lines
+    console.print(grid)
 
 
 def explain(error: ConsortiaError) -> None:

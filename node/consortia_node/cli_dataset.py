@@ -47,7 +47,6 @@ def add(name: str, source: str, subject: str, table: str | None, config_file: Pa
     have are not written into it.
     """
     from consortia_common import keyfiles
-    from consortia_node import datasets
     from consortia_node.drafts import Source, draft
     from consortia_node.sources.places import refuse
 
@@ -59,8 +58,8 @@ def add(name: str, source: str, subject: str, table: str | None, config_file: Pa
     path = None if is_server else Path(source).absolute()
     text = draft(Source(name, source if path is None else str(path), path, table, subject))
     before = settings.datasets_file.read_text() if settings.datasets_file.exists() else ""
+    _require_loadable(settings.datasets_file, before + text)
     keyfiles.write_file(settings.datasets_file, (before + text).encode())
-    datasets.load(settings.datasets_file)
     terminal.done(f"dataset {name} drafted in {settings.datasets_file}")
     terminal.note(
         "Next: complete its meanings, units and public ranges there; then run\n"
@@ -132,6 +131,19 @@ def describe(name: str, config_file: Path, as_json: bool) -> None:
             for column in found.columns
         ],
     )
+
+
+def _require_loadable(file: Path, text: str) -> None:
+    """Return if ``file`` would be read with this text, which must not stand there else. Raises SettingsError."""
+    from consortia_common import keyfiles
+    from consortia_node import datasets
+
+    draft = file.with_name(f"{file.name}.draft")
+    keyfiles.write_file(draft, text.encode())
+    try:
+        datasets.load(draft)
+    finally:
+        draft.unlink()
 
 
 def _settings(config_file: Path) -> "NodeSettings":

@@ -44,6 +44,12 @@ def draft(source: Source) -> str:
         lines = [line for column in found.columns for line in _lines(column, open_)]
         with open_() as engine:
             is_text = source.place.endswith(".csv") or not engine.schema[source.subject].is_integer()
+    if all(line.startswith("#") for line in lines):
+        raise refuse(
+            dataset,
+            "it has no column that could be offered, or no rows to tell their types by",
+            "look at the file: a CSV needs a heading, commas between its columns, and rows",
+        )
     one_each = not found.repeated
     where = "path" if source.path else "postgresql"
     return "\n".join(
@@ -74,13 +80,17 @@ def _provisional(source: Source) -> DatasetSettings:
         columns=columns,
     )
     with passes(dataset, guess_types=True) as open_, open_() as engine:
-        if source.subject not in engine.schema:
+        if source.subject not in engine.schema or not _NAME.fullmatch(source.subject):
             raise _no_subject(dataset, source.subject)
     return dataset
 
 
 def _no_subject(dataset: DatasetSettings, subject: str) -> SourceError:
-    return refuse(dataset, f"it has no column {subject}", "name the column with the customer number by --id")
+    return refuse(
+        dataset,
+        f"it has no column {subject} whose name is letters, digits and _",
+        "name the column with the customer number by --id",
+    )
 
 
 def _lines(column: ColumnProfile, open_: Passes) -> Iterator[str]:

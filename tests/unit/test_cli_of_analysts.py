@@ -125,7 +125,7 @@ def test_a_finished_job_shows_its_result(tmp_path: Path, spec_file: Path, monkey
         assert shown.exit_code == 0, shown.output
         assert "the result is the one for which bank-a signed receipts" in shown.stdout
         assert "│ 810   │" in shown.stdout
-        assert re.search(r"bytes +1 up and 1 down; planned \d\d,\d{3} and \d\d,\d{3}", shown.stdout)
+        assert re.search(r"bytes +1 up and 1 down before receipts; planned \d\d,\d{3} and \d\d,\d{3}", shown.stdout)
         assert "[bold]not markup[/]" in shown.stdout
         told = as_json(consortia("job", *command, "--profile", tmp_path, "--wait", "--json"))
         assert (told["result"], told["finished_ms"]) == (RESULT, 9)

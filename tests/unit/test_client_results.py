@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from consortia_client import charts, page_parts
 from consortia_client import consortium as api
-from consortia_client import page_parts
 from consortia_client.consortium import Consortium
 from consortia_client.curves import Point, points
 from consortia_client.errors import ClientError, JobEndedError, MissingExtraError, ResultError
@@ -187,7 +187,7 @@ def test_a_result_says_who_took_part_on_what_basis_and_how_exactly() -> None:
     assert facts["participants"] == "bank-a (1,000 rows), bank-b (1,000 rows), bank-c (1,000 rows)"
     assert facts["lawful basis"] == "consent"
     assert facts["noise"].startswith("none")
-    assert facts["bytes"].startswith("90,000 up and 99,000 down; planned ")
+    assert facts["bytes"].startswith("90,000 up and 99,000 down before receipts; planned ")
     noisy = made(STATISTICS | {"noise": {"epsilon": 1.0, "sigma": 4.2}})
     assert noisy.facts["noise"] == "epsilon 1.0, sigma 4.2"
     assert made(STATISTICS, banks=BANKS[:2]).facts["dropped out"] == "bank-c"
@@ -207,6 +207,13 @@ def test_charts_are_of_what_is_told() -> None:
     chart = made(STATISTICS).histogram("age").to_dict()
     assert chart["title"] == "age: 1 rows beyond the range"
     assert [row["count"] for row in chart["data"]["values"]] == [20, 9]
+    assert chart["data"]["values"][0]["floor"] == 0
+    merged = Table(
+        "histograms", tuple({"column": "x", "low": low, "high": high, "count": 8} for low, high in ((0, 1), (1, 5)))
+    )
+    assert [row["height"] for row in charts.histogram(merged, "x").to_dict()["data"]["values"]] == [8, 2]
+    several = made(STATISTICS).comparison("mean", "region", "columns").to_dict()
+    assert several["encoding"]["xOffset"]["field"] == "_part"
     bars = made(STATISTICS).comparison("label_rate", "region", "groups").to_dict()
     assert [row["region"] for row in bars["data"]["values"]] == ["=1"]
     with pytest.raises(ResultError, match="no column income"):

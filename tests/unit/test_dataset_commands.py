@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
+from consortia_crypto.errors import ConsortiaError
 from consortia_node import datasets, enrolment
 from consortia_node.cli_dataset import dataset
 from consortia_node.errors import SourceError
@@ -84,6 +85,26 @@ def test_what_can_t_be_drafted_is_refused(home: Path) -> None:
         refused = ran(home, *words).exception
         assert isinstance(refused, SourceError), words
         assert why in refused.what
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("empty", "id,income\n", "no column that could be offered"),
+        ("semicolons", "id;income\nA;1,5\n", "no column that could be offered"),
+        ("Capital", "id,income\nA,1\n", "name"),
+        ("blanks", "id,a b\nA,1\n", "no column that could be offered"),
+    ],
+)
+def test_what_would_not_be_read_again_is_never_written(home: Path, name: str, text: str, why: str) -> None:
+    added(home)
+    before = (home / "datasets.toml").read_text()
+    (home / "data" / "t.csv").write_text(text)
+    refused = ran(home, "add", name, home / "data" / "t.csv", "--id", "id").exception
+    assert isinstance(refused, ConsortiaError)
+    assert why in refused.what
+    assert (home / "datasets.toml").read_text() == before
+    assert [file.name for file in home.glob("datasets*")] == ["datasets.toml"]
 
 
 def test_a_good_table_passes_with_notes(home: Path) -> None:

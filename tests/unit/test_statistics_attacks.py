@@ -162,3 +162,62 @@ def test_a_rate_does_not_count_a_few(how: dict[str, Any]) -> None:
 
 def test_a_rate_of_all_does_not_count_a_few() -> None:
     assert asked({"late": [1] * 4 + [0] * 80}, label="late")["overall"]["label_rate"] is None
+
+
+def test_cells_that_are_small_everywhere_leave_the_whole_alone() -> None:
+    regions = [f"r{place % 20}" for place in range(60)]
+    found = asked(
+        {"region": regions, "income": [float(place) for place in range(60)]},
+        by=["region"],
+        columns=["income"],
+        categories={"region": [f"r{place}" for place in range(20)]},
+    )
+    (group,) = found["groups"]
+    assert (group["group"], group["count"]) == ({"region": "other"}, 60)
+    assert len(found["merged"]["region"]) == 20
+    assert found["overall"]["columns"]["income"]["mean"] == 29.5
+
+
+some = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "b", "c", None]),
+        st.sampled_from(["x", "y", "z"]),
+        st.one_of(st.none(), st.integers(0, 99)),
+        st.sampled_from([0, 1, None]),
+    ),
+    min_size=SMALLEST,
+    max_size=90,
+)
+
+
+@settings(max_examples=8, deadline=None)
+@given(some)
+def test_every_number_of_rows_that_is_told_is_none_or_enough(drawn: list[tuple[Any, ...]]) -> None:
+    rows = dict(zip(("region", "product", "age", "default"), map(list, zip(*drawn, strict=True)), strict=True))
+    rows |= {"age": np.array(rows["age"], object).tolist()}
+    found = asked(
+        {
+            name: values if any(value is not None for value in values) else [0, *values[1:]]
+            for name, values in rows.items()
+        },
+        columns=["age"],
+        label="default",
+        by=["region"],
+        categories={"region": ["a", "b"], "product": ["x", "y"]},
+        ranges={"age": [0, 100]},
+        bins=10,
+        histograms=["age"],
+        crosstabs=[["region", "product"]],
+        information=["age", "product"],
+    )
+    assert all(number is None or number == 0 or number >= SMALLEST for number in _numbers(found))
+
+
+def _numbers(told: Any) -> list[int | None]:
+    """Every count of rows in a result; how many values are missing is not protected."""
+    if isinstance(told, list):
+        return [number for item in told for number in _numbers(item)]
+    if not isinstance(told, dict):
+        return []
+    own = [told[name] for name in ("count", "zeros", "ones") if name in told and not isinstance(told[name], dict)]
+    return own + [number for item in told.values() for number in _numbers(item)]

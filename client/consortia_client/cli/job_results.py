@@ -3,6 +3,7 @@
 from typing import Any
 
 from consortia_client.results import Result
+from consortia_client.tables import written
 from consortia_common import terminal
 
 
@@ -15,7 +16,7 @@ def show(opened: Any, table: str) -> None:
     terminal.facts(facts | _sums(opened))
     for name in [table] if table else result.tables:
         shown = result.table(name)
-        rows = [[_cell(value) for value in row] for row in shown.cells()]
+        rows = [[written(value) for value in row] for row in shown.cells()]
         terminal.table(shown.columns, rows, title=shown.name)
     if not result.tables:
         terminal.note("The result stays at an institution.")
@@ -41,11 +42,3 @@ def _sums(opened: Any) -> dict[str, str]:
         "parties": f"{sums.institutions}; {sums.threshold} needed, {sums.colluding} may collude",
         "dropped out": "; ".join(gone) or "nobody",
     }
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1e6 else f"{value:,.6g}"
-    return f"{value:,}" if type(value) is int else str(value)

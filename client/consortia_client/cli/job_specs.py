@@ -40,7 +40,7 @@ def new(kind: str, file: Path, folder: Path | None, wanted: str) -> None:
     schema = file.with_name(job_schema.FILE)
     schema.write_text(job_schema.schema_text(), encoding="utf-8")
     file.write_text(spec, encoding="utf-8")
-    terminal.done(f"a {kind} job is in {file}, its schema in {schema}")
+    terminal.done(f"a job of kind {kind} is in {file}, its schema in {schema}")
     terminal.note(f"Next: fill in what stands in <>, then run\n  consortia job check {file}")
 
 
