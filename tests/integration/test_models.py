@@ -13,7 +13,7 @@ from consortia_common.documents.jobspec import JobSpec
 from consortia_common.models.scorecard import read
 from tests.support import evidence
 from tests.support.cli import as_json, consortia
-from tests.support.consortium import BANKS, Consortium, spec, wait_until
+from tests.support.consortium import BANKS, Consortium, build, prepare, running, spec, wait_until
 
 TREES = {"type": "boosted_trees", "trees": 2, "depth": 2, "min_rows": 5}
 
@@ -96,3 +96,21 @@ def told(consortium: Consortium, whose: str, event: str, job_id: str) -> list[An
         for entry in evidence.entries(consortium, whose, job_id)
         if entry.type == event and (detail := entry.body["detail"])["step"] == "progress"
     ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipients", [["analyst"], ["parties"]])
+def test_a_model_reaches_whom_the_agreement_names_and_nobody_else(recipients: list[str], tmp_path: Path) -> None:
+    built = build(tmp_path)
+    with running(built):
+        prepare(built, job_kinds=[{"kind": "train", "recipients": recipients}])
+        trained = built.run(spec("train", model={"type": "logistic_regression", "rounds": 2}))
+        assert trained.state == "finished", trained
+        kept = [
+            as_json(consortia("model", "list", "--config", built.node_config(bank), "--json")) for bank in BANKS
+        ]
+        assert [len(models) for models in kept] == [int("parties" in recipients)] * 3
+        result = built.result(trained.job_id)
+        assert bool(result) == ("analyst" in recipients)
+        if result:
+            assert result["model"]["origin"]["recipients"] == recipients
