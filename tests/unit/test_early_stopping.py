@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 
 from consortia_client import curves
 from consortia_client.errors import ResultError
+from consortia_client.model_card import card
+from consortia_client.pages import as_html, as_text
 from consortia_common.content import Content
 from consortia_common.documents.base import Number
+from consortia_common.documents.fitted import Model
 from consortia_common.documents.kinds import Turn
 from consortia_common.documents.learners import LARGEST_LOSS, MEASURES, Stopping
 from consortia_node import jobs as rules
@@ -213,3 +216,12 @@ def test_losses_are_shown_with_how_they_came_there() -> None:
     assert first.startswith("loss       0.01235  █")
     assert "lowest 0.50000 after 60" in second
     assert len(curves.spark([1.0] * 500, 40)) <= 40
+
+
+def test_the_card_tells_how_the_fit_went() -> None:
+    result, _ = run(banks(TREES))
+    text = as_text(card(Model.from_value(result["model"], "the result")))
+    losses = [point["validation_loss"] for point in result["training"]["curve"]]
+    assert f"lowest {min(losses):.6g} after {losses.index(min(losses))}" in " ".join(text.split())
+    pictures = as_html(card(Model.from_value(result["model"], "the result")))
+    assert pictures.count("<figure") >= 2
