@@ -33,6 +33,16 @@ _MEASURES = {
     "deviance": "mean deviance",
 }
 
+_PROMISES = {
+    "epsilon": "ε",
+    "delta": "δ",
+    "rows_per_customer": "rows of a customer at most",
+    "multiplier": "noise of a round, in units of what a row changes",
+    "sampling": "share of the rows in a round",
+    "covers": "it covers",
+    "does_not_cover": "it does not cover",
+}
+
 
 def card(model: Model) -> Page:
     """The card."""
@@ -161,8 +171,9 @@ def _curves(metrics: Mapping[str, Any]) -> Iterator[Figure]:
 
 
 def _privacy(model: Model) -> Section:
-    facts = sorted(model.privacy.items())
-    sentence = "No noise was added: whoever has the model has what it learned." if not facts else "With noise."
+    facts = [(_PROMISES.get(name, name), value) for name, value in model.privacy.items()]
+    noisy = "Every sum had noise: the model promises each customer (ε, δ) differential privacy, as below."
+    sentence = noisy if facts else "No noise was added: whoever has the model has what it learned."
     rows = ["Rows never left their institution; what was added up travelled as sealed sums.", sentence]
     return Section("Privacy", rows, facts=facts)
 

@@ -5,6 +5,7 @@ each round without telling anybody. What is summed in a round is the model's bus
 """
 
 from collections.abc import Mapping
+from random import SystemRandom
 from typing import cast
 
 import pyarrow as pa
@@ -15,18 +16,24 @@ from consortia_common.documents.fitted import Model
 from consortia_common.documents.kinds.train import Parameters
 from consortia_node.errors import TotalRefusedError
 from consortia_node.kinds import Outcome, Step, Work
-from consortia_node.learning import assessing, describing, preparing
+from consortia_node.learning import assessing, describing, preparing, private_preparing
 from consortia_node.learning.fit_trees import BoostingRounds
 from consortia_node.learning.learning import Learning, learning_of
+from consortia_node.learning.noising import Noising
 from consortia_node.learning.preparing import Prepared
 from consortia_node.learning.rows import Rows, of_table
+from consortia_node.sources.places import SUBJECT
+from consortia_node.stats.gather import require_few_rows
 
 
 def prepare(work: Work, request: Content) -> Outcome:
     """Counts and moments of every column, to be summed."""
     del request
     parameters = _parameters(work)
-    return Outcome(summand=preparing.words(_rows(work, parameters.dataset), parameters))
+    rows, noising = _rows(work, parameters.dataset), _noising(work)
+    if noising is None:
+        return Outcome(summand=preparing.words(rows, parameters))
+    return Outcome(summand=private_preparing.words(rows, parameters, noising))
 
 
 def spread(work: Work, request: Content) -> Outcome:
@@ -70,6 +77,7 @@ def conclude(work: Work, request: Content) -> Outcome:
             "model": _model(work, evaluation).model_dump(mode="json"),
             "training": training,
             "evaluation": evaluation,
+            **({"noise": promise} if (promise := _promise(work)) else {}),
         }
     )
 
@@ -88,11 +96,20 @@ def _take_in(work: Work, turn: int) -> None:
 
 def _learning(work: Work) -> Learning:
     parameters, prepared = _parameters(work), _prepared(work)
-    return learning_of(parameters, prepared, work.institution, work.min_cell, work.server_step, work.remember)
+    step, remember = work.server_step, work.remember
+    return learning_of(
+        parameters, prepared, work.institution, work.min_cell, step, remember, noising=_noising(work)
+    )
+
+
+def _noising(work: Work) -> Noising | None:
+    return Noising.of(work.spec, SystemRandom())
 
 
 def _prepared(work: Work) -> Prepared:
-    prepared = preparing.fitted(work.total("prepared"), _parameters(work))
+    parameters = _parameters(work)
+    fitted = private_preparing.fitted if parameters.noise else preparing.fitted
+    prepared = fitted(work.total("prepared"), parameters)
     if prepared.rows < work.min_cell:
         raise TotalRefusedError(f"there are fewer than {work.min_cell} rows in all")
     return prepared
@@ -100,7 +117,12 @@ def _prepared(work: Work) -> Prepared:
 
 def _model(work: Work, metrics: Mapping[str, object] | None = None) -> Model:
     fit, _ = _learning(work).finish(work.values)
-    return describing.model_of(work.spec, _prepared(work), fit, metrics or {})
+    return describing.model_of(work.spec, _prepared(work), fit, metrics or {}, _promise(work))
+
+
+def _promise(work: Work) -> Mapping[str, str]:
+    noising = _noising(work)
+    return noising.said(tested=_parameters(work).test_dataset is not None) if noising else {}
 
 
 def _rows(work: Work, dataset: str) -> Rows:
@@ -108,8 +130,13 @@ def _rows(work: Work, dataset: str) -> Rows:
     columns = parameters.reads(work.institution)[0].columns
 
     def read() -> Rows:
-        table: pa.Table = work.frame(dataset, columns).collect("pyarrow").to_native()
-        return of_table(table, parameters, dataset)
+        frame = work.frame(dataset, columns)
+        noise = parameters.noise if dataset == parameters.dataset else None
+        if noise:
+            require_few_rows(frame, SUBJECT, noise.rows_per_customer)
+        table: pa.Table = frame.collect("pyarrow").to_native()
+        rows = of_table(table, parameters, dataset)
+        return private_preparing.bounded(rows, parameters) if noise else rows
 
     return work.remember(f"rows of {dataset}", read)
 

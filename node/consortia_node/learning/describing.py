@@ -11,7 +11,9 @@ from consortia_node.learning.preparing import Prepared
 _LINKS = {"binary": "logit", "number": "identity", "count": "log"}
 
 
-def model_of(spec: JobSpec, prepared: Prepared, fit: Fit, metrics: Mapping[str, object]) -> Model:
+def model_of(
+    spec: JobSpec, prepared: Prepared, fit: Fit, metrics: Mapping[str, object], privacy: Mapping[str, str]
+) -> Model:
     """The model of a ``train`` job; the same at every party."""
     parameters = spec.parameters
     if not isinstance(parameters, Parameters):
@@ -25,6 +27,7 @@ def model_of(spec: JobSpec, prepared: Prepared, fit: Fit, metrics: Mapping[str, 
         "inputs": [_input(feature, parameters) for feature in features],
         "fit": fit.model_dump(),
         "metrics": texts(metrics),
+        "privacy": dict(privacy),
         "origin": {
             "agreement": spec.agreement,
             "purpose": spec.purpose,

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from consortia_node.learning.rows import Rows
 from consortia_node.moments import rounded
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 ServerStep = Callable[[Floats, Floats], Floats]
 """(current, mean update) → the next model, by the spec's Flower strategy."""
 _MODEL = "network"
@@ -40,7 +42,7 @@ class AveragingRounds:
         self._server_step = server_step
         self._network = Network(asked.sizes(parameters.inputs), asked.activation)
 
-    def contribute(self, values: Mapping[str, bytes], rows: Rows, turn: int) -> Floats:
+    def contribute(self, values: Mapping[str, bytes], rows: Rows, turn: int) -> Floats | Integers:
         """The weighted update of this institution, and its weight."""
         model = self._recall(values)
         features = self._prepared.preparation.matrix(rows.columns)
@@ -50,13 +52,13 @@ class AveragingRounds:
         bounded = np.clip(update, -clip, clip) if np.isfinite(update).all() else update
         return np.append(weight * bounded, weight)
 
-    def absorb(self, values: state.Values, total: Floats, turn: int) -> None:
+    def absorb(self, values: state.Values, total: Any, turn: int) -> None:
         """Take the strategy's server step with the weighted mean of the updates."""
         del turn
         weight = float(total[-1])
         if weight <= 0:
             raise TotalRefusedError("the sum of the updates' weights is not positive")
-        state.keep_vector(values, _MODEL, self._server_step(self._recall(values), total[:-1] / weight))
+        self._step(values, total[:-1] / weight)
 
     def finish(self, values: Mapping[str, bytes]) -> tuple[NetworkFit, dict[str, object]]:
         """The model."""
@@ -72,6 +74,9 @@ class AveragingRounds:
             "the fitted model",
         )
         return made, {"rounds": self._asked.rounds}
+
+    def _step(self, values: state.Values, update: Floats) -> None:
+        state.keep_vector(values, _MODEL, self._server_step(self._recall(values), update))
 
     def _recall(self, values: Mapping[str, bytes]) -> Floats:
         return state.vector(values, _MODEL) if _MODEL in values else self._start()

@@ -5,6 +5,7 @@ they stay within bounds that everybody knows beforehand.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from consortia_node.learning.rows import Rows
 from consortia_node.moments import rounded
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 _FIT = "regression"
 CONVERGED = 1e-8
 """A fit has converged when its last step changed no standardised coefficient by more."""
@@ -34,7 +36,7 @@ class NewtonRounds:
         self._family = glm.FAMILIES[asked.type]
         self._coefficients = parameters.inputs + 1
 
-    def contribute(self, values: Mapping[str, bytes], rows: Rows, turn: int) -> Floats:
+    def contribute(self, values: Mapping[str, bytes], rows: Rows, turn: int) -> Floats | Integers:
         """This institution's share of the totals at the current coefficients."""
         del turn
         fit = self._recall(values)
@@ -50,7 +52,7 @@ class NewtonRounds:
             )
         return vector
 
-    def absorb(self, values: state.Values, total: Floats, turn: int) -> None:
+    def absorb(self, values: state.Values, total: Any, turn: int) -> None:
         """Take the next Newton step."""
         del turn
         totals = glm.Totals.from_vector(total, self._coefficients)
