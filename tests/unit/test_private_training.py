@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consortia_client.model_card import card
+from consortia_common.content import Content
 from consortia_common.documents.fitted import Model
 from consortia_common.documents.noise import TrainingNoise
 from consortia_common.errors import DocumentError
@@ -153,7 +154,7 @@ def test_a_row_changes_a_sum_by_no_more_than_the_noise_hides(model: Mapping[str,
         shares = []
         for table in (rows, more):
             work.values, work.memory, work.tables = dict(kept), {}, {**tables, "clients": table}
-            outcome = before.outcomes(turn.step, None, turn.round)[0]  # type: ignore[arg-type]
+            outcome = before.outcomes(turn.step, Content(), turn.round)[0]
             shares.append(np.asarray(outcome.summand))
         work.values, work.memory, work.tables = kept, remembered, tables
         before.give(turn.gives, total, turn.round)
@@ -240,6 +241,18 @@ def test_the_result_the_model_and_its_card_state_the_promise() -> None:
     assert ("ε", "3") in section.facts
     without = run(private(LOGISTIC, test_dataset=None))
     assert "test part" not in without["noise"]["does_not_cover"]
+
+
+@pytest.mark.parametrize("model", [LOGISTIC, TREES, NETWORK])
+def test_a_noisy_sum_that_no_bounded_rows_have_is_refused(model: Mapping[str, Any]) -> None:
+    together = private(model)
+    for turn in together.spec.parameters.turns(BANKS[0]):
+        total = together.add(turn.step, turn.round)
+        if turn.step == "train":
+            break
+    together.give(turn.gives, total + 10**5 * UNIT, 1)
+    with pytest.raises(StepError, match="total was refused"):
+        together.outcomes("train", Content(), 2)
 
 
 @pytest.mark.usefixtures("exact")

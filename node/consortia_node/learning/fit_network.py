@@ -12,6 +12,7 @@ from consortia_common.documents.kinds.train import Parameters
 from consortia_common.documents.learners import Network as Asked
 from consortia_common.models.network import Network
 from consortia_common.models.predict import INVERSE_LINKS
+from consortia_crypto.sum.terms import MAX_INSTITUTIONS, largest
 from consortia_node.errors import TotalRefusedError
 from consortia_node.learning import state
 from consortia_node.learning.descent import Descent, train
@@ -58,7 +59,17 @@ class AveragingRounds:
         weight = float(total[-1])
         if weight <= 0:
             raise TotalRefusedError("the sum of the updates' weights is not positive")
+        self._require_clipped(total)
         self._step(values, total[:-1] / weight)
+
+    def _require_clipped(self, total: Floats) -> None:
+        """Return if clipped updates of the rows that there are can add up to this, whatever software made them."""
+        coarse = 2 * MAX_INSTITUTIONS / largest(MAX_INSTITUTIONS, self._asked.word_bits)
+        rows = self._prepared.most_rows / self._parameters.max_rows
+        if self._parameters.weight is None and total[-1] > rows + coarse:
+            raise TotalRefusedError("the updates weigh more than there are rows")
+        if float(np.abs(total[:-1]).max(initial=0.0)) > float(self._asked.clip) * (total[-1] + coarse):
+            raise TotalRefusedError("the sum of the updates is larger than clipped ones can add up to")
 
     def finish(self, values: Mapping[str, bytes]) -> tuple[NetworkFit, dict[str, object]]:
         """The model."""

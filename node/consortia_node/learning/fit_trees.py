@@ -89,13 +89,19 @@ class BoostingRounds:
         return histograms.build(codes, slots, self._gradient(values, rows, codes, turn), shape).ravel()
 
     def absorb(self, values: state.Values, total: Integers, turn: int) -> None:
-        """Grow the tree; keep it when it has grown."""
+        """Grow the tree from histograms that rows can have; keep it when it has grown."""
+        totals = total.reshape(self._asked.slots(turn), -1, self._asked.bins + 1, 3)
+        histograms.require_possible(totals, self._prepared.most_rows)
         growing = self._growing(values, turn)
+        if trees.parted(growing, totals):
+            growing = trees.Growing(growing.nodes)
+        self._grow(values, growing, totals, turn)
+
+    def _grow(self, values: state.Values, growing: trees.Growing, totals: Integers, turn: int) -> None:
         tree, _ = self._asked.tree_of(turn)
         if not growing.done:
-            shape = (self._asked.slots(turn), len(self._parameters.features), self._asked.bins + 1, 3)
-            growing = trees.grow(growing, total.reshape(shape), self._rules, self._limits, self._allowed(tree))
-            _keep(values, growing)
+            growing = trees.grow(growing, totals, self._rules, self._limits, self._allowed(tree))
+        _keep(values, growing)
         if self._asked.tree_of(turn + 1)[0] != tree:
             state.keep(values, _name(tree), {"nodes": [asdict(node) for node in growing.nodes]})
 

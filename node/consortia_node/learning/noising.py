@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consortia_common.documents.jobspec import JobSpec
-from consortia_common.documents.kinds.train import Parameters
+from consortia_common.documents.kinds.train import NOISY_MOMENT_WORDS, Parameters
 from consortia_common.documents.noise import TrainingNoise
 from consortia_common.statistics.privacy import share_of_noise
-from consortia_node.errors import StepError
+from consortia_node.errors import StepError, TotalRefusedError
 from consortia_node.learning import accounting
 from consortia_node.stats.noise import discrete_gaussian
 
@@ -27,6 +27,8 @@ Integers = NDArray[np.int64]
 UNIT = 1 << 20
 """Steps of the grid to the most that a row changes."""
 _CHANCES = 1 << 64
+_DEVIATIONS = 20
+"""Noise further from 0 than this is not noise."""
 _COVERED = "what the model was fitted from: one customer's rows at an institution more or fewer"
 
 
@@ -39,6 +41,8 @@ class Noising:
     parties: int
     colluding: int
     random: Random
+    touched: int = 1
+    """How many numbers of the preparation a row changes."""
 
     @classmethod
     def of(cls, spec: JobSpec, random: Random) -> "Noising | None":
@@ -50,7 +54,9 @@ class Noising:
         found = accounting.multipliers(
             float(asked.epsilon), float(asked.delta), float(asked.sampling), rounds, spread=parameters.has_spread
         )
-        return cls(asked, found, len(spec.parties), spec.colluders, random)
+        columns = 1 + len(parameters.numeric)
+        touched = 1 + NOISY_MOMENT_WORDS * columns + len(parameters.categories)
+        return cls(asked, found, len(spec.parties), spec.colluders, random, touched)
 
     def add(self, numbers: Floats, reach: float, multiplier: float) -> Integers:
         """``numbers``, which a row changes by at most ``reach`` (Euclidean), on the grid, with this share of noise.
@@ -100,6 +106,18 @@ class Noising:
             "covers": _COVERED,
             "does_not_cover": "; ".join(beyond),
         }
+
+    def opened(self, total: Integers, reach: float, rows: float) -> Floats:
+        """The noisy sum of a round over about so many rows at most, in the units of its numbers.
+
+        Raises TotalRefusedError for one that bounded rows and the noise can't add up to.
+        """
+        numbers = opened(total)
+        counted = self.deviation(sqrt(self.touched), self.multipliers.prepared, total.size)
+        noise = counted + self.deviation(reach, self.multipliers.rounds, total.size)
+        if float(np.abs(numbers).max(initial=0.0)) > rows + _DEVIATIONS * self.whole * noise / UNIT:
+            raise TotalRefusedError("a noisy sum is larger than bounded rows can add up to")
+        return numbers
 
 
 def opened(total: Integers) -> Floats:

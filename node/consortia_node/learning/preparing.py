@@ -20,6 +20,10 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
+GROWTH = 1.5
+"""Customers may consent while a job runs; more than so many times the rows that were prepared are a lie."""
+
+
 @dataclass(frozen=True)
 class Prepared:
     """What the totals say: the fitted preparation, and of all rows their number, and the label's moments."""
@@ -31,6 +35,11 @@ class Prepared:
     """Rows whose label is 1, where the label is 0 or 1."""
     means: Mapping[str, Moments]
     """Of each numeric feature, after filling, clipping and logarithm."""
+
+    @property
+    def most_rows(self) -> float:
+        """Rows that a later sum may be over."""
+        return GROWTH * self.rows
 
 
 def words(rows: Rows, parameters: Parameters) -> Integers:

@@ -14,7 +14,7 @@ from consortia_common.documents.kinds.train import Parameters
 from consortia_common.documents.learners import Network as Asked
 from consortia_node.learning import state
 from consortia_node.learning.fit_network import AveragingRounds, ServerStep
-from consortia_node.learning.noising import Integers, Noising, opened
+from consortia_node.learning.noising import Integers, Noising
 from consortia_node.learning.preparing import Prepared
 from consortia_node.learning.rows import Rows
 
@@ -51,6 +51,9 @@ class PrivateDescentRounds(AveragingRounds):
         """Take the strategy's server step with the step down the noisy mean gradient."""
         model, asked = self._recall(values), self._noising.asked
         expected = max(float(asked.sampling) * self._prepared.rows, 1.0)
-        gradient = opened(total) * float(asked.clip) / expected + float(self._asked.l2) * model
+        gradient = (
+            self._noising.opened(total, 1.0, self._prepared.most_rows) * float(asked.clip) / expected
+            + float(self._asked.l2) * model
+        )
         update = -float(self._asked.learning_rate) * self._share(turn) * gradient
         self._step(values, update)

@@ -31,9 +31,7 @@ def words(rows: Rows, parameters: Parameters, noising: Noising) -> Integers:
     for name, categories in parameters.categories.items():
         counts = category_counts(rows.columns[name], rows.label, len(categories), parameters.model.task)
         parts.append(counts.astype(np.float64))
-    columns = 1 + len(parameters.numeric)
-    touched = 1 + NOISY_MOMENT_WORDS * columns + len(parameters.categories)
-    return noising.add(np.concatenate(parts), sqrt(touched), noising.multipliers.prepared)
+    return noising.add(np.concatenate(parts), sqrt(noising.touched), noising.multipliers.prepared)
 
 
 def fitted(total: Integers, parameters: Parameters) -> Prepared:

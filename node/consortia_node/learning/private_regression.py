@@ -17,7 +17,7 @@ from consortia_common.documents.kinds.train import Parameters
 from consortia_common.documents.learners import Regression
 from consortia_node.learning import state
 from consortia_node.learning.fit_regression import NewtonRounds
-from consortia_node.learning.noising import UNIT, Integers, Noising, opened
+from consortia_node.learning.noising import UNIT, Integers, Noising
 from consortia_node.learning.preparing import Prepared
 from consortia_node.learning.rows import Rows
 from consortia_node.moments import rounded
@@ -56,7 +56,8 @@ class PrivateNewtonRounds(NewtonRounds):
     def absorb(self, values: state.Values, total: Integers, turn: int) -> None:
         """Take the next step."""
         del turn
-        model, numbers, size = self._model(values)[0], opened(total), self._coefficients
+        model, size = self._model(values)[0], self._coefficients
+        numbers = self._noising.opened(total, _REACH, self._prepared.most_rows)
         upper, score = numbers[:-size] * self._clip**2, numbers[-size:] * self._clip
         information = np.zeros((size, size))
         information[np.triu_indices(size)] = upper

@@ -75,10 +75,11 @@ class PrivateBoostingRounds(BoostingRounds):
 
     def absorb(self, values: state.Values, total: Integers, turn: int) -> None:
         """Grow the tree by histograms that agree on the whole of each node."""
-        exact = np.rint(opened(total).reshape(-1, 3) * _UNITS)
+        numbers = self._noising.opened(total, self._reach, self._prepared.most_rows)
+        exact = np.rint(numbers.reshape(-1, 3) * _UNITS)
         histograms = exact.reshape(self._asked.slots(turn), -1, self._asked.bins + 1, 3)
         allowed = self._allowed(self._asked.tree_of(turn)[0])
-        super().absorb(values, consistent(histograms, allowed).ravel(), turn)
+        self._grow(values, self._growing(values, turn), consistent(histograms, allowed), turn)
 
     def _summed(self, growing: Growing, turn: int) -> NDArray[np.bool_]:
         """Which bins a round sums: of the nodes that it looks at and the features that the tree may use, flat."""
