@@ -56,12 +56,18 @@ def card(model: Model) -> Page:
             ("purpose", origin.purpose or "not recorded"),
             ("agreement", origin.agreement or "not recorded"),
             ("institutions", ", ".join(origin.parties) or "not recorded"),
-            ("rows learned from", f"{origin.rows:,}" if origin.rows else "not recorded"),
+            ("rows learned from", _rows(model)),
             ("job spec", origin.spec or "not recorded"),
         ],
         sections=[_inputs(model), _fitted(model), _tested(model), _privacy(model), _limits(model)],
         footer="Drawn up from the model's own document; the digest names exactly that document.",
     )
+
+
+def _rows(model: Model) -> str:
+    if not model.origin.rows:
+        return "not recorded"
+    return f"{'about ' if model.privacy else ''}{model.origin.rows:,}"
 
 
 def _kind(model: Model) -> str:
@@ -135,7 +141,8 @@ def _fitted(model: Model) -> Section:
     if isinstance(fit, LinearFit):
         inputs = [_named(each) for each in model.inputs]
         weights = [(name, _number(weight)) for name, weight in zip(inputs, fit.weights, strict=True)]
-        sentence = "Weights of the prepared inputs. The fit was penalised, so it has no standard errors."
+        why = "had noise" if model.privacy else "was penalised"
+        sentence = f"Weights of the prepared inputs. The fit {why}, so it has no standard errors."
         return Section(
             "Fit", [sentence], columns=("input", "weight"), rows=[*weights, ("intercept", _number(fit.intercept))]
         )
@@ -171,8 +178,8 @@ def _curves(metrics: Mapping[str, Any]) -> Iterator[Figure]:
 
 
 def _privacy(model: Model) -> Section:
-    facts = [(_PROMISES.get(name, name), value) for name, value in model.privacy.items()]
-    noisy = "Every sum had noise: the model promises each customer (ε, δ) differential privacy, as below."
+    facts = [(words, model.privacy[name]) for name, words in _PROMISES.items() if name in model.privacy]
+    noisy = "What it was fitted from had noise: it promises each customer (ε, δ) differential privacy, as below."
     sentence = noisy if facts else "No noise was added: whoever has the model has what it learned."
     rows = ["Rows never left their institution; what was added up travelled as sealed sums.", sentence]
     return Section("Privacy", rows, facts=facts)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from consortia_client.model_card import card
 from consortia_common.content import Content
 from consortia_common.documents.fitted import Model
+from consortia_common.documents.jobspec import JobSpec
 from consortia_common.documents.noise import TrainingNoise
 from consortia_common.errors import DocumentError
 from consortia_common.models.network import Network
@@ -237,6 +238,7 @@ def test_the_result_the_model_and_its_card_state_the_promise() -> None:
     assert "measures on the test part" in said["does_not_cover"]
     assert result["model"]["privacy"] == said
     page = card(Model.from_value(result["model"], "the result"))
+    assert dict(page.facts)["rows learned from"] == f"about {result['rows']:,}"
     (section,) = [each for each in page.sections if each.heading == "Privacy"]
     assert ("ε", "3") in section.facts
     without = run(private(LOGISTIC, test_dataset=None))
@@ -329,6 +331,12 @@ def test_consistency_leaves_exact_histograms_alone() -> None:
 def test_what_could_not_be_promised_is_refused(model: Mapping[str, Any], parameters: Any, mistake: str) -> None:
     with pytest.raises(DocumentError, match=mistake):
         private(model, rows=1, **parameters)
+
+
+def test_a_noisy_spec_reads_back_as_it_was_written() -> None:
+    for model in (LOGISTIC, LINEAR, TREES, NETWORK):
+        asked = private(model, rows=1).spec
+        assert JobSpec.from_canonical(asked.canonical(), "the spec") == asked
 
 
 def test_a_model_costs_what_it_says_and_an_exact_one_nothing() -> None:

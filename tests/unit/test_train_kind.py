@@ -384,7 +384,7 @@ def first_of(of: Banks) -> Any:
 @pytest.mark.parametrize("word_bits", [16, 32, 64])
 def test_an_update_beyond_the_clip_is_refused_whatever_software_made_it(word_bits: int) -> None:
     """A bank that doesn't clip what it adds can't move the mean by more than one that does."""
-    together = banks(NETWORK | {"clip": "0.5", "word_bits": word_bits})
+    together = banks(NETWORK | {"clip": "0.5", "word_bits": word_bits}, max_rows=10_000)
     honest = first_of(together)
     policy = policy_of("job", together.spec, "update", 1)
     for change, why in ((0, "larger than clipped ones"), (-1, "weigh more than there are rows")):

@@ -20,8 +20,9 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
-GROWTH = 1.5
-"""Customers may consent while a job runs; more than so many times the rows that were prepared are a lie."""
+GROWTH = 4
+"""Customers may consent while a job runs, and a party come back that was silent when rows were counted; more rows
+than so many times those counted are a lie."""
 
 
 @dataclass(frozen=True)
