@@ -35,6 +35,16 @@ _MEASURES = {
     "deviance": "mean deviance",
 }
 
+_PROMISES = {
+    "epsilon": "ε",
+    "delta": "δ",
+    "rows_per_customer": "rows of a customer at most",
+    "multiplier": "noise of a round, in units of what a row changes",
+    "sampling": "share of the rows in a round",
+    "covers": "it covers",
+    "does_not_cover": "it does not cover",
+}
+
 
 def card(model: Model, withdrawn: str = "") -> Page:
     """The card; ``withdrawn`` says by whom, when and why, if that is known.
@@ -53,7 +63,7 @@ def card(model: Model, withdrawn: str = "") -> Page:
             ("agreement", origin.agreement or "not recorded"),
             ("lawful basis", origin.lawful_basis.replace("_", " ") or "not recorded"),
             ("institutions", ", ".join(origin.parties) or "not recorded"),
-            ("learned from", f"{origin.rows:,} rows of {origin.dataset}" if origin.dataset else "not recorded"),
+            ("learned from", f"{_rows(model)} rows of {origin.dataset}" if origin.dataset else "not recorded"),
             ("tested on", origin.test_dataset or "nothing, or not recorded"),
             ("received by", _received(origin)),
             ("job, whose receipts prove it", origin.job or "not recorded"),
@@ -76,6 +86,10 @@ def _received(origin: Origin) -> str:
     reached = [*(origin.parties if "parties" in origin.recipients else ())]
     reached += ["the analyst who asked"] if "analyst" in origin.recipients else []
     return ", ".join(reached) or "not recorded"
+
+
+def _rows(model: Model) -> str:
+    return f"{'about ' if model.privacy else ''}{model.origin.rows:,}"
 
 
 def _kind(model: Model) -> str:
@@ -149,7 +163,8 @@ def _fitted(model: Model) -> Section:
     if isinstance(fit, LinearFit):
         inputs = [_named(each) for each in model.inputs]
         weights = [(name, _number(weight)) for name, weight in zip(inputs, fit.weights, strict=True)]
-        sentence = "Weights of the prepared inputs. The fit was penalised, so it has no standard errors."
+        why = "had noise" if model.privacy else "was penalised"
+        sentence = f"Weights of the prepared inputs. The fit {why}, so it has no standard errors."
         return Section(
             "Fit", [sentence], columns=("input", "weight"), rows=[*weights, ("intercept", _number(fit.intercept))]
         )
@@ -217,8 +232,9 @@ def _curves(measured: Measured) -> Iterator[Figure]:
 
 
 def _privacy(model: Model) -> Section:
-    facts = sorted(model.privacy.items())
-    sentence = "No noise was added: whoever has the model has what it learned." if not facts else "With noise."
+    facts = [(words, model.privacy[name]) for name, words in _PROMISES.items() if name in model.privacy]
+    noisy = "What it was fitted from had noise: it promises each customer (ε, δ) differential privacy, as below."
+    sentence = noisy if facts else "No noise was added: whoever has the model has what it learned."
     rows = ["Rows never left their institution; what was added up travelled as sealed sums.", sentence]
     return Section("Privacy", rows, facts=facts)
 

@@ -20,6 +20,7 @@ _SCAN_MIB = 240
 """What the engine takes for a pass at most, however long the table."""
 _VALUES_PER_SECOND = 10_000_000
 _WORDS_PER_SECOND = 10_000_000
+_NOISES_PER_SECOND = 30_000
 _STEP_SECONDS = 0.05
 _SUM_STEPS = 5
 
@@ -46,6 +47,7 @@ def of(spec: JobSpec, institution: str, reads: Iterable[tuple[Sequence[str], int
     seconds = (
         passes * max(values, default=0) / _VALUES_PER_SECOND
         + words * len(spec.parties) / _WORDS_PER_SECOND
+        + (words / _NOISES_PER_SECOND if spec.parameters.epsilon_micro() else 0)
         + taken * _STEP_SECONDS
     )
     return Need(_BASE_MIB + held + (4 * FRAME_BYTES >> 20), Number(f"{seconds:.1f}"))

@@ -8,10 +8,12 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
 from consortia_node.agent import Agent
 from consortia_node.errors import StateError, StoppingError
+from consortia_node.learning.fit_network import AveragingRounds
 from consortia_proto.v1 import exchange_pb2 as pb
 from tests.support import consortium as support
 from tests.support.consortium import Consortium, spec
@@ -159,13 +161,17 @@ def test_both_engines_give_the_same(five: Consortium) -> None:
     assert results[0] == results[1]
 
 
+LATER = [("query.prepare", 0), ("train", 1), ("train", 3), ("train", 4), ("evaluate", 0)]
+
+
+@pytest.mark.parametrize("turn", [("train", 2), *(pytest.param(turn, marks=pytest.mark.slow) for turn in LATER)])
 def test_training_goes_on_without_a_bank_that_drops_out_of_a_round(
-    five: Consortium, monkeypatch: pytest.MonkeyPatch
+    turn: tuple[str, int], five: Consortium, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     honest = Agent._take
 
     def take(self: Agent, task: pb.Task, content: Any) -> Any:
-        if (task.step, task.round, self._tools.institution) == ("train", 2, "bank-e"):
+        if (task.step, task.round, self._tools.institution) == (*turn, "bank-e"):
             raise StateError("the disk is full", blame="its operator", remedy="make room")
         return honest(self, task, content)
 
@@ -178,5 +184,27 @@ def test_training_goes_on_without_a_bank_that_drops_out_of_a_round(
     assert len(receipts) == 4
     for receipt in receipts:
         assert receipt.sums is not None
-        missing = {item.sum: item.institutions for item in receipt.sums.missing}
-        assert missing == dict.fromkeys(("update/2", "update/3", "update/4", "evaluation"), ("bank-e",))
+        missing = {item.sum for item in receipt.sums.missing if "bank-e" in item.institutions}
+        sums = ["prepared", *(f"update/{number}" for number in range(1, 5)), "evaluation"]
+        turns = [("query.prepare", 0), *(("train", number) for number in range(1, 5)), ("evaluate", 0)]
+        assert missing == set(sums[turns.index(turn) :])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_an_update_that_is_no_number_leaves_its_bank_out(
+    number: float, five: Consortium, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = AveragingRounds.contribute
+
+    def contribute(self: AveragingRounds, *about: Any) -> Any:
+        update = honest(self, *about)
+        return update * number if self._institution == "bank-e" else update
+
+    with monkeypatch.context() as broken:
+        broken.setattr(AveragingRounds, "contribute", contribute)
+        status = five.run(spec("train", parties=FIVE))
+    assert status.state == "finished", status
+    (entry, *_) = logged(five, "coordinator", "sum.dropped", status.job_id)
+    assert entry["detail"]["institution"] == "bank-e"
+    assert "not a finite number" in entry["reason"]

@@ -15,6 +15,7 @@ from consortia_client.estimators import (
     FederatedBoostedClassifier,
     FederatedLinearRegression,
     FederatedLogisticRegression,
+    FederatedNetworkClassifier,
     FederatedNetworkRegressor,
 )
 from consortia_client.session import JobResult
@@ -69,6 +70,14 @@ def test_settings_become_the_jobs() -> None:
         2,
         "logistic",
     )
+
+
+@pytest.mark.parametrize("estimator", [FederatedLogisticRegression, FederatedNetworkClassifier])
+def test_noise_is_asked_for_beside_the_settings(estimator: Any) -> None:
+    session = Trained()
+    ranges = {"income": {"low": 0, "high": 10000}, "age": {"low": 18, "high": 100}}
+    estimator(rounds=2).fit(connected(session), **QUESTION, prepare=ranges, noise={"epsilon": 0.5})
+    assert session.asked[0].parameters.epsilon_micro() == 500_000
 
 
 def test_a_number_is_answered_with_a_number() -> None:

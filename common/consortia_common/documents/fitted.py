@@ -93,7 +93,7 @@ class LinearFit(Document):
     weights: tuple[Real, ...]
     intercept: Real
     coefficients: tuple[Coefficient, ...] = ()
-    """Empty where the fit was penalised: standard errors would not mean what a reader takes them for."""
+    """Empty where the fit was penalised or noisy: standard errors would not mean what a reader takes them for."""
 
 
 class TreeNode(Document):
@@ -196,6 +196,7 @@ class Model(Document):
     metrics: dict[str, Any] = Field(default_factory=dict)
     """What the job measured on the test parts, as its result has it."""
     privacy: dict[str, str] = Field(default_factory=dict)
+    """What noise promises, if the job asked for it."""
     origin: Origin = Origin()
 
     @property

@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field
 
 from consortia_common.documents.base import ColumnName, Document, Name, Number
 from consortia_common.documents.kinds import SumShape, Tensor, WordBits
+from consortia_common.documents.noise import TrainingNoise
 
 Positive = Annotated[Number, Field(gt=0, le=1_000_000)]
 Setting = Annotated[Number, Field(ge=0, le=1_000_000)]
@@ -132,8 +133,8 @@ class Learner(Document):
         return "update"
 
     @abstractmethod
-    def shapes(self, inputs: int, columns: int) -> Mapping[str, SumShape]:
-        """The sums of the rounds, for so many prepared inputs made of so many columns."""
+    def shapes(self, inputs: int, columns: int, *, noisy: bool = False) -> Mapping[str, SumShape]:
+        """The sums of the rounds, for so many prepared inputs made of so many columns; of integers if ``noisy``."""
 
     @property
     def strategy(self) -> Strategy:
@@ -158,6 +159,10 @@ class Learner(Document):
         """What is wrong with the settings, for these features."""
         del features
         return []
+
+    def unfit_for_noise(self, noise: TrainingNoise) -> list[str]:
+        """Settings that don't go together with noise."""
+        return ["parameters.noise.sampling: only neural networks sample rows"] if noise.sampling < 1 else []
 
 
 _TASKS: Mapping[str, Task] = {
@@ -193,10 +198,12 @@ class Regression(Learner):
         """By type."""
         return _TASKS[self.type]
 
-    def shapes(self, inputs: int, columns: int) -> Mapping[str, SumShape]:
+    def shapes(self, inputs: int, columns: int, *, noisy: bool = False) -> Mapping[str, SumShape]:
         """Information, score, deviance and weight, in words that keep double precision."""
         del columns
         coefficients = inputs + 1
+        if noisy:
+            return {"update": SumShape(word_bits=64, length=coefficients * (coefficients + 1) // 2 + coefficients)}
         length = coefficients * (coefficients + 1) // 2 + coefficients + 2
         return {"update": SumShape(word_bits=64, length=length, tensors=(Tensor(length=length, clip=MEAN_BOUND),))}
 
@@ -270,14 +277,13 @@ class BoostedTrees(Learner):
         _, level = self.tree_of(turn)
         return 1 << max(level - 1, 0) if self.growth == "level" else 1
 
-    def shapes(self, inputs: int, columns: int) -> Mapping[str, SumShape]:
-        """For each number of nodes: three numbers a bin, a bin more for missing values."""
+    def shapes(self, inputs: int, columns: int, *, noisy: bool = False) -> Mapping[str, SumShape]:
+        """For each number of nodes: three numbers a bin, a bin more for missing values; and the MEASURES."""
         del inputs
+        said = 0 if noisy else MEASURES
         turns = range(1, self._rounds_a_tree + 1)
         return {
-            self.given(turn): SumShape(
-                word_bits=64, length=self.slots(turn) * columns * (self.bins + 1) * 3 + MEASURES
-            )
+            self.given(turn): SumShape(word_bits=64, length=self.slots(turn) * columns * (self.bins + 1) * 3 + said)
             for turn in turns
         }
 
@@ -298,6 +304,15 @@ class BoostedTrees(Learner):
         if self.rounds_in_all > 20_000:
             problems.append("parameters.model: more than 20000 rounds; ask for fewer or smaller trees")
         return problems
+
+    def unfit_for_noise(self, noise: TrainingNoise) -> list[str]:
+        """Only the derivatives of the logistic loss are bounded, whatever the label."""
+        unbounded = ["parameters.model.objective: with noise only logistic"] if self.objective != "logistic" else []
+        return super().unfit_for_noise(noise) + unbounded
+
+
+_LOCAL = ("epochs", "batch", "momentum", "max_norm", "clip", "word_bits", "engine", "dropout")
+"""Settings of a network's local steps and of how their outcome is sealed."""
 
 
 class Network(Learner):
@@ -360,10 +375,12 @@ class Network(Learner):
         sizes = self.sizes(inputs)
         return sum((before + 1) * after for before, after in pairwise(sizes))
 
-    def shapes(self, inputs: int, columns: int) -> Mapping[str, SumShape]:
-        """An update, its weight, and the MEASURES."""
+    def shapes(self, inputs: int, columns: int, *, noisy: bool = False) -> Mapping[str, SumShape]:
+        """An update, its weight, and the MEASURES; with noise a gradient."""
         del columns
         weights = self.weights(inputs)
+        if noisy:
+            return {"update": SumShape(word_bits=64, length=weights)}
         tensors = (
             Tensor(length=weights, clip=self.clip),
             Tensor(length=1, clip=Number(1)),
@@ -391,6 +408,19 @@ class Network(Learner):
     def libraries(self) -> tuple[str, ...]:
         """PyTorch, for its engine."""
         return ("torch",) if self.engine == "torch" else ()
+
+    def unfit_for_noise(self, noise: TrainingNoise) -> list[str]:
+        """With noise a round is one step on a sample of everybody's rows; settings of local steps say nothing."""
+        plain = type(self)(type=self.type)
+        idle = [name for name in _LOCAL if getattr(self, name) != getattr(plain, name)]
+        problems = [f"parameters.model.{name}: with noise there are no local steps" for name in idle]
+        if "proximal_mu" in self.strategy.settings:
+            problems.append("parameters.model.strategy: with noise there are no local steps for FedProx to hold")
+        if noise.sampling < 1 and noise.rows_per_customer > 1:
+            problems.append(
+                "parameters.noise.rows_per_customer: rows are drawn one by one; sampling needs one each"
+            )
+        return problems
 
 
 AnyLearner = Annotated[Regression | BoostedTrees | Network, Field(discriminator="type")]

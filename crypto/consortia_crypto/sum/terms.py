@@ -38,6 +38,12 @@ def threshold(institutions: int, colluding: int) -> int:
     return (institutions + colluding) // 2 + 1
 
 
+def largest(institutions: int, word_bits: int) -> int:
+    """The largest |value| that one may add: the sum of all fits one signed word, and what a tag tells apart."""
+    head = math.ceil(math.log2(institutions))
+    return int(2 ** (min(word_bits, _TAG_BITS) - 1 - head) - 1)
+
+
 @dataclass(frozen=True)
 class Scale:
     """The public scale of one tensor: its ``length`` values, each clipped to ±``clip``."""
@@ -88,9 +94,8 @@ class SumPolicy:
 
     @property
     def limit(self) -> int:
-        """The largest |value| that one may add: the sum of all fits one signed word, and what a tag tells apart."""
-        head = math.ceil(math.log2(len(self.roster)))
-        return int(2 ** (min(self.word_bits, _TAG_BITS) - 1 - head) - 1)
+        """See ``largest``."""
+        return largest(len(self.roster), self.word_bits)
 
     def digest(self) -> str:
         """SHA-256 of the canonical policy: what the parties compare."""

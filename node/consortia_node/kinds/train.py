@@ -5,6 +5,7 @@ each round without telling anybody. What is summed in a round is the model's bus
 """
 
 from collections.abc import Mapping
+from random import SystemRandom
 from typing import cast
 
 import numpy as np
@@ -16,19 +17,23 @@ from consortia_common.documents.fitted import Fit, Model
 from consortia_common.documents.kinds.train import Parameters
 from consortia_node.errors import StepError, TotalRefusedError
 from consortia_node.kinds import OVER, Floats, Integers, Outcome, Step, Work
-from consortia_node.learning import assessing, describing, preparing, stopping
+from consortia_node.learning import assessing, describing, preparing, private_preparing, stopping
 from consortia_node.learning.fit_trees import BoostingRounds
 from consortia_node.learning.learning import Learning, learning_of
+from consortia_node.learning.noising import Noising
 from consortia_node.learning.preparing import Prepared
 from consortia_node.learning.rows import Parts, Rows, drawn, of_table
 from consortia_node.sources.places import SUBJECT
+from consortia_node.stats.gather import require_few_rows
 
 
 def prepare(work: Work, request: Content) -> Outcome:
     """Counts and moments of every column, to be summed."""
     del request
-    parts = _parts(work)
-    return Outcome(summand=preparing.words(parts.learned, len(parts.held_out), _parameters(work)))
+    parts, parameters, noising = _parts(work), _parameters(work), _noising(work)
+    if noising is None:
+        return Outcome(summand=preparing.words(parts.learned, len(parts.held_out), parameters))
+    return Outcome(summand=private_preparing.words(parts.learned, parameters, noising))
 
 
 def spread(work: Work, request: Content) -> Outcome:
@@ -86,6 +91,7 @@ def conclude(work: Work, request: Content) -> Outcome:
             "model": model.model_dump(mode="json"),
             "training": training,
             "evaluation": evaluation,
+            **({"noise": promise} if (promise := _promise(work)) else {}),
         }
     )
 
@@ -109,12 +115,20 @@ def _take_in(work: Work, turn: int) -> None:
 
 def _learning(work: Work) -> Learning:
     parameters, prepared = _parameters(work), _prepared(work)
-    return learning_of(parameters, prepared, work.institution, work.min_cell, work.server_step, work.remember)
+    step, remember = work.server_step, work.remember
+    return learning_of(
+        parameters, prepared, work.institution, work.min_cell, step, remember, noising=_noising(work)
+    )
+
+
+def _noising(work: Work) -> Noising | None:
+    return Noising.of(work.spec, SystemRandom())
 
 
 def _prepared(work: Work) -> Prepared:
-    total = work.total("prepared")
-    prepared = work.remember("prepared", lambda: preparing.fitted(total, _parameters(work)))
+    parameters, total = _parameters(work), work.total("prepared")
+    fitted = private_preparing.fitted if parameters.noise else preparing.fitted
+    prepared = work.remember("prepared", lambda: fitted(total, parameters))
     if prepared.rows < work.min_cell:
         raise TotalRefusedError(f"there are fewer than {work.min_cell} rows in all")
     if _parameters(work).model.stopping and prepared.held_out < max(work.min_cell, 1):
@@ -127,7 +141,13 @@ def _prepared(work: Work) -> Prepared:
 
 
 def _model(work: Work, fit: Fit, metrics: Mapping[str, object]) -> Model:
-    return describing.model_of(work.spec, _prepared(work), fit, metrics, _origin(work))
+    privacy, origin = _promise(work), _origin(work)
+    return describing.model_of(work.spec, _prepared(work), fit, metrics, privacy=privacy, origin=origin)
+
+
+def _promise(work: Work) -> Mapping[str, str]:
+    noising = _noising(work)
+    return noising.said(tested=_parameters(work).test_dataset is not None) if noising else {}
 
 
 def _origin(work: Work) -> dict[str, object]:
@@ -154,6 +174,8 @@ def _parts(work: Work) -> Parts:
     def read() -> Parts:
         table = _table(work, parameters.dataset)
         rows = of_table(table, parameters, parameters.dataset)
+        if parameters.noise:
+            rows = private_preparing.bounded(rows, parameters)
         nobody = np.zeros(len(rows), bool)
         return Parts.of(rows, drawn(table[SUBJECT].to_pylist(), rule.share, seed) if rule else nobody)
 
@@ -167,8 +189,11 @@ def _test_rows(work: Work) -> Rows:
 
 
 def _table(work: Work, dataset: str) -> pa.Table:
-    columns = _parameters(work).reads(work.institution)[0].columns
-    table: pa.Table = work.frame(dataset, columns).collect("pyarrow").to_native()
+    parameters = _parameters(work)
+    frame = work.frame(dataset, parameters.reads(work.institution)[0].columns)
+    if parameters.noise and dataset == parameters.dataset:
+        require_few_rows(frame, SUBJECT, parameters.noise.rows_per_customer)
+    table: pa.Table = frame.collect("pyarrow").to_native()
     return table
 
 

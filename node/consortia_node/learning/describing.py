@@ -12,7 +12,13 @@ _LINKS = {"binary": "logit", "number": "identity", "count": "log"}
 
 
 def model_of(
-    spec: JobSpec, prepared: Prepared, fit: Fit, metrics: Mapping[str, object], origin: Mapping[str, object]
+    spec: JobSpec,
+    prepared: Prepared,
+    fit: Fit,
+    metrics: Mapping[str, object],
+    *,
+    privacy: Mapping[str, str],
+    origin: Mapping[str, object],
 ) -> Model:
     """The model of a ``train`` job; the same at every party."""
     parameters = spec.parameters
@@ -27,6 +33,7 @@ def model_of(
         "inputs": [_input(feature, parameters) for feature in features],
         "fit": fit.model_dump(),
         "metrics": texts(metrics),
+        "privacy": dict(privacy),
         "origin": {**origin, "rows": prepared.rows},
     }
     return Model.from_value(value, "the fitted model")

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from consortia_common.documents.learners import MEASURES
 from consortia_common.documents.learners import Network as Asked
 from consortia_common.models.network import Network
 from consortia_common.models.predict import INVERSE_LINKS
+from consortia_crypto.sum.terms import MAX_INSTITUTIONS, largest
 from consortia_node.errors import StepError, TotalRefusedError
 from consortia_node.learning import measuring, state, stopping
 from consortia_node.learning.descent import Descent, Trainable, train
@@ -20,6 +22,7 @@ from consortia_node.learning.rows import Parts, Rows
 from consortia_node.moments import rounded
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 ServerStep = Callable[[Floats, Floats], Floats]
 """(current, mean update) → the next model, by the spec's Flower strategy."""
 _MODEL, _BEST = "network", "network.best"
@@ -41,7 +44,7 @@ class AveragingRounds:
         self._server_step = server_step
         self._network = Network(asked.sizes(parameters.inputs), asked.activation)
 
-    def contribute(self, values: Mapping[str, bytes], parts: Parts, turn: int) -> Floats:
+    def contribute(self, values: Mapping[str, bytes], parts: Parts, turn: int) -> Floats | Integers:
         """The weighted update of this institution, its weight, and how the model before it does."""
         model, rows = self._recall(values), parts.learned
         measured = self._measures(model, parts)
@@ -55,22 +58,32 @@ class AveragingRounds:
         bounded = np.clip(update, -clip, clip) if np.isfinite(update).all() else update
         return np.concatenate([weight * bounded, [weight], measured])
 
-    def absorb(self, values: state.Values, total: Floats, turn: int) -> None:
+    def absorb(self, values: state.Values, total: Any, turn: int) -> None:
         """See how the model does; then take the strategy's server step with the weighted mean of the updates."""
-        model, (update, weight) = self._recall(values), np.split(total[:-MEASURES], [-1])
+        updates, rule = total[:-MEASURES], self._asked.early_stopping
         stopping.note(values, turn - 1, measuring.read(total))
-        rule = self._asked.early_stopping
         if rule is not None and stopping.best(stopping.curve(values), rule) == turn - 1:
-            state.keep_vector(values, _BEST, model)
+            state.keep_vector(values, _BEST, self._recall(values))
         if turn > self._asked.rounds:
             return
-        if weight[0] <= 0:
+        weight = float(updates[-1])
+        if weight <= 0:
             raise TotalRefusedError("the sum of the updates' weights is not positive")
-        state.keep_vector(values, _MODEL, self._server_step(model, update / weight[0]))
+        self._require_clipped(updates)
+        self._step(values, updates[:-1] / weight)
 
     def is_over(self, values: Mapping[str, bytes]) -> bool:
         """By the spec's rule."""
         return stopping.is_over(stopping.curve(values), self._asked.early_stopping)
+
+    def _require_clipped(self, updates: Floats) -> None:
+        """Return if clipped updates of the rows that there are can add up to this, whatever software made them."""
+        coarse = 2 * MAX_INSTITUTIONS / largest(MAX_INSTITUTIONS, self._asked.word_bits)
+        rows = self._prepared.most_rows / self._parameters.max_rows
+        if self._parameters.weight is None and updates[-1] > rows + coarse:
+            raise TotalRefusedError("the updates weigh more than there are rows")
+        if float(np.abs(updates[:-1]).max(initial=0.0)) > float(self._asked.clip) * (updates[-1] + coarse):
+            raise TotalRefusedError("the sum of the updates is larger than clipped ones can add up to")
 
     def finish(self, values: Mapping[str, bytes]) -> tuple[NetworkFit, dict[str, object]]:
         """The model: of the best round if rows were held out, else of the last."""
@@ -104,6 +117,9 @@ class AveragingRounds:
             ) from error
         seed = int(self._chance(turn).integers(1 << 62))
         return TorchNetwork(self._network, float(self._asked.dropout), seed)
+
+    def _step(self, values: state.Values, update: Floats) -> None:
+        state.keep_vector(values, _MODEL, self._server_step(self._recall(values), update))
 
     def _recall(self, values: Mapping[str, bytes]) -> Floats:
         return state.vector(values, _MODEL) if _MODEL in values else self._start()

@@ -5,6 +5,7 @@ they stay within bounds that everybody knows beforehand.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from consortia_node.learning.rows import Parts
 from consortia_node.moments import rounded
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 _FIT = "regression"
 CONVERGED = 1e-8
 """A fit has converged when its last step changed no standardised coefficient by more."""
@@ -35,7 +37,7 @@ class NewtonRounds:
         self._family = glm.FAMILIES[asked.type]
         self._coefficients = parameters.inputs + 1
 
-    def contribute(self, values: Mapping[str, bytes], parts: Parts, turn: int) -> Floats:
+    def contribute(self, values: Mapping[str, bytes], parts: Parts, turn: int) -> Floats | Integers:
         """This institution's share of the totals at the current coefficients."""
         del turn
         fit, rows = self._recall(values), parts.learned
@@ -51,7 +53,7 @@ class NewtonRounds:
             )
         return vector
 
-    def absorb(self, values: state.Values, total: Floats, turn: int) -> None:
+    def absorb(self, values: state.Values, total: Any, turn: int) -> None:
         """Take the next Newton step."""
         totals = glm.Totals.from_vector(total, self._coefficients)
         share = 0.5 if self._asked.type == "logistic_regression" else 1.0

@@ -79,34 +79,43 @@ class BoostingRounds:
         state.keep(values, _EDGES, edges)
 
     def contribute(self, values: Mapping[str, bytes], parts: Parts, turn: int) -> Integers:
-        """Histograms of this institution's rows for the nodes that this round looks at, zeros if there are none;
-        and, before a tree grows, how those before it do."""
-        shape = histograms.Shape(self._asked.slots(turn), len(self._parameters.features), self._asked.bins + 1)
-        growing, rows = self._growing(values, turn), parts.learned
+        """The round's histograms; and, before a tree grows, how those before it do."""
         tree, level = self._asked.tree_of(turn)
         said = self._measures(values, parts, tree) if level == 0 else np.zeros(MEASURES, np.int64)
+        return np.concatenate([self._histograms(values, parts.learned, turn), said])
+
+    def _histograms(self, values: Mapping[str, bytes], rows: Rows, turn: int) -> Integers:
+        """Of this institution's rows for the nodes that this round looks at, flat; zeros if there are none."""
+        shape = histograms.Shape(self._asked.slots(turn), len(self._parameters.features), self._asked.bins + 1)
+        growing = self._growing(values, turn)
+        tree, level = self._asked.tree_of(turn)
         if growing.done or tree == self._asked.trees:
-            return np.concatenate([np.zeros(shape.length, np.int64), said])
+            return np.zeros(shape.length, np.int64)
         grown = self._grown_on(values, "learned", rows, tree)
         if level == 0 or grown.gradient is None:
             grown.gradient = self._objective.gradient(grown.margin, rows.label, rows.weight)
         wanted = trees.wanted(growing, grown.leaves(tree, growing.nodes))
         slots = np.where(self._sampled(turn, len(rows)), wanted, -1)
-        return np.concatenate([histograms.build(grown.codes, slots, grown.gradient, shape).ravel(), said])
+        return histograms.build(grown.codes, slots, grown.gradient, shape).ravel()
 
     def absorb(self, values: state.Values, total: Integers, turn: int) -> None:
-        """See how the trees before do; grow the tree; keep it when it has grown."""
-        growing = self._growing(values, turn)
+        """See how the trees before do; grow the tree from histograms that rows can have, and keep it once grown."""
         tree, level = self._asked.tree_of(turn)
         if level == 0:
             stopping.note(values, tree, measuring.read(total))
         if tree == self._asked.trees:
             return
+        totals = total[:-MEASURES].reshape(self._asked.slots(turn), -1, self._asked.bins + 1, 3)
+        histograms.require_possible(totals, self._prepared.most_rows)
+        growing = self._growing(values, turn)
+        if trees.parted(growing, totals):
+            growing = trees.Growing(growing.nodes)
+        self._grow(values, growing, totals, turn)
+
+    def _grow(self, values: state.Values, growing: trees.Growing, totals: Integers, turn: int) -> None:
+        tree, _ = self._asked.tree_of(turn)
         if not growing.done:
-            shape = (self._asked.slots(turn), len(self._parameters.features), self._asked.bins + 1, 3)
-            growing = trees.grow(
-                growing, total[:-MEASURES].reshape(shape), self._rules, self._limits, self._allowed(tree)
-            )
+            growing = trees.grow(growing, totals, self._rules, self._limits, self._allowed(tree))
             _keep(values, growing)
         if self._asked.tree_of(turn + 1)[0] != tree:
             state.keep(values, _name(tree), {}, **trees.packed(growing.nodes))

@@ -142,11 +142,13 @@ class Fit:
 def advance(fit: Fit, totals: Totals, l2: float) -> Fit:
     """The fit after the round whose totals are at ``fit.model``; ``l2`` is per unit of weight.
 
-    A step that made things worse is halved; otherwise the next Newton step is taken. No penalty on the intercept.
+    A step that made things worse is halved, unless rows came or went meanwhile; otherwise the next Newton step is
+    taken. No penalty on the intercept.
     """
     penalty = _penalty(len(fit.model), l2, totals.weight)
     objective = totals.deviance + float(penalty @ np.square(fit.model))
-    if objective > fit.objective + _HALVINGS * abs(fit.objective):
+    comparable = fit.totals is not None and fit.totals.weight == totals.weight
+    if comparable and objective > fit.objective + _HALVINGS * abs(fit.objective):
         middle = (fit.model + fit.best) / 2
         return replace(fit, model=middle, change=float(np.abs(middle - fit.best).max()))
     step = solve(totals.information + np.diag(penalty), totals.score - penalty * fit.model)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from consortia_node.errors import TotalRefusedError
 from consortia_node.learning.binning import Codes
 from consortia_node.learning.boosting import Gradient
 
@@ -46,6 +47,15 @@ def build(codes: Codes, slots: NDArray[np.int64], gradient: Gradient, shape: Sha
             table[feature, :, number] = np.bincount(index, weights, shape.slots * shape.bins)
     by_slot = table.reshape(shape.features, shape.slots, shape.bins, 3)
     return np.ascontiguousarray(by_slot.transpose(1, 0, 2, 3))
+
+
+def require_possible(totals: Integers, rows: float) -> None:
+    """Return if ``rows`` rows can have these histograms (slots, features, bins, 3); else TotalRefusedError."""
+    wholes = totals.sum(axis=2)
+    if (totals[..., SECOND:] < 0).any() or (wholes[..., ROWS] > rows).any():
+        raise TotalRefusedError("a bin has fewer than no rows or curvature, or a node more rows than there are")
+    if (wholes != wholes[:, :1]).any():
+        raise TotalRefusedError("the features' bins don't add up to the same rows")
 
 
 def siblings(parents: Integers, smaller: Integers) -> Integers:

@@ -11,7 +11,11 @@ from consortia_node.learning import state
 from consortia_node.learning.fit_network import AveragingRounds, ServerStep
 from consortia_node.learning.fit_regression import NewtonRounds
 from consortia_node.learning.fit_trees import BoostingRounds, Remember
+from consortia_node.learning.noising import Noising
 from consortia_node.learning.preparing import Prepared
+from consortia_node.learning.private_network import PrivateDescentRounds
+from consortia_node.learning.private_regression import PrivateNewtonRounds
+from consortia_node.learning.private_trees import PrivateBoostingRounds
 from consortia_node.learning.rows import Parts
 
 
@@ -38,8 +42,12 @@ def learning_of(
     min_cell: int,
     server_step: ServerStep,
     remember: Remember,
+    *,
+    noising: Noising | None = None,
 ) -> Learning:
     """The rounds for the model that the spec asks for."""
+    if noising:
+        return _private(parameters, prepared, institution, min_cell, server_step, remember, noising=noising)
     match parameters.model:
         case Regression() as asked:
             return NewtonRounds(parameters, asked, prepared)
@@ -47,3 +55,24 @@ def learning_of(
             return BoostingRounds(parameters, asked, prepared, institution, min_cell, remember)
         case Network() as asked:
             return AveragingRounds(parameters, asked, prepared, institution, server_step)
+
+
+def _private(
+    parameters: Parameters,
+    prepared: Prepared,
+    institution: str,
+    min_cell: int,
+    server_step: ServerStep,
+    remember: Remember,
+    *,
+    noising: Noising,
+) -> Learning:
+    match parameters.model:
+        case Regression() as asked:
+            return PrivateNewtonRounds(parameters, asked, prepared, noising)
+        case BoostedTrees() as asked:
+            return PrivateBoostingRounds(
+                parameters, asked, prepared, institution, min_cell, remember, noising=noising
+            )
+        case Network() as asked:
+            return PrivateDescentRounds(parameters, asked, prepared, institution, server_step, noising)

@@ -21,6 +21,11 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
+GROWTH = 4
+"""Customers may consent while a job runs, and a party come back that was silent when rows were counted; more rows
+than so many times those counted are a lie."""
+
+
 @dataclass(frozen=True)
 class Prepared:
     """What the totals say: the fitted preparation, and of all rows their number, and the label's moments."""
@@ -35,6 +40,11 @@ class Prepared:
     held_out: int = 0
     """Rows that nothing is learned from."""
 
+    @property
+    def most_rows(self) -> float:
+        """Rows that a later sum may be over."""
+        return GROWTH * self.rows
+
 
 def words(rows: Rows, held_out: int, parameters: Parameters) -> Integers:
     """This institution's share."""
@@ -43,7 +53,7 @@ def words(rows: Rows, held_out: int, parameters: Parameters) -> Integers:
         shaped = shape_of(parameters, name).apply(rows.columns[name])
         parts.append(_moments(shaped[~np.isnan(shaped)], parameters.decimals))
     for name, categories in parameters.categories.items():
-        parts.append(_counts(rows.columns[name], rows.label, len(categories), parameters.model.task))
+        parts.append(category_counts(rows.columns[name], rows.label, len(categories), parameters.model.task))
     return np.concatenate(parts).astype(np.int64)
 
 
@@ -59,13 +69,26 @@ def fitted(total: Integers, parameters: Parameters) -> Prepared:
             raise _nothing(f"feature {name} is missing in all rows of all parties")
         found[name] = moment
     counts = {name: next(cut).reshape(-1, 2) for name in parameters.categories}
-    if rows <= 0 or any((table < 0).any() for table in counts.values()):
-        raise _nothing("there is no row of any party") if rows == 0 else TotalRefusedError("fewer than no rows")
+    if rows < 0 or any((table < 0).any() for table in counts.values()):
+        raise TotalRefusedError("fewer than no rows")
     ones = round(label[1].mean * rows) if parameters.model.task == "binary" else 0
+    require_fit(parameters, rows, ones)
+    return Prepared(features_of(parameters, found, counts), rows, label[1], ones, found, int(total[1]))
+
+
+def require_fit(parameters: Parameters, rows: int, ones: int) -> None:
+    """Return if there is something to learn from. Raises StepError if not."""
+    if rows == 0:
+        raise _nothing("there is no row of any party")
     if parameters.model.task == "binary" and not 0 < ones < rows:
         raise _nothing(f"all {rows} rows of all parties have one label")
-    features = tuple(_features(parameters, found, counts))
-    return Prepared(Preparation(features), rows, label[1], ones, found, int(total[1]))
+
+
+def features_of(
+    parameters: Parameters, found: Mapping[str, Moments], counts: Mapping[str, Integers]
+) -> Preparation:
+    """What is done to the columns, from the moments of numbers and the counts of categories by label."""
+    return Preparation(tuple(_features(parameters, found, counts)))
 
 
 def shape_of(parameters: Parameters, name: str) -> Shape:
@@ -103,7 +126,7 @@ def _read(part: Integers, decimals: int) -> tuple[int, Moments]:
     return count, moment
 
 
-def _counts(places: Floats, label: Floats, categories: int, task: str) -> Integers:
+def category_counts(places: Floats, label: Floats, categories: int, task: str) -> Integers:
     """Rows by category, the last for values that are in none, and by label; flat (2 · (categories + 1),)."""
     known = np.where(np.isnan(places), categories, places).astype(np.int64)
     ones = label.astype(np.int64) if task == "binary" else np.zeros(len(known), np.int64)

@@ -109,6 +109,14 @@ def wanted(growing: Growing, place: Integers) -> Integers:
     return np.asarray(slot[place])
 
 
+def parted(growing: Growing, totals: Integers) -> bool:
+    """Whether rows came or went since the nodes were split: parents less smaller halves would say nothing."""
+    return any(
+        int(totals[place, 0, :, ROWS].sum()) != growing.nodes[smaller].rows
+        for place, (smaller, _) in enumerate(growing.asked)
+    )
+
+
 def grow(growing: Growing, totals: Integers, rules: Rules, limits: Limits, allowed: NDArray[np.bool_]) -> Growing:
     """The next state, from this round's totals (slots, features, bins, 3)."""
     if not growing.nodes:

@@ -5,7 +5,6 @@ anybody's data.
 """
 
 from collections.abc import Iterator, Mapping
-from math import ceil
 from typing import Annotated
 
 from pydantic import Field
@@ -13,6 +12,7 @@ from pydantic import Field
 from consortia_common.documents.base import ColumnName, Document, Name, Number
 from consortia_common.documents.categories import Categories, Category, use_of
 from consortia_common.documents.kinds import Division, KindParameters, Reads, SumShape, Turn, Use
+from consortia_common.documents.noise import Noise
 from consortia_common.statistics.layout import LARGEST, Axis, Layout, Tally, fields_of, related_of
 from consortia_common.statistics.privacy import MIN_STEPS, share_of_noise, sigma
 from consortia_crypto.sum.terms import MAX_INSTITUTIONS, MIN_INSTITUTIONS
@@ -43,17 +43,6 @@ class Comparison(Document):
     """A category column."""
     base: Category
     """The category that all others are compared with."""
-
-
-class Noise(Document):
-    """Differential privacy: noise that hides what one customer changes."""
-
-    epsilon: Annotated[Number, Field(gt=0, le=100)]
-    """Spent from the agreement's budget."""
-    delta: Annotated[Number, Field(gt=0, le=Number("0.00001"))] = Number("0.000000001")
-    """The chance that ε does not hold; far below one in the number of customers."""
-    rows_per_customer: Annotated[int, Field(ge=1, le=1000)] = 1
-    """Most rows that one customer may have; a node where one has more refuses."""
 
 
 class Parameters(KindParameters):
@@ -169,7 +158,7 @@ class Parameters(KindParameters):
 
     def epsilon_micro(self) -> int:
         """As the spec says."""
-        return 0 if self.noise is None else ceil(self.noise.epsilon * 1_000_000)
+        return 0 if self.noise is None else self.noise.epsilon_micro
 
     def learns(self) -> dict[str, str]:
         """As of any kind that adds sums; noise and the own place beside."""

@@ -9,6 +9,7 @@ from consortia_common.documents.base import ColumnName, Name
 from consortia_common.documents.categories import Categories, use_of
 from consortia_common.documents.kinds import KindParameters, Reads, SumShape, Turn, Use
 from consortia_common.documents.learners import AnyLearner, BoostedTrees, Prepare, Strategy
+from consortia_common.documents.noise import TrainingNoise
 
 SCORE_BINS = 4096
 """Bins of the score histograms from which the area under the ROC curve is read."""
@@ -16,6 +17,8 @@ SPREAD_BINS = 2048
 """Fine bins of every numeric column, from whose joint counts the edges of trees' bins are chosen."""
 MOMENT_WORDS = 4
 """Words a numeric column: rows that have it, its sum, and its sum of squares in two halves."""
+NOISY_MOMENT_WORDS = 3
+"""With noise the sum of squares is one word."""
 
 
 class Parameters(KindParameters):
@@ -43,13 +46,15 @@ class Parameters(KindParameters):
     """Numbers are rounded to this many decimals where their means and spreads are summed."""
     model: AnyLearner = Field(examples=[{"type": "logistic_regression"}])
     """What to fit: its type and settings."""
+    noise: TrainingNoise | None = None
+    """Without it, the model is that of the exact sums."""
 
     def reads(self, party: str) -> tuple[Reads, ...]:
         """Features, label and weight of the training part and, if named, of the test part, at every party; the
-        customer numbers too where they say who is held out."""
+        customer numbers too where they say who is held out, or noise is for a whole customer."""
         del party
         columns = (*self.features, self.label, *([self.weight] if self.weight else []))
-        drawn = self.model.stopping is not None
+        drawn = self.model.stopping is not None or self.noise is not None
         test = [Reads(dataset=self.test_dataset, columns=columns)] if self.test_dataset else []
         return (Reads(dataset=self.dataset, columns=columns, subjects=drawn), *test)
 
@@ -85,9 +90,9 @@ class Parameters(KindParameters):
     def turns(self, party: str) -> tuple[Turn, ...]:
         """What preparation needs to know, bins if there are trees, the rounds, the test, the result."""
         del party
-        spread = (Turn("query.spread", gives="spread"),) if self._has_spread else ()
+        spread = (Turn("query.spread", gives="spread"),) if self.has_spread else ()
         numbers = range(1, self.model.rounds_in_all + 1)
-        early = self.model.may_end_early
+        early = self.model.may_end_early and self.noise is None
         rounds = (Turn("train", number, self.model.given(number), optional=early) for number in numbers)
         test = (Turn("evaluate", gives="evaluation"),) if self.test_dataset else ()
         return (Turn("query.prepare", gives="prepared"), *spread, *rounds, *test, Turn("query.conclude"))
@@ -95,12 +100,14 @@ class Parameters(KindParameters):
     def sums(self) -> Mapping[str, SumShape]:
         """What preparation needs to know, the model's own, and the histograms of the test scores."""
         categories = sum(len(values) + 1 for values in self.categories.values())
-        prepared = 2 + MOMENT_WORDS * (1 + len(self.numeric)) + 2 * categories
+        columns, numbers = 1 + len(self.numeric), 2 * categories
+        exact = 2 + MOMENT_WORDS * columns + numbers
+        prepared = 1 + NOISY_MOMENT_WORDS * columns + numbers if self.noise else exact
         shapes = {
             "prepared": SumShape(word_bits=64, length=prepared),
-            **self.model.shapes(self.inputs, len(self.features)),
+            **self.model.shapes(self.inputs, len(self.features), noisy=self.noise is not None),
         }
-        if self._has_spread:
+        if self.has_spread:
             shapes["spread"] = SumShape(word_bits=64, length=len(self.numeric) * SPREAD_BINS)
         if self.test_dataset:
             shapes["evaluation"] = SumShape(word_bits=64, length=self.evaluation_words)
@@ -112,13 +119,24 @@ class Parameters(KindParameters):
         return 2 * SCORE_BINS + 2 if self.model.task == "binary" else 11
 
     @property
-    def _has_spread(self) -> bool:
+    def has_spread(self) -> bool:
+        """Whether fine bins of numeric columns are counted, from which trees' bins are chosen."""
         return isinstance(self.model, BoostedTrees) and bool(self.numeric)
 
     def result_bytes(self) -> int:
         """The model, above all."""
         test = 2 * 8000 if self.test_dataset and self.model.task == "binary" else 0
         return 1500 + test + self.model.document_bytes(self.inputs)
+
+    def epsilon_micro(self) -> int:
+        """As the spec says."""
+        return 0 if self.noise is None else self.noise.epsilon_micro
+
+    def learns(self) -> dict[str, str]:
+        """As of any kind that adds sums; noise beside."""
+        told = super().learns()
+        noise = "; all that the model was fitted from with noise" if self.noise else ""
+        return told | {"analyst": told["analyst"] + noise, "each party": told["each party"] + noise}
 
     def precision(self) -> int:
         """As the spec says."""
@@ -139,7 +157,27 @@ class Parameters(KindParameters):
             problems.append("parameters.test_dataset: the model would be tested on what it was fitted to")
         if self.encoding == "weight_of_evidence" and self.model.task != "binary":
             problems.append("parameters.encoding: weight_of_evidence needs a label of zeros and ones")
-        return problems + self._misfits()
+        return problems + self._misfits() + self._unfit_for_noise()
+
+    def _unfit_for_noise(self) -> list[str]:
+        """What one customer changes must be bounded by what the spec says, and all of it accounted for."""
+        noise = self.noise
+        if noise is None:
+            return []
+        ranged = {name for name, prepare in self.prepare.items() if None not in (prepare.low, prepare.high)}
+        bare = [name for name in self.numeric if name not in ranged]
+        problems = [f"parameters.prepare: noise needs low and high of {', '.join(bare[:5])}"] if bare else []
+        if self.model.stopping:
+            problems.append(
+                "parameters.model.early_stopping: the loss on rows held out would be told without noise"
+            )
+        if self.weight:
+            problems.append("parameters.weight: with noise all rows count alike")
+        if (self.model.task == "binary") == (noise.label_range is not None):
+            problems.append("parameters.noise.label_range: needed where the label is no class, and nowhere else")
+        if noise.label_range and noise.label_range[0] >= noise.label_range[1]:
+            problems.append("parameters.noise.label_range: the lowest is not below the highest")
+        return problems + self.model.unfit_for_noise(noise)
 
     def _misfits(self) -> list[str]:
         """Settings about columns that they don't suit."""
