@@ -241,8 +241,9 @@ def test_the_result_the_model_and_its_card_state_the_promise() -> None:
     assert dict(page.facts)["rows learned from"] == f"about {result['rows']:,}"
     (section,) = [each for each in page.sections if each.heading == "Privacy"]
     assert ("ε", "3") in section.facts
-    without = run(private(LOGISTIC, test_dataset=None))
+    without = run(private(LOGISTIC, test_dataset=None, noise={"epsilon": "3"}))
     assert "test part" not in without["noise"]["does_not_cover"]
+    assert without["noise"]["delta"] == "0.000000001"
 
 
 @pytest.mark.parametrize("model", [LOGISTIC, TREES, NETWORK])

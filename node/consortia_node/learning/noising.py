@@ -98,8 +98,8 @@ class Noising:
         ]
         beyond += ["the measures on the test part, which are exact"] if tested else []
         return {
-            "epsilon": str(self.asked.epsilon),
-            "delta": str(self.asked.delta),
+            "epsilon": f"{self.asked.epsilon:f}",
+            "delta": f"{self.asked.delta:f}",
             "rows_per_customer": str(self.asked.rows_per_customer),
             "multiplier": f"{self.multipliers.rounds:.4g}",
             "sampling": str(self.asked.sampling),
