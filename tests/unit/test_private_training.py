@@ -238,7 +238,7 @@ def test_the_result_the_model_and_its_card_state_the_promise() -> None:
     assert "measures on the test part" in said["does_not_cover"]
     assert result["model"]["privacy"] == said
     page = card(Model.from_value(result["model"], "the result"))
-    assert dict(page.facts)["rows learned from"] == f"about {result['rows']:,}"
+    assert dict(page.facts)["learned from"] == f"about {result['rows']:,} rows of clients"
     (section,) = [each for each in page.sections if each.heading == "Privacy"]
     assert ("ε", "3") in section.facts
     without = run(private(LOGISTIC, test_dataset=None, noise={"epsilon": "3"}))

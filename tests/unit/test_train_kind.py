@@ -388,7 +388,7 @@ def test_an_update_beyond_the_clip_is_refused_whatever_software_made_it(word_bit
     together = banks(NETWORK | {"clip": "0.5", "word_bits": word_bits}, max_rows=10_000)
     honest = first_of(together)
     policy = policy_of("job", together.spec, "update", 1)
-    for change, why in ((0, "larger than clipped ones"), (-1, "weigh more than there are rows")):
+    for change, why in ((0, "larger than clipped ones"), (-1 - MEASURES, "weigh more than there are rows")):
         absurd = honest.copy()
         absurd[change] = policy.limit
         together.give("update", absurd, 1)
@@ -411,7 +411,7 @@ def test_an_update_beyond_the_clip_is_refused_whatever_software_made_it(word_bit
 def test_histograms_that_no_rows_have_are_refused(place: Any, change: int, why: str) -> None:
     together = banks(TREES)
     total = first_of(together)
-    total.reshape(-1, 2, 65, 3)[place] += change
+    total[:-MEASURES].reshape(-1, 2, 65, 3)[place] += change
     together.give("histograms1", total, 1)
     with pytest.raises(TotalRefusedError) as refused:
         together.outcomes("train", Content(), 2)
