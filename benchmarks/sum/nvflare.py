@@ -35,7 +35,7 @@ def measure(interpreter: Path) -> dict[Shape, tuple[float, float]]:
 def _round(interpreter: Path, folder: Path, shape: Shape) -> tuple[float, float]:
     stamps = folder / f"stamps.{shape.length}"
     job = _filled(folder / f"job.{shape.length}", shape.length, stamps)
-    _run(interpreter, folder, JOB / "submit.py", folder / "poc" / _ADMIN, job, _SECONDS)
+    _run(interpreter, folder, JOB / "submit.py", folder / "poc" / _ADMIN, job, CLIENTS, _SECONDS)
     passed = [json.loads(line) for line in stamps.read_text().splitlines()][1:]
     seconds, size = ((late - early) / (len(passed) - 1) for early, late in zip(passed[0], passed[-1], strict=True))
     return seconds, size
@@ -56,7 +56,7 @@ def _started(interpreter: Path, folder: Path) -> Iterator[None]:
     """NVFlare's proof-of-concept network, with keys for CKKS, until the block ends."""
     program = interpreter.parent / "nvflare"
     _run(program, folder, "poc", "prepare", "-n", CLIENTS, "-he")
-    words = [str(program), "poc", "start", "-ex", "admin@nvidia.com", "--timeout", "300"]
+    words = [str(program), "poc", "start", "-ex", "admin@nvidia.com", "--no-wait"]
     with (folder / "nvflare.log").open("ab") as output:
         start = subprocess.Popen(
             words,
