@@ -1,6 +1,6 @@
 """Three kinds of model from the three banks, beside the pooled fits that nobody may make in life.
 
-    python -m examples.credit_risk.models [--folder .models]
+    python -m examples.credit_risk.models [--folder .demo-models]
 
 The network, customers and promises are the demo's; each training is approved by the banks' officers. The pooled
 fits are scikit-learn's, with the settings of the specs, on all rows with consent.
@@ -34,7 +34,7 @@ NEAR = {"train-default-model": 0.001, "train-trees": 0.002, "train-network": 0.0
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
-    default=Path(".models"),
+    default=Path(".demo-models"),
     show_default=True,
     help="Where the network is built; what an earlier run left there is deleted.",
 )

@@ -218,6 +218,15 @@ def test_losses_are_shown_with_how_they_came_there() -> None:
     assert len(curves.spark([1.0] * 500, 40)) <= 40
 
 
+@given(st.integers(0, 2000))
+def test_the_outline_of_a_long_curve_is_short_and_ends_where_it_ends(length: int) -> None:
+    points = [Point(after, 0.5, None) for after in range(length)]
+    outline = stopping.outline(points)
+    assert len(outline) <= 128
+    assert outline[-1:] == stopping.told(points)[-1:]
+    assert length > 128 or outline == stopping.told(points)
+
+
 def test_the_card_tells_how_the_fit_went() -> None:
     result, _ = run(banks(TREES))
     text = as_text(card(Model.from_value(result["model"], "the result")))

@@ -51,7 +51,7 @@ def train(work: Work, request: Content) -> Outcome:
     before = stopping.curve(work.values)
     _take_in(work, work.turn - 1)
     points = stopping.curve(work.values)
-    progress = {"curve": stopping.told(points)} if points != before else None
+    progress = {"curve": stopping.outline(points)} if points != before else None
     return Outcome(summand=_share(work), progress=progress)
 
 
@@ -82,7 +82,7 @@ def conclude(work: Work, request: Content) -> Outcome:
     else:
         _take_in(work, parameters.model.rounds_in_all)
     fit, training = _learning(work).finish(work.values)
-    model = _model(work, fit, {**evaluation, "curve": training["curve"]})
+    model = _model(work, fit, {**evaluation, "curve": stopping.outline(stopping.curve(work.values))})
     return Outcome(
         result={
             "kind": "train",

@@ -15,6 +15,7 @@ from consortia_node.moments import rounded
 
 _CURVE = "curve"
 _DIGITS = 6
+_SHOWN = 128
 
 
 @dataclass(frozen=True)
@@ -56,5 +57,11 @@ def is_over(points: Sequence[Point], rule: Stopping | None) -> bool:
 
 
 def told(points: Sequence[Point]) -> list[dict[str, object]]:
-    """The curve as results and watchers have it."""
+    """The curve as results have it."""
     return [{"round": point.after, "loss": point.loss, "validation_loss": point.held_out} for point in points]
+
+
+def outline(points: Sequence[Point]) -> list[dict[str, object]]:
+    """The curve as watchers and cards have it: of a long one every so manieth point, and the last."""
+    step = max(1, -(-len(points) // _SHOWN))
+    return told(points[::-1][::step][::-1])
