@@ -9,6 +9,7 @@ that is asked. With --stay the network runs on for the notebook until Ctrl-C.
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,12 @@ from consortia_common import terminal
 from examples.credit_risk import chapters, commands, network
 from examples.credit_risk.errors import DemoError
 from examples.credit_risk.network import OFFICERS, Places, User
-from examples.credit_risk.processes import Processes, free_port
+from examples.credit_risk.processes import Processes, end_on_sigterm, free_port
+from examples.credit_risk.split import BANKS
 from examples.credit_risk.story import Story
 
 LEARN, TEST = "clients", "clients_test"
+LOOK_SECONDS = 2.0
 
 
 def play(consortium: Consortium, folder: Path, trees: int = 32) -> dict[str, Any]:
@@ -80,6 +83,7 @@ def columns_of(dataset: OfferedDataset) -> tuple[list[str], str]:
 @click.option("--stay", is_flag=True, help="Let the network run on, for the notebook, until Ctrl-C.")
 def main(folder: Path, *, stay: bool) -> None:
     """An analyst trains a joint model of three banks and writes its card."""
+    end_on_sigterm()
     story = Story(Console(highlight=False))
     places = network.clear(folder.resolve())
     with Processes(places.root / "logs") as processes:
@@ -97,24 +101,29 @@ def main(folder: Path, *, stay: bool) -> None:
 def approving(places: Places) -> Iterator[None]:
     """Every bank's officer approves whatever waits, until the block ends."""
     ended = threading.Event()
-    people = [threading.Thread(target=_approve, args=(places, officer, ended)) for officer in OFFICERS]
-    for person in people:
-        person.start()
+    people = threading.Thread(target=_approve, args=(places, ended))
+    people.start()
     try:
         yield
     finally:
         ended.set()
-        for person in people:
-            person.join()
+        people.join()
 
 
-def _approve(places: Places, officer: User, ended: threading.Event) -> None:
+def _approve(places: Places, ended: threading.Event) -> None:
+    """Look every few seconds what waits at the first bank; it waits at the others as well, or soon."""
     approved: set[str] = set()
-    while not ended.wait(1):
-        waiting = commands.ask("job", "waiting", "--config", places.node(officer.institution))
+    while not ended.wait(LOOK_SECONDS):
+        waiting = commands.ask("job", "waiting", "--config", places.node(BANKS[0]))
         for job_id in {one["job_id"] for one in waiting} - approved:
-            commands.run("job", "approve", job_id, "--profile", places.profile(officer))
+            network.together(partial(_sign_off, places, job_id), OFFICERS)
             approved.add(job_id)
+
+
+def _sign_off(places: Places, job_id: str, officer: User) -> None:
+    question = ("job", "waiting", "--config", places.node(officer.institution))
+    commands.until(question, lambda one: bool(one["job_id"] == job_id), f"{job_id} does not wait")
+    commands.run("job", "approve", job_id, "--profile", places.profile(officer))
 
 
 if __name__ == "__main__":

@@ -4,11 +4,12 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Self
 
 from examples.credit_risk import commands
@@ -16,6 +17,7 @@ from examples.credit_risk.errors import DemoError
 
 START_SECONDS = 60
 STOP_SECONDS = 10
+TERMINATED = 143
 
 
 @dataclass
@@ -94,3 +96,13 @@ def listens(port: int) -> bool:
     """Whether somebody accepts connections on this loopback port."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def end_on_sigterm() -> None:
+    """Let SIGTERM end this program as Ctrl-C does, so that what it started is stopped."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        sys.exit(TERMINATED)
+
+    signal.signal(signal.SIGTERM, end)

@@ -7,20 +7,15 @@ references that the jobs' answers are compared with; it says so where it does.
 """
 
 import json
-import signal
-import sys
 from pathlib import Path
-from types import FrameType
 
 import click
 from rich.console import Console
 
 from consortia_common import terminal
 from examples.credit_risk import chapters, expectations, network
-from examples.credit_risk.processes import Processes, free_port
+from examples.credit_risk.processes import Processes, end_on_sigterm, free_port
 from examples.credit_risk.story import Story
-
-TERMINATED = 143
 
 
 @click.command()
@@ -33,7 +28,7 @@ TERMINATED = 143
 )
 def main(folder: Path) -> None:
     """Three banks, a coordinator and a regulator on this machine: one real job of each kind, and the proof."""
-    signal.signal(signal.SIGTERM, _end)
+    end_on_sigterm()
     story = Story(Console(highlight=False, soft_wrap=False))
     places = network.clear(folder.resolve())
     chapters.introduce(story)
@@ -43,12 +38,6 @@ def main(folder: Path) -> None:
     (places.root / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     chapters.close(story, summary, folder / "summary.json")
     expectations.check(summary)
-
-
-def _end(number: int, frame: FrameType | None) -> None:
-    """On SIGTERM, leave as on Ctrl-C, so that the processes are stopped."""
-    del number, frame
-    sys.exit(TERMINATED)
 
 
 if __name__ == "__main__":

@@ -87,6 +87,9 @@ class ModelDesk:
         self._require_own_words(stated, signer)
         signer.verify(MODEL_WITHDRAWN, document, signature)
         self._require_party(stated, signer)
+        with reading(self._tools.engine) as connection:
+            if ModelStore(connection).knows(_row(stated)):
+                return Answer(Content())
         self._log(stated, payload_commit=self._tools.log.attach(document))
         return Answer(Content(), store=partial(_keep, _row(stated)))
 

@@ -7,7 +7,7 @@ from consortia_common.documents.confirmation import CONFIRMED, Confirmation, Sig
 from consortia_common.documents.jobspec import Submission
 from consortia_common.documents.model import LinearModel
 from consortia_common.documents.receipt import Receipt
-from consortia_common.documents.statements import AgreementChange, JobApproval
+from consortia_common.documents.statements import AgreementChange, JobApproval, ModelWithdrawal
 from consortia_common.documents.withdrawal import Acknowledgement, WithdrawalStatement
 from consortia_crypto.keys import PrivateIdentity
 from tests.support.consent_notices import make_notice
@@ -41,6 +41,10 @@ _VALUES: dict[type[Document], dict[str, Any]] = {
     JobApproval: {
         "v": 1, "network": "lab", "job": JOB, "institution": "bank-a", "officer": KEY, "decision": "approve",
         "reason": "", "at_ms": 1,
+    },
+    ModelWithdrawal: {
+        "v": 1, "network": "lab", "job": JOB, "model": KEY, "institution": "bank-a", "signer": KEY,
+        "recipients": ["bank-b"], "reason": "a mistake", "at_ms": 1,
     },
     WithdrawalStatement: {
         "schema_version": 1, "statement": "d" * 32, "institution": "bank-a", "recipients": ["bank-b"],

@@ -101,6 +101,9 @@ def test_a_withdrawn_model_is_refused_by_all_who_hold_it(seat: Hostile, deal: De
     assert (view.withdrawn.institution, view.withdrawn.reason) == ("bank-a", "a mistake in the label")
     own = own_words(one)
     content_of(other.ask("notice.model", relayed(own.document, own.signature, seat.identity("bank-a"))))
+    for _ in range(2):  # and said again, it changes nothing
+        content_of(other.ask("notice.model", relayed(own.document, own.signature, seat.identity("bank-a"))))
+    assert len([entry for entry in other.entries(MODEL_WITHDRAWN) if entry["job"] == deal.job_id]) == 1
     for bank in (one, other):
         with pytest.raises(StoreError, match=r"withdrawn by bank-a on .*: a mistake in the label"):
             bank.models.export(deal.job_id)

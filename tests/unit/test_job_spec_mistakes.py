@@ -67,6 +67,12 @@ def test_a_good_spec_has_one_form(kind: str) -> None:
         ("train", {"parameters": []}, "parameters: input should be"),
         ("train", {"parameters.colour": 1}, "parameters.colour: there is no such field"),
         ("train", {"parameters.features": ["x", "x"]}, "parameters.features: a feature is named twice"),
+        (
+            "train",
+            {"parameters.categories": {"age": [1, "1"]}},
+            "parameters.categories.age: a category is named twice",
+        ),
+        ("train", {"parameters.prepare": {"age": {"fill": "1e20"}}}, "parameters.prepare.age.fill"),
         ("train", {"parameters.features": ["default"]}, "parameters.label: the label is also a feature"),
         ("train", {"parameters.features": ["x; DROP TABLE"]}, "parameters.features.0: string should match"),
         ("train", {"parameters.features": []}, "parameters.features: tuple should have at least 1 item"),

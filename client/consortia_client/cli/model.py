@@ -72,7 +72,13 @@ def list_(config_file: Path, as_json: bool) -> None:
     terminal.table(
         ("model", "origin", "features", "digest", "state"),
         [
-            (item.name, item.origin, len(item.features), item.digest[:16], _withdrawn(item) or "stands")
+            (
+                item.name,
+                "its job" if item.origin == item.name else item.origin,
+                len(item.features),
+                item.digest[:16],
+                f"withdrawn by {item.withdrawn.institution}" if item.HasField("withdrawn") else "stands",
+            )
             for item in found
         ],
     )

@@ -16,6 +16,7 @@ from consortia_common.documents.kinds import SumShape, Tensor, WordBits
 from consortia_common.documents.noise import TrainingNoise
 
 Positive = Annotated[Number, Field(gt=0, le=1_000_000)]
+Real = Annotated[Number, Field(ge=-(10**15), le=10**15)]
 Setting = Annotated[Number, Field(ge=0, le=1_000_000)]
 Share = Annotated[Number, Field(gt=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=1 << 32)]
@@ -76,11 +77,11 @@ class Strategy(Document):
 class Prepare(Document):
     """What is done to a numeric column before it is standardised, in this order."""
 
-    fill: Number | None = None
+    fill: Real | None = None
     """In the place of a missing value; unless given, the mean is (trees keep a bin for missing values)."""
-    low: Number | None = None
+    low: Real | None = None
     """Smaller values become this."""
-    high: Number | None = None
+    high: Real | None = None
     """Larger values become this."""
     log1p: bool = False
     """Replaced by sign(x)·ln(1 + |x|)."""

@@ -80,7 +80,7 @@ class PrivateNewtonRounds(NewtonRounds):
         made = LinearFit.from_value(
             {"type": "linear", "weights": weights, "intercept": intercept}, "the fitted model"
         )
-        return made, {"rounds": self._asked.rounds, "largest_last_change": rounded(change, 3), "curve": []}
+        return made, {"rounds": self._asked.rounds, "largest_last_change": rounded(change, 3)}
 
     def _model(self, values: Mapping[str, bytes]) -> tuple[Floats, float]:
         """The coefficients, and the largest change that the last step made of one."""

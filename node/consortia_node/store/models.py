@@ -89,10 +89,19 @@ class ModelStore:
         rows = self._connection.execute(select(models).order_by(models.c.name))
         return [self._stored(row.name, row.document, row.origin) for row in rows]
 
-    def withdraw(self, withdrawn: Withdrawn) -> bool:
-        """Note a withdrawal; False if that institution has withdrawn the model before."""
-        added = insert(model_withdrawals).values(asdict(withdrawn)).on_conflict_do_nothing()
-        return self._connection.execute(added).rowcount == 1
+    def withdraw(self, withdrawn: Withdrawn) -> None:
+        """Note a withdrawal; one of the same institution that is there already is left as it is."""
+        self._connection.execute(insert(model_withdrawals).values(asdict(withdrawn)).on_conflict_do_nothing())
+
+    def knows(self, withdrawn: Withdrawn) -> bool:
+        """Whether that institution has withdrawn the model before."""
+        table = model_withdrawals.c
+        here = (
+            table.digest == withdrawn.digest,
+            table.job_id == withdrawn.job_id,
+            table.institution == withdrawn.institution,
+        )
+        return self._connection.execute(select(table.at_ms).where(*here)).first() is not None
 
     def made_by(self, job_ids: Collection[str]) -> list[str]:
         """The names of the models that these jobs made: what a withdrawal reaches through them."""

@@ -186,7 +186,7 @@ class Parameters(KindParameters):
         problems += [
             f"parameters.categories.{name}: a category is named twice"
             for name, values in self.categories.items()
-            if len(set(values)) != len(values)
+            if len({str(value) for value in values}) != len(values)
         ]
         both = sorted(set(self.prepare) & set(self.categories))
         problems += [f"parameters.prepare.{name}: it is a column of categories" for name in both]
