@@ -114,7 +114,7 @@ class StatementService(network_pb2_grpc.StatementsServicer):
         _require_same((said.network, said.institution, said.officer), self._members.network, author)
         member = self._members.store.active(said.member, said.role, said.name)
         enrolled = self._log.identity if said.role == "coordinator" else member
-        if enrolled is None or enrolled.fingerprint != said.fingerprint:
+        if enrolled is None or not said.is_of(enrolled):
             raise not_enrolled(said.member, said.role, said.name)
         commit = self._log.attach(signed.canonical())
         self._log.append(CONFIRMED, payload_commit=commit, **said.event(author))

@@ -63,10 +63,19 @@ def receive(tools: Tools, task: exchange_pb2.Task, content: Content) -> Answer:
         return Answer(failed_by(error))
     said = signed.confirmation
     tools.log.append(CONFIRMED, payload_commit=tools.log.attach(signed.canonical()), **said.event(signer))
-    known = read_members(tools.settings.members).get(_named(signer)) == signer.fingerprint
-    if said.role == NODE and said.institution == tools.institution and known:
+    if said.role == NODE and _may_keep(tools, said, signer):
         _keep(tools.settings.members, said.member, said.fingerprint)
     return Answer(Content())
+
+
+def _may_keep(tools: Tools, said: Confirmation, officer: PublicIdentity) -> bool:
+    """Whether an officer of this institution, known here, says it, and nothing else was said of that member before.
+
+    An old statement that comes again must not bring back keys that were replaced.
+    """
+    known = read_members(tools.settings.members)
+    is_own = officer.institution == tools.institution and known.get(_named(officer)) == officer.fingerprint
+    return is_own and known.get(said.member) in (None, said.fingerprint)
 
 
 def _require_possible(tools: Tools, said: Confirmation) -> None:
@@ -75,8 +84,8 @@ def _require_possible(tools: Tools, said: Confirmation) -> None:
         raise refuse("the confirmation", ["it is for another network"])
     for fingerprint in (said.officer, said.fingerprint):
         tools.peers.require_standing(fingerprint)
-    coordinator = keyfiles.load_public_identity(tools.settings.coordinator_file).fingerprint
-    if (said.role == COORDINATOR) != (said.fingerprint == coordinator):
+    coordinator = keyfiles.load_public_identity(tools.settings.coordinator_file)
+    if COORDINATOR in (said.role, said.member) and not said.is_of(coordinator):
         raise refuse("the confirmation", ["it gives the coordinator another fingerprint than it had at enrolment"])
 
 

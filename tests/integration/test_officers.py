@@ -138,6 +138,11 @@ def test_an_officer_confirms_under_their_own_signature(signed: Signed) -> None:
     for name, count in expected.items():
         until(lambda name=name, count=count: verify_folder(consortium.log(name)).confirmations == count)
     assert set(read_members(members)) == {"bank-a/officer/olga", "bank-b"}
+    members.write_text(members.read_text().replace(read_members(members)["bank-b"], "d" * 64))
+    again = consortia("user", "confirm", "--profile", signed.folders["olga"], "--institution", "bank-b", *of_b)
+    assert again.exit_code == 0, again.output
+    until(lambda: verify_folder(consortium.log("bank-a")).confirmations == 3)
+    assert read_members(members)["bank-b"] == "d" * 64  # what stands there is not replaced by a statement
     members.write_text(before)
 
 

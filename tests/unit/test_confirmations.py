@@ -145,10 +145,11 @@ async def test_the_coordinator_logs_it_and_tells_both_institutions(
         (said(fingerprint="d" * 64), OLGA, grpc.StatusCode.FAILED_PRECONDITION),
         (said(of=PIA), OLGA, grpc.StatusCode.FAILED_PRECONDITION),
         (said(role="coordinator", member="coordinator"), OLGA, grpc.StatusCode.FAILED_PRECONDITION),
+        (said(name="other"), OLGA, grpc.StatusCode.FAILED_PRECONDITION),
         (said(A), A, grpc.StatusCode.FAILED_PRECONDITION),
         (said(institution="bank-b"), OLGA, grpc.StatusCode.INVALID_ARGUMENT),
     ],
-    ids=["other keys", "not enrolled", "false coordinator", "not an officer", "for another bank"],
+    ids=["other keys", "not enrolled", "false coordinator", "another name", "not an officer", "for another bank"],
 )
 async def test_what_is_not_so_is_refused_logged_and_not_passed_on(
     document: bytes, signer: PrivateIdentity, code: grpc.StatusCode, coordinator: Lab, relay: StatementService

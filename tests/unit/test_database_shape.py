@@ -1,5 +1,6 @@
 """Both databases: the migrated shape is the one in tables.py; durable, private, safe in several threads."""
 
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,10 +11,11 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, MetaData, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
-from consortia_common.database import reading
+from consortia_common.database import open_at, reading
 from consortia_common.errors import SettingsError
 from consortia_coordinator.store import tables as coordinator_tables
 from consortia_coordinator.store.database import open_database as open_coordinator
+from consortia_node import migrations
 from consortia_node.store import tables as node_tables
 from consortia_node.store.database import open_database as open_node
 
@@ -130,3 +132,52 @@ def test_a_place_where_no_database_can_be_is_refused(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SettingsError, match="can't be opened"):
         open_node(where)
+
+
+NEXT = """
+from alembic import op
+import sqlalchemy as sa
+
+revision, down_revision = "0002", "0001"
+
+
+def upgrade() -> None:
+    with op.batch_alter_table("models") as table:
+        table.add_column(sa.Column("note", sa.Text(), nullable=False, server_default="{default}"))
+    {more}
+"""
+"""A revision as a later version might bring it."""
+
+
+def later(folder: Path, more: str = "") -> str:
+    """The migrations of a later version, in ``folder``."""
+    shutil.copytree(Path(migrations.__path__[0]), folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "versions" / "r0002_next.py").write_text(NEXT.format(default="none", more=more))
+    return str(folder)
+
+
+def test_an_upgrade_keeps_what_is_there_and_can_t_be_undone(engine: Engine, tmp_path: Path) -> None:
+    """The database takes the later shape at the start; the version before then refuses it, by name of the cause."""
+    with engine.begin() as connection:
+        connection.execute(insert(models).values(name="m", document=b"kept", origin="imported"))
+    engine.dispose()
+    upgraded = open_at(tmp_path / "node.db", later(tmp_path / "later"))
+    with reading(upgraded) as connection:
+        assert connection.execute(text("SELECT document, note FROM models")).one() == (b"kept", "none")
+    upgraded.dispose()
+    with pytest.raises(SettingsError, match="does not know") as refused:
+        open_node(tmp_path / "node.db")
+    assert "newer" in refused.value.remedy
+
+
+def test_an_upgrade_that_fails_changes_nothing(engine: Engine, tmp_path: Path) -> None:
+    with engine.begin() as connection:
+        connection.execute(insert(models).values(name="m", document=b"kept", origin="imported"))
+    engine.dispose()
+    broken = later(tmp_path / "later", 'op.execute("INSERT INTO no_such_table VALUES (1)")')
+    with pytest.raises(SettingsError, match="can't be opened"):
+        open_at(tmp_path / "node.db", broken)
+    again = open_node(tmp_path / "node.db")
+    with reading(again) as connection:
+        assert connection.scalar(select(models.c.document)) == b"kept"
+    again.dispose()

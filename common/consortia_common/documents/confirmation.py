@@ -33,6 +33,11 @@ class Confirmation(Document):
     fingerprint: Fingerprint
     at_ms: Count
 
+    def is_of(self, member: PublicIdentity) -> bool:
+        """Whether it speaks of exactly that member, with those keys."""
+        names = self.network, self.member, self.role, self.name, self.fingerprint
+        return names == (member.network, member.institution, member.role, member.name, member.fingerprint)
+
     def event(self, officer: PublicIdentity) -> dict[str, str]:
         """What a log says of it, beside the attached statement."""
         return {
