@@ -6,6 +6,7 @@ The network, customers and promises are the demo's; each training is approved by
 fits are scikit-learn's, with the settings of the specs, on all rows with consent.
 """
 
+import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from consortia_common import terminal
 from examples.credit_risk import chapters, jobs, network, training
 from examples.credit_risk.processes import Processes, free_port
 from examples.credit_risk.reference import Market, Rows, fit, pool
+from examples.credit_risk.run import end
 from examples.credit_risk.scene import Scene
 from examples.credit_risk.story import Story
 
@@ -40,6 +42,7 @@ NEAR = {"train-default-model": 0.001, "train-trees": 0.002, "train-network": 0.0
 )
 def main(folder: Path) -> None:
     """A regression, trees and a network, trained by three banks on this machine, and their pooled twins."""
+    signal.signal(signal.SIGTERM, end)
     story = Story(Console(highlight=False, soft_wrap=False))
     places = network.clear(folder.resolve())
     with Processes(places.root / "logs") as processes:

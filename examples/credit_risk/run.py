@@ -33,7 +33,7 @@ TERMINATED = 143
 )
 def main(folder: Path) -> None:
     """Three banks, a coordinator and a regulator on this machine: one real job of each kind, and the proof."""
-    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGTERM, end)
     story = Story(Console(highlight=False, soft_wrap=False))
     places = network.clear(folder.resolve())
     chapters.introduce(story)
@@ -45,7 +45,7 @@ def main(folder: Path) -> None:
     expectations.check(summary)
 
 
-def _end(number: int, frame: FrameType | None) -> None:
+def end(number: int, frame: FrameType | None) -> None:
     """On SIGTERM, leave as on Ctrl-C, so that the processes are stopped."""
     del number, frame
     sys.exit(TERMINATED)
