@@ -228,6 +228,7 @@ class _Boosting(_Estimator):
     subsample: float = 1
     feature_share: float = 1
     monotone: dict[str, str] | None = None
+    early_stopping: dict[str, Any] | None = None
     seed: int = 0
 
 
@@ -263,6 +264,7 @@ class _Network(_Estimator):
     clip: float = 4
     word_bits: int = 32
     strategy: dict[str, Any] | None = None
+    early_stopping: dict[str, Any] | None = None
     seed: int = 0
 
 

@@ -123,6 +123,8 @@ def _step(spec: JobSpec, party: str, turn: Turn, rows: int | None) -> _Exchange:
     up, down = ((size + ENVELOPE) if size else 0 for size in carried)
     if turn.step == CONCLUDE.step and party in reporters(spec):
         up += spec.parameters.result_bytes() + ENVELOPE
+    if (told := spec.parameters.tells(turn)) and party in reporters(spec):
+        up += told + ENVELOPE
     return _Exchange(turn.step, up=up, down=down)
 
 

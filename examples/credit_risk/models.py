@@ -20,7 +20,7 @@ from sklearn.neural_network import MLPClassifier
 
 from consortia_common import terminal
 from examples.credit_risk import chapters, jobs, network, training
-from examples.credit_risk.processes import Processes, free_port
+from examples.credit_risk.processes import Processes, end_on_sigterm, free_port
 from examples.credit_risk.reference import Market, Rows, fit, pool
 from examples.credit_risk.scene import Scene
 from examples.credit_risk.story import Story
@@ -40,6 +40,7 @@ NEAR = {"train-default-model": 0.001, "train-trees": 0.002, "train-network": 0.0
 )
 def main(folder: Path) -> None:
     """A regression, trees and a network, trained by three banks on this machine, and their pooled twins."""
+    end_on_sigterm()
     story = Story(Console(highlight=False, soft_wrap=False))
     places = network.clear(folder.resolve())
     with Processes(places.root / "logs") as processes:

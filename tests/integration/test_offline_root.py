@@ -13,7 +13,9 @@ from consortia_coordinator.rotation import load_root
 from consortia_crypto.errors import ConsortiaError
 from tests.support.cli import consortia
 
-NOW = datetime.now(UTC)
+
+def now() -> datetime:
+    return datetime.now(UTC)
 
 
 class Network:
@@ -70,7 +72,7 @@ def test_the_operator_never_has_the_root_s_key(begun: Network) -> None:
     for file in begun.folder.rglob("*.key"):
         assert b"PRIVATE KEY" not in file.read_bytes() or keyfiles.load_p256(file).public_key() != key
     assert not settings.next_issuing_key_file.exists()
-    network.renew_server_certificate(settings, NOW)
+    network.renew_server_certificate(settings, now())
     out = begun.carried / "bank-a.json"
     begun.run(
         "invite", "--config", begun.config, "--institution", "bank-a", "--role", "node", "--out", out
@@ -99,7 +101,7 @@ def test_a_new_issuing_key_and_a_new_root_follow_by_file(begun: Network, tmp_pat
     assert "not under that root" in begun.install(retire, status=1)
     begun.install(begun.ask("issuing", newer))
     assert "does not show a certificate by the new issuing key" in begun.install(retire, status=1)
-    network.renew_server_certificate(settings, NOW)
+    network.renew_server_certificate(settings, now())
     for _ in range(2):  # what was cut off is given again
         assert "1 root" in begun.install(retire)
     assert network.trusted(settings) == [load_root(newer).certificate]
@@ -120,18 +122,18 @@ def test_a_request_is_the_same_until_it_is_answered(made: Network) -> None:
 
 def false_answers(made: Network) -> dict[str, bytes]:
     """What is no answer of the root's to the open request."""
-    root, strange = load_root(made.root), pki.make_root("demo", NOW)
+    root, strange = load_root(made.root), pki.make_root("demo", now())
     asked = pki.read_request(ceremony.ask_for_issuing(config.load(made.config)))
-    other = pki.make_issuing(root, "demo", NOW)
-    old = pki.certify_issuing(root, asked, "demo", NOW - timedelta(days=800))
-    leaf = pki.issue(root, asked, pki.Subject("demo", "bank-a", "node", "node"), NOW)
+    other = pki.make_issuing(root, "demo", now())
+    old = pki.certify_issuing(root, asked, "demo", now() - timedelta(days=800))
+    leaf = pki.issue(root, asked, pki.Subject("demo", "bank-a", "node", "node"), now())
     planted = Roots(
         network="demo", sequence=1, at_ms=1,
         roots=(root.certificate_pem.decode(), strange.certificate_pem.decode()),
     )  # fmt: skip
     without = Roots(network="demo", sequence=1, at_ms=1, roots=(strange.certificate_pem.decode(),) * 2)
     return {
-        "another root's": pki.pem(pki.certify_issuing(strange, asked, "demo", NOW)),
+        "another root's": pki.pem(pki.certify_issuing(strange, asked, "demo", now())),
         "another key's": other.certificate_pem,
         "expired": pki.pem(old),
         "no authority's": leaf.split(b"-----END CERTIFICATE-----")[0] + b"-----END CERTIFICATE-----\n",
@@ -156,11 +158,11 @@ def test_what_the_root_has_not_answered_is_not_installed(begun: Network, tmp_pat
 @pytest.mark.parametrize("asked", [b"", b"garbage", b"-----BEGIN CERTIFICATE REQUEST-----\n", b"{}"])
 def test_the_keeper_signs_no_garbage(asked: bytes, made: Network) -> None:
     with pytest.raises(ConsortiaError):
-        ceremony.sign(load_root(made.root), asked, NOW)
+        ceremony.sign(load_root(made.root), asked, now())
 
 
 def test_another_network_s_root_makes_no_network(tmp_path: Path) -> None:
-    network.save_root(tmp_path / "root", pki.make_root("other", NOW))
+    network.save_root(tmp_path / "root", pki.make_root("other", now()))
     given = ("--name", "demo", "--listen", "127.0.0.1:7443", "--root-certificate", tmp_path / "root" / "root.pem")
     done = consortia("network", "init", tmp_path / "coordinator", *given)
     assert done.exit_code == 1

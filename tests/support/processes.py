@@ -154,6 +154,7 @@ class Processes:
     def outcome(self, job_id: str) -> dict[str, Any]:
         """The job's result, without what differs from job to job by intent."""
         result: dict[str, Any] = self.consortium.result(job_id)
+        result.get("model", {}).get("origin", {}).pop("job", None)
         return {name: value for name, value in result.items() if name != "salt"}
 
     def until(self, what: str, condition: Callable[[], bool], seconds: float = START_SECONDS) -> None:

@@ -51,7 +51,7 @@ def test_a_card_tells_what_whose_and_how_good(file: Path, tmp_path: Path) -> Non
     html, markdown = tmp_path / "card.html", tmp_path / "card.md"
     assert consortia("model", "card", file, html).exit_code == 0
     assert consortia("model", "card", file, markdown).exit_code == 0
-    assert html.read_text().count("<polyline") == 3
+    assert html.read_text().count("<polyline") == 4
     assert "default-src 'none'" in html.read_text()
     assert markdown.read_text().startswith("# Model card: default\n")
     document = as_json(consortia("model", "show", file, "--json"))

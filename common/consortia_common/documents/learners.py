@@ -128,6 +128,10 @@ class Learner(Document):
         """Whether the rounds can be over before the last one, by a rule that all parties follow alike."""
         return self.stopping is not None
 
+    def points(self, turn: int) -> int:
+        """How many points the curve of the fit has in round ``turn``, if one is new: one for each round before."""
+        return turn - 1
+
     def given(self, turn: int) -> str:
         """The sum that round ``turn`` adds to."""
         del turn
@@ -264,6 +268,11 @@ class BoostedTrees(Learner):
     @property
     def _rounds_a_tree(self) -> int:
         return self.depth if self.growth == "level" else self.leaves - 1
+
+    def points(self, turn: int) -> int:
+        """One for each tree that has begun, in the round behind its first."""
+        tree, level = self.tree_of(turn - 1)
+        return tree + 1 if turn > 1 and level == 0 else 0
 
     def tree_of(self, turn: int) -> tuple[int, int]:
         """Tree and round of it, from 0, of round ``turn``."""

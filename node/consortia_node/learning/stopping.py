@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from consortia_common.documents.kinds.train import SHOWN_POINTS
 from consortia_common.documents.learners import Stopping
 from consortia_node.learning.measuring import Measured
 from consortia_node.learning.state import Values
@@ -15,7 +16,6 @@ from consortia_node.moments import rounded
 
 _CURVE = "curve"
 _DIGITS = 6
-_SHOWN = 128
 
 
 @dataclass(frozen=True)
@@ -63,5 +63,5 @@ def told(points: Sequence[Point]) -> list[dict[str, object]]:
 
 def outline(points: Sequence[Point]) -> list[dict[str, object]]:
     """The curve as watchers and cards have it: of a long one every so manieth point, and the last."""
-    step = max(1, -(-len(points) // _SHOWN))
+    step = max(1, -(-len(points) // SHOWN_POINTS))
     return told(points[::-1][::step][::-1])

@@ -131,6 +131,11 @@ class KindParameters(Document):
         del party, step, rows
         return 0, 0
 
+    def tells(self, turn: Turn) -> int:
+        """About how many bytes of how the job goes are sealed for the analyst in ``turn``."""
+        del turn
+        return 0
+
     def result_bytes(self) -> int:
         """About how long the result is, as JSON."""
         return 1000

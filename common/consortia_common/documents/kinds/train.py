@@ -15,6 +15,8 @@ SCORE_BINS = 4096
 """Bins of the score histograms from which the area under the ROC curve is read."""
 SPREAD_BINS = 2048
 """Fine bins of every numeric column, from whose joint counts the edges of trees' bins are chosen."""
+SHOWN_POINTS = 128
+"""Points of a fit's curve, at most, that watchers and cards have."""
 MOMENT_WORDS = 4
 """Words a numeric column: rows that have it, its sum, and its sum of squares in two halves."""
 NOISY_MOMENT_WORDS = 3
@@ -123,10 +125,17 @@ class Parameters(KindParameters):
         """Whether fine bins of numeric columns are counted, from which trees' bins are chosen."""
         return isinstance(self.model, BoostedTrees) and bool(self.numeric)
 
+    def tells(self, turn: Turn) -> int:
+        """The curve so far, in the rounds that add a point to it."""
+        points = self.model.points(turn.round) if turn.step == "train" else 0
+        return 14 + min(points, SHOWN_POINTS) * 62 if points else 0
+
     def result_bytes(self) -> int:
-        """The model, above all."""
+        """The model, above all; and the curve, whole and in the model."""
+        points = max(map(self.model.points, range(1, self.model.rounds_in_all + 2)))
+        curve = (points + min(points, SHOWN_POINTS)) * 62
         test = 2 * 8000 if self.test_dataset and self.model.task == "binary" else 0
-        return 1500 + test + self.model.document_bytes(self.inputs)
+        return 1500 + curve + test + self.model.document_bytes(self.inputs)
 
     def epsilon_micro(self) -> int:
         """As the spec says."""
