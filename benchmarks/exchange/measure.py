@@ -15,7 +15,7 @@ from benchmarks.sum.network import spec
 from consortia_client.profile import Profile
 from consortia_client.session import Session
 from consortia_common.documents.jobspec import JobSpec
-from tests.support import consortium as support
+from tests.support import specs
 
 IDLE_SECONDS = 10.0
 JOB_SECONDS = 1800.0
@@ -40,7 +40,7 @@ def measure(root: Path, institutions: int, lengths: tuple[int, ...], rounds: int
 
 
 def _statistics(made: Network) -> JobSpec:
-    return support.spec("statistics", parties=made.banks[:MOST_IN_A_SUM])
+    return specs.spec("statistics", parties=made.banks[:MOST_IN_A_SUM])
 
 
 def _idle(made: Network) -> float:

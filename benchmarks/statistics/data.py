@@ -6,7 +6,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.support.consortium import PURPOSE
+from tests.support.specs import PURPOSE
 
 REALS = tuple(f"d{place}" for place in range(8))
 """Amounts with two decimals up to 100,000; of the first, one in ten is missing."""

@@ -12,7 +12,8 @@ from consortia_common.errors import ExchangeError
 from consortia_proto.v1 import control_pb2, network_pb2
 from tests.support import consortium as support
 from tests.support.consent_notices import make_notice
-from tests.support.consortium import BANKS, PURPOSE, Consortium
+from tests.support.consortium import Consortium
+from tests.support.specs import BANKS, PURPOSE
 
 _SECONDS, _TRIES = 1800.0, 10
 

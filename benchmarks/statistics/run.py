@@ -16,7 +16,8 @@ from pathlib import Path
 from benchmarks.figures import Figure, figure, show, store
 from benchmarks.statistics import alone, network
 from benchmarks.statistics.questions import QUESTIONS, Question
-from tests.support.consortium import BANKS, Consortium
+from tests.support.consortium import Consortium
+from tests.support.specs import BANKS
 
 ROWS, CUSTOMERS, LARGE = 10_000_000, 100_000, 5
 TIMES, PLUS_SECONDS, MEMORY_MIB = 2.5, 1.0, 1024

@@ -26,7 +26,8 @@ from consortia_node import config as node_config
 from consortia_node import enrolment
 from consortia_proto.v1 import control_pb2
 from examples.credit_risk.processes import free_port
-from tests.support.consortium import PURPOSE, Consortium, enrol_person, running, wait_for
+from tests.support.consortium import Consortium, enrol_person, running, wait_for
+from tests.support.specs import PURPOSE
 from tests.support.sums import roster
 
 REFERENCE = "benchmark@1"

@@ -20,7 +20,8 @@ from consortia_coordinator.jobrun import JobRun
 from consortia_proto.v1 import control_pb2
 from tests.support import consortium as support
 from tests.support.consent_notices import make_notice
-from tests.support.consortium import BANKS, PURPOSE, Consortium
+from tests.support.consortium import Consortium
+from tests.support.specs import BANKS, PURPOSE
 
 DATASET, TEST = "rows", "test_rows"
 _SECONDS = 1800.0

@@ -19,7 +19,7 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
 from consortia_common.content import Content
-from consortia_common.documents.learners import Strategy
+from consortia_common.documents.strategies import Strategy
 
 Post = Callable[[str, int, Mapping[str, Content]], Mapping[str, str]]
 """(step, turn, contents by institution) → task ids by institution; journalled together before it returns."""

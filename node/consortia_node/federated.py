@@ -20,7 +20,7 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
 from consortia_common.content import Content
-from consortia_common.documents.learners import Strategy
+from consortia_common.documents.strategies import Strategy
 from consortia_node.errors import StepError
 from consortia_node.kinds import Floats, Outcome
 

@@ -8,6 +8,7 @@ import pytest
 from consortia_common.documents.jobspec import JobSpec
 from tests.support import consortium as support
 from tests.support.processes import Processes
+from tests.support.specs import averaging, spec
 from tests.support.spoilt import add_model
 
 
@@ -31,9 +32,7 @@ def processes(shared_processes: Processes) -> Processes:
 @pytest.fixture(scope="session")
 def training() -> JobSpec:
     """The job that is disturbed. FedAdam carries more from round to round than the model."""
-    return support.spec(
-        "train", model=support.averaging(rounds=6, strategy={"name": "FedAdam", "settings": {"eta": "0.1"}})
-    )
+    return spec("train", model=averaging(rounds=6, strategy={"name": "FedAdam", "settings": {"eta": "0.1"}}))
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,8 @@ from consortia_common.documents.jobspec import JobSpec
 from consortia_crypto.errors import ConsortiaError
 from tests.support import vitals
 from tests.support.aftermath import require_honest_logs, require_trained
-from tests.support.consortium import spec
 from tests.support.processes import COORDINATOR, Processes
+from tests.support.specs import spec
 from tests.support.spoilt import check_explained
 from tests.support.strangers import duplicated, garbage_node, silent_connections
 

@@ -8,9 +8,9 @@ import pytest
 
 from consortia_common.documents.jobspec import JobSpec
 from tests.support import evidence
-from tests.support.consortium import BANKS, spec
 from tests.support.processes import COORDINATOR, EVERYBODY, Processes, cpu_seconds, resident_bytes
 from tests.support.proxy import proxied
+from tests.support.specs import BANKS, spec
 
 MIB = 1 << 20
 WATCHED_SECONDS = 2.0

@@ -10,8 +10,8 @@ import pytest
 from consortia_common.documents.jobspec import JobSpec
 from tests.support import evidence
 from tests.support.aftermath import require_honest_logs, require_trained
-from tests.support.consortium import BANKS
 from tests.support.processes import COORDINATOR, Processes
+from tests.support.specs import BANKS
 
 HOUR = 3600
 DAY = 24 * HOUR

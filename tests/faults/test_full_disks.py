@@ -7,9 +7,9 @@ import pytest
 from consortia_common.documents.jobspec import JobSpec
 from tests.support import evidence, vitals
 from tests.support.aftermath import require_honest_logs, require_trained
-from tests.support.consortium import BANKS
 from tests.support.disks import SmallDisk, small_disk
 from tests.support.processes import COORDINATOR, Processes
+from tests.support.specs import BANKS
 from tests.support.spoilt import check_explained
 
 pytestmark = pytest.mark.slow

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from consortia_common.documents.jobspec import JobSpec
-from tests.support import consortium as support
 from tests.support.aftermath import require_honest_logs, require_trained
 from tests.support.processes import COORDINATOR, EVERYBODY, Child, Processes
+from tests.support.specs import averaging, spec
 
 MOMENTS = ("the parties agree", "the columns", "round 2", "round 5", "the model is tested", "the parties open")
 """Stages of a training job, early to late."""
@@ -65,7 +65,7 @@ _STOPPING = {"share": "0.3", "patience": 2, "tolerance": "0.001"}
 FITS = {
     "trees": {"type": "boosted_trees", "trees": 8, "depth": 2, "min_rows": 5, "early_stopping": _STOPPING},
     "regression": {"type": "logistic_regression", "rounds": 12, "l2": "0.001"},
-    "network": support.averaging(rounds=6, early_stopping=_STOPPING),
+    "network": averaging(rounds=6, early_stopping=_STOPPING),
 }
 
 
@@ -73,7 +73,7 @@ FITS = {
 @pytest.mark.parametrize("fit", FITS)
 def test_a_fit_goes_on_at_the_last_finished_round_whoever_died(fit: str, processes: Processes) -> None:
     """One after the other in the middle of the rounds; model, curve and end are those of a quiet day."""
-    asked = support.spec("train", model=FITS[fit])
+    asked = spec("train", model=FITS[fit])
     quiet = processes.consortium.submit(asked)
     assert processes.finish(quiet).state == "finished"
     job_id = processes.consortium.submit(asked)

@@ -8,8 +8,8 @@ import pytest
 
 from consortia_common.documents.jobspec import JobSpec
 from tests.support import evidence
-from tests.support.consortium import BANKS, spec
 from tests.support.processes import EVERYBODY, Child, Processes
+from tests.support.specs import BANKS, spec
 
 
 def test_a_worker_ignores_signals_to_stop_and_is_replaced_when_it_dies(

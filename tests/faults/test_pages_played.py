@@ -20,8 +20,9 @@ import pytest
 
 from consortia_common.audit_verify import verify_folder
 from examples.credit_risk import commands
-from tests.support.consortium import BANKS, free_port
+from tests.support.consortium import free_port
 from tests.support.processes import ROOT
+from tests.support.specs import BANKS
 
 pytestmark = pytest.mark.slow
 OPERATOR = "operator"

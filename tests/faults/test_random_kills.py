@@ -10,8 +10,8 @@ import pytest
 from consortia_common.documents.jobspec import JobSpec
 from tests.support import vitals
 from tests.support.aftermath import require_honest_logs, require_over, require_trained
-from tests.support.consortium import spec
 from tests.support.processes import COORDINATOR, EVERYBODY, Processes
+from tests.support.specs import spec
 
 LONGEST_WAIT = 2.5
 """Seconds between two kills at most; the three jobs take about ten together."""

@@ -4,8 +4,8 @@ from typing import Any
 
 from consortia_common.documents.jobspec import JobSpec
 from tests.support import evidence
-from tests.support.consortium import BANKS
 from tests.support.processes import COORDINATOR, EVERYBODY, Processes
+from tests.support.specs import BANKS
 
 SECONDS = 9.0
 """Within the ten that a container is given before it is killed, on a busy machine too."""

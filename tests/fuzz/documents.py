@@ -11,8 +11,8 @@ from consortia_common.documents.statements import AgreementChange, JobApproval, 
 from consortia_common.documents.withdrawal import Acknowledgement, WithdrawalStatement
 from consortia_crypto.keys import PrivateIdentity
 from tests.support.consent_notices import make_notice
-from tests.support.consortium import PURPOSE, spec
 from tests.support.documents import agreement
+from tests.support.specs import PURPOSE, spec
 
 JOB = "job-" + "a" * 16
 KEY = "c" * 64

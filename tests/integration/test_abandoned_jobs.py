@@ -8,8 +8,9 @@ import pytest
 
 from consortia_node.abandoned import end_abandoned
 from consortia_node.store.jobs import JobStore
-from tests.support.consortium import build, spec
+from tests.support.consortium import build
 from tests.support.hostile import Bank, Hostile, hostile
+from tests.support.specs import spec
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ from nbclient import NotebookClient
 
 from consortia_common.models.scorecard import read
 from examples.credit_risk import analyst_day
-from tests.support.consortium import BANKS, Consortium
+from tests.support.consortium import Consortium
+from tests.support.specs import BANKS
 
 NOTEBOOK = Path(analyst_day.__file__).with_name("analyst_day.ipynb")
 

@@ -8,7 +8,8 @@ from click.testing import CliRunner
 from consortia_client.cli.audit import audit
 from consortia_common.audit_log import AuditLog
 from consortia_crypto.audit.entry import Entry
-from tests.support.consortium import BANKS, build, prepare, running, spec
+from tests.support.consortium import build, prepare, running
+from tests.support.specs import BANKS, spec
 
 EVERYBODY = ("coordinator", *BANKS)
 

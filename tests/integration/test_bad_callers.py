@@ -14,7 +14,8 @@ from consortia_common import keyfiles, pki, rpc, tls
 from consortia_common.documents.jobspec import Submission
 from consortia_crypto.errors import ConsortiaError
 from consortia_proto.v1 import network_pb2, network_pb2_grpc
-from tests.support.consortium import Consortium, enrol_person, spec
+from tests.support.consortium import Consortium, enrol_person
+from tests.support.specs import spec
 from tests.support.spoilt import check_explained, check_silent, in_this_process, logged, reasons
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from consortia_node import workers
 from consortia_node.step import StepRequest
-from tests.support.consortium import Consortium, averaging, spec
+from tests.support.consortium import Consortium
+from tests.support.specs import averaging, spec
 from tests.support.spoilt import (
     MODEL,
     SPOILT_BANK,

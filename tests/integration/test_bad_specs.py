@@ -12,7 +12,8 @@ from consortia_client.cli import main as cli
 from consortia_common.documents.jobspec import JobSpec
 from consortia_crypto.errors import ConsortiaError
 from consortia_proto.v1 import network_pb2
-from tests.support.consortium import Consortium, spec
+from tests.support.consortium import Consortium
+from tests.support.specs import spec
 from tests.support.spoilt import check_explained, in_this_process, logged, reasons
 
 GOOD: dict[str, Any] = json.loads(spec("statistics").canonical())

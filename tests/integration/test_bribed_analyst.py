@@ -23,8 +23,9 @@ from consortia_node.stats.disclosure import recoded, regrouped
 from consortia_node.store.jobs import JobStore, Spent
 from consortia_node.store.models import IMPORTED, ModelStore
 from consortia_proto.v1 import content_pb2
-from tests.support.consortium import BANKS, PURPOSE, build, spec
+from tests.support.consortium import build
 from tests.support.hostile import Deal, Hostile, content_of, failure_of, hostile
+from tests.support.specs import BANKS, PURPOSE, spec
 
 FINISHED = Content(config={"outcome": "finished"})
 WEIGHTS = (0.75, -0.5)

@@ -11,7 +11,8 @@ from consortia_common.errors import ExchangeError, NotPermittedError
 from consortia_coordinator.config import INSTITUTION
 from consortia_node.store.jobs import JobStore
 from tests.support import evidence
-from tests.support.consortium import BANKS, Consortium, averaging, enrol_person, spec
+from tests.support.consortium import Consortium, enrol_person
+from tests.support.specs import BANKS, averaging, spec
 
 LONG = spec("train", model=averaging(rounds=100, epochs=50))
 

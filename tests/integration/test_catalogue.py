@@ -14,7 +14,8 @@ from consortia_proto.v1 import network_pb2 as pb
 from consortia_proto.v1 import network_pb2_grpc
 from tests.support import evidence
 from tests.support.cli import as_json, consortia
-from tests.support.consortium import BANKS, COLUMNS, SECRET_COLUMN, Consortium
+from tests.support.consortium import COLUMNS, SECRET_COLUMN, Consortium
+from tests.support.specs import BANKS
 
 
 def agreement(consortium: Consortium) -> Agreement:

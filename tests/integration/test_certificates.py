@@ -31,7 +31,8 @@ from consortia_proto.v1.exchange_pb2_grpc import ExchangeStub
 from tests.support import consortium as support
 from tests.support import evidence
 from tests.support.cli import as_json, consortia
-from tests.support.consortium import BANKS, Consortium, spec
+from tests.support.consortium import Consortium
+from tests.support.specs import BANKS, spec
 
 SOON = 10.0
 LATER = timedelta(days=21)

@@ -11,7 +11,8 @@ from consortia_common.audit_segments import records
 from consortia_common.audit_verify import find_log, verify_folder
 from consortia_common.errors import CommonError
 from consortia_crypto.audit.entry import Entry
-from tests.support.consortium import PURPOSE, Consortium, spec
+from tests.support.consortium import Consortium
+from tests.support.specs import PURPOSE, spec
 
 CUSTOMER = "BANK-B-00017"
 REFUSED = "BANK-B-00013"

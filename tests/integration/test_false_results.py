@@ -19,8 +19,9 @@ from consortia_crypto.envelope import seal
 from consortia_crypto.errors import ConsortiaError
 from consortia_crypto.keys import PrivateIdentity
 from consortia_proto.v1 import network_pb2 as pb
-from tests.support.consortium import BANKS, PURPOSE, Consortium, build, spec
+from tests.support.consortium import Consortium, build
 from tests.support.hostile import Deal, Hostile, hostile
+from tests.support.specs import BANKS, PURPOSE, spec
 
 FINISHED = Content(config={"outcome": "finished"})
 MADE_UP = b'{"kind":"statistics","overall":{"count":1}}'

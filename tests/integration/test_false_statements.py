@@ -14,8 +14,9 @@ from consortia_crypto import canonical
 from consortia_crypto.keys import PrivateIdentity
 from consortia_node.agent import Agent
 from consortia_node.withdrawals import Withdrawals
-from tests.support.consortium import BANKS, build, make_agreement, spec
+from tests.support.consortium import build, make_agreement
 from tests.support.hostile import Bank, Deal, Hostile, content_of, failure_of, fresh, hostile
+from tests.support.specs import BANKS, spec
 
 OFFICERS = {(bank, name): fresh(bank, "officer", name) for bank in BANKS for name in ("ana", "olga", "otto")}
 OLGA, OTTO, ANA = (OFFICERS["bank-c", name] for name in ("olga", "otto", "ana"))

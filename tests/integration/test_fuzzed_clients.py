@@ -14,8 +14,9 @@ from consortia_client import profile as profiles
 from consortia_common.fingerprint_words import words
 from tests.support import consortium as support
 from tests.support.cli import consortia
-from tests.support.consortium import BANKS, Consortium, spec
+from tests.support.consortium import Consortium
 from tests.support.recorder import Spoiler
+from tests.support.specs import BANKS, spec
 
 FEW_OR_MANY = pytest.mark.parametrize("rounds", [2, pytest.param(30, marks=pytest.mark.slow)])
 PEOPLE = ("Jobs", "Plans", "Catalogues", "Statements", "Audit")

@@ -20,8 +20,9 @@ from consortia_crypto.errors import ConsortiaError
 from consortia_proto.v1 import content_pb2
 from consortia_proto.v1 import exchange_pb2 as pb
 from tests.fuzz.mutation import mutate
-from tests.support.consortium import BANKS, build, spec
+from tests.support.consortium import build
 from tests.support.hostile import Bank, Deal, Hostile, hostile
+from tests.support.specs import BANKS, spec
 
 NOTICES = (
     "notice.change", "notice.statement", "notice.consent", "notice.approval", "notice.confirmation",

@@ -20,8 +20,9 @@ from consortia_coordinator import service
 from consortia_proto.v1 import exchange_pb2
 from tests.fuzz.mutation import mutate, mutate_fields
 from tests.support import consortium as support
-from tests.support.consortium import Consortium, spec
+from tests.support.consortium import Consortium
 from tests.support.recorder import IN, Recorder
+from tests.support.specs import spec
 
 ATTACH = "consortia.v1.Exchange.Attach"
 ATTEND = "consortia.v1.Witnessing.Attend"

@@ -10,7 +10,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from consortia_common import tls
 from consortia_coordinator import service
 from consortia_node.service import checks_of
-from tests.support.consortium import BANKS, Consortium
+from tests.support.consortium import Consortium
+from tests.support.specs import BANKS
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,8 @@
 import numpy as np
 import pyarrow.parquet as pq
 
-from tests.support.consortium import BANKS, PURPOSE, Consortium, spec
+from tests.support.consortium import Consortium
+from tests.support.specs import BANKS, PURPOSE, spec
 
 
 def consented(consortium: Consortium, dataset: str) -> dict[str, np.ndarray]:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tests.integration.test_jobs import consented
-from tests.support.consortium import BANKS, Consortium, build, prepare, running, spec
+from tests.support.consortium import Consortium, build, prepare, running
+from tests.support.specs import BANKS, spec
 from tests.support.spoilt import in_this_process, logged
 
 ALL: dict[str, Any] = {

@@ -11,7 +11,8 @@ from consortia_crypto.score import data_owner
 from consortia_node import compute
 from consortia_proto.v1 import content_pb2
 from consortia_proto.v1 import exchange_pb2 as pb
-from tests.support.consortium import Consortium, spec
+from tests.support.consortium import Consortium
+from tests.support.specs import spec
 from tests.support.spoilt import check_explained, check_silent, in_this_process, lie, only_failure, reasons
 
 LIAR = "bank-b"

@@ -11,8 +11,9 @@ from consortia_common.content import Content
 from consortia_crypto.sum import lattice_secret, opening
 from consortia_proto.v1 import content_pb2
 from consortia_proto.v1 import exchange_pb2 as pb
-from tests.support.consortium import BANKS, Consortium, spec
+from tests.support.consortium import Consortium
 from tests.support.evidence import verdicts
+from tests.support.specs import BANKS, spec
 from tests.support.spoilt import check_silent, in_this_process, lie, logged, only_failure, reasons
 
 LIAR = "bank-b"

@@ -18,7 +18,7 @@ from consortia_crypto.keys import PrivateIdentity
 from consortia_node.store.agreements import AgreementStore
 from consortia_node.store.jobs import JobStore
 from consortia_proto.v1 import exchange_pb2, network_pb2
-from tests.support.consortium import BANKS, build, spec
+from tests.support.consortium import build
 from tests.support.hostile import (
     SUBMISSION_DOMAIN,
     Bank,
@@ -31,6 +31,7 @@ from tests.support.hostile import (
     hostile,
     notice,
 )
+from tests.support.specs import BANKS, spec
 
 FINISHED = Content(config={"outcome": "finished"})
 

@@ -14,8 +14,9 @@ from consortia_crypto import canonical
 from consortia_crypto.envelope import unseal
 from consortia_crypto.keys import PrivateIdentity
 from consortia_node.store.jobs import JobStore
-from tests.support.consortium import build, spec
+from tests.support.consortium import build
 from tests.support.hostile import SUBMISSION_DOMAIN, Bank, Hostile, content_of, failure_of, fresh, hostile
+from tests.support.specs import spec
 
 
 @pytest.fixture(scope="module")

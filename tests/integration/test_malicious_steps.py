@@ -16,7 +16,7 @@ from consortia_common.documents.jobspec import EPOCH
 from consortia_common.documents.kinds import Turn
 from consortia_crypto.sum.epoch_messages import KeyDocument
 from consortia_proto.v1 import exchange_pb2
-from tests.support.consortium import BANKS, build, spec
+from tests.support.consortium import build
 from tests.support.hostile import (
     Bank,
     Deal,
@@ -30,6 +30,7 @@ from tests.support.hostile import (
     letters,
     step_refused,
 )
+from tests.support.specs import BANKS, spec
 
 FINISHED = Content(config={"outcome": "finished"})
 

@@ -12,9 +12,10 @@ import pytest
 
 from consortia_common import sealed
 from consortia_crypto.sum.messages import Head, SetProposal, Total
-from tests.support.consortium import BANKS, build, spec
+from tests.support.consortium import build
 from tests.support.hostile import Bank, Hostile, blamed, counted, ended, failure_of, hostile
 from tests.support.hostile_sums import Round
+from tests.support.specs import BANKS, spec
 
 ASKED: dict[str, dict[str, Any]] = {
     "sum.share": {"rid": "", "policy": ""},

@@ -14,8 +14,9 @@ from consortia_node.errors import StoreError
 from consortia_node.store.consent_statements import ConsentStatementStore, OwnStatement
 from consortia_node.store.models import ModelStore
 from consortia_proto.v1 import control_pb2
-from tests.support.consortium import build, spec
+from tests.support.consortium import build
 from tests.support.hostile import Bank, Deal, Hostile, content_of, failure_of, hostile
+from tests.support.specs import spec
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,8 @@ from consortia_common.documents.jobspec import JobSpec
 from consortia_common.models.scorecard import read
 from tests.support import evidence
 from tests.support.cli import as_json, consortia
-from tests.support.consortium import BANKS, Consortium, build, prepare, running, spec, wait_until
+from tests.support.consortium import Consortium, build, prepare, running, wait_until
+from tests.support.specs import BANKS, spec
 
 TREES = {"type": "boosted_trees", "trees": 2, "depth": 2, "min_rows": 5}
 

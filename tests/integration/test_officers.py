@@ -20,7 +20,6 @@ from consortia_crypto import canonical
 from consortia_proto.v1 import control_pb2
 from tests.support.cli import as_json, consortia
 from tests.support.consortium import (
-    BANKS,
     Consortium,
     build,
     consent_notice,
@@ -28,9 +27,9 @@ from tests.support.consortium import (
     enrol_person,
     make_agreement,
     running,
-    spec,
     wait_for,
 )
+from tests.support.specs import BANKS, spec
 
 OFFICERS = {"bank-a": ("olga", "otto"), "bank-b": ("pia",), "bank-c": ("quin",)}
 

@@ -19,7 +19,8 @@ from consortia_proto.v1 import network_pb2 as pb
 from consortia_proto.v1 import network_pb2_grpc
 from tests.support import evidence
 from tests.support.cli import as_json, consortia
-from tests.support.consortium import BANKS, SECRET_COLUMN, Consortium, averaging, spec
+from tests.support.consortium import SECRET_COLUMN, Consortium
+from tests.support.specs import BANKS, averaging, spec
 
 
 def entries(consortium: Consortium, whose: str, event: str) -> list[Entry]:

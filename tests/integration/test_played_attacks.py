@@ -10,7 +10,8 @@ from consortia_client import control
 from consortia_node import gatekeeper
 from consortia_node.cedar import Opinion
 from consortia_proto.v1 import control_pb2, network_pb2
-from tests.support.consortium import BANKS, Consortium, build, prepare, running, spec
+from tests.support.consortium import Consortium, build, prepare, running
+from tests.support.specs import BANKS, spec
 from tests.support.spoilt import in_this_process, logged
 
 

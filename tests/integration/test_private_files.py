@@ -17,8 +17,9 @@ from consortia_node.epochs import secrets_of
 from consortia_node.sources import duckdb_engine
 from consortia_node.store.jobs import JobStore
 from consortia_node.store.sums import SumStore
-from tests.support.consortium import BANKS, build, spec
+from tests.support.consortium import build
 from tests.support.hostile import Deal, Hostile, hostile
+from tests.support.specs import BANKS, spec
 
 PUBLIC = {"ca.pem", "tls.pem", "root.pem", "issuing.pem", "coordinator.json", "identity.json", "witness.json"}
 """Files that anybody may read."""

@@ -7,8 +7,9 @@ import pytest
 
 from consortia_crypto.audit.entry import Entry
 from tests.integration.test_plans import planned
-from tests.support.consortium import BANKS, Consortium, build, prepare, running, spec
+from tests.support.consortium import Consortium, build, prepare, running
 from tests.support.evidence import so_far
+from tests.support.specs import BANKS, spec
 from tests.support.spoilt import in_this_process, logged
 
 NOISY: dict[str, Any] = {

@@ -12,8 +12,9 @@ from consortia_crypto.errors import ConsortiaError
 from consortia_crypto.keys import PrivateIdentity, PublicIdentity
 from consortia_node.store.jobs import JobStore
 from consortia_node.witnessing import pins_of
-from tests.support.consortium import build, spec
+from tests.support.consortium import build
 from tests.support.hostile import Bank, Deal, Hostile, content_of, failure_of, fresh, hostile
+from tests.support.specs import spec
 
 STEP = "notice.revocation"
 

@@ -16,8 +16,9 @@ from consortia_node.errors import StateError, StoppingError
 from consortia_node.learning.fit_network import AveragingRounds
 from consortia_proto.v1 import exchange_pb2 as pb
 from tests.support import consortium as support
-from tests.support.consortium import Consortium, spec
+from tests.support.consortium import Consortium
 from tests.support.evidence import entries
+from tests.support.specs import spec
 from tests.support.spoilt import in_this_process, logged
 
 FIVE = ("bank-a", "bank-b", "bank-c", "bank-d", "bank-e")

@@ -9,7 +9,8 @@ from click.testing import CliRunner
 from consortia_client.cli import audit, consent, subject
 from consortia_common.audit_verify import verify_folder
 from consortia_common.errors import CommonError
-from tests.support.consortium import PURPOSE, Consortium, spec
+from tests.support.consortium import Consortium
+from tests.support.specs import PURPOSE, spec
 
 VICTIM = "BANK-C-00017"
 OTHERS = ("BANK-C-00019", "BANK-C-00021")

@@ -8,9 +8,10 @@ import pytest
 from consortia_node.endings import finish_failures
 from consortia_node.store.sums import SumStore
 from consortia_proto.v1 import exchange_pb2 as pb
-from tests.support.consortium import build, spec
+from tests.support.consortium import build
 from tests.support.hostile import Bank, Hostile, content_of, counted, failure_of, hostile
 from tests.support.hostile_sums import Round
+from tests.support.specs import spec
 
 VICTIM = "bank-c"
 STEPS = ("share", "work", "upload", "sign", "reveal")

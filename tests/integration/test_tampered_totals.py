@@ -9,8 +9,9 @@ import pytest
 from consortia_coordinator.attempt import Attempt
 from consortia_coordinator.sums import SumRuns
 from consortia_coordinator.totals import FileTotals, MemoryTotals, Totals
-from tests.support.consortium import BANKS, Consortium, spec
+from tests.support.consortium import Consortium
 from tests.support.evidence import cohort_files, kept_values
+from tests.support.specs import BANKS, spec
 from tests.support.spoilt import check_explained, check_silent, in_this_process, reasons
 
 Change = Callable[[bytes], bytes]

@@ -14,8 +14,9 @@ from consortia_node.store.consent_statements import OwnStatement
 from consortia_node.store.jobs import JobStore
 from consortia_node.withdrawals import Withdrawals
 from consortia_proto.v1 import control_pb2
-from tests.support.consortium import PURPOSE, build, spec
+from tests.support.consortium import build
 from tests.support.hostile import Bank, Deal, Hostile, content_of, failure_of, fresh, hostile
+from tests.support.specs import PURPOSE, spec
 
 TABULATE = "query.tabulate"
 

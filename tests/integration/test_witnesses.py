@@ -24,16 +24,8 @@ from consortia_node import config as node_config
 from consortia_proto.v1 import control_pb2, witness_pb2_grpc
 from consortia_proto.v1 import witness_pb2 as pb
 from tests.support.cli import as_json, consortia
-from tests.support.consortium import (
-    BANKS,
-    Consortium,
-    build,
-    consent_notice,
-    consent_table,
-    prepare,
-    running,
-    spec,
-)
+from tests.support.consortium import Consortium, build, consent_notice, consent_table, prepare, running
+from tests.support.specs import BANKS, spec
 
 
 @pytest.fixture(scope="module")

@@ -23,8 +23,9 @@ from consortia_node.learning.preparing import Prepared
 from consortia_node.step import StepRequest
 from consortia_node.store.subjects import SubjectRow, SubjectStore, opened
 from tests.support import consortium as support
-from tests.support.consortium import BANKS, Consortium, spec
+from tests.support.consortium import Consortium
 from tests.support.recorder import Needles, Recorder, windows
+from tests.support.specs import BANKS, spec
 from tests.support.spoilt import add_model
 
 PLANTED = 12

@@ -18,9 +18,9 @@ from consortia_crypto.he import context as contexts
 from consortia_proto.v1 import exchange_pb2 as pb
 from consortia_proto.v1 import network_pb2
 from tests.privacy.conftest import AGE, BANKS, INCOME, JOBS, PLANTED, Observed, folder
-from tests.support.consortium import PURPOSE, spec
 from tests.support.evidence import cohort_files, entries, kept_values
 from tests.support.recorder import IN, OUT, Needles
+from tests.support.specs import PURPOSE, spec
 from tests.support.spoilt import lie
 
 SECRET = ("data", "pseudonyms", "sealed", "keys", "enveloped")

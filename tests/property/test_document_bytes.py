@@ -14,7 +14,7 @@ from consortia_common.documents.receipt import Receipt
 from consortia_common.errors import DocumentError
 from consortia_crypto import canonical
 from consortia_crypto.errors import EncodingError
-from tests.support.consortium import spec
+from tests.support.specs import spec
 
 KINDS: list[type[Document]] = [Agreement, JobSpec, Submission, Receipt, LinearModel]
 SPECS = [spec(kind) for kind in ("statistics", "train", "score")]

@@ -12,7 +12,7 @@ from scipy import stats
 from consortia_common.statistics.layout import LARGEST, MAX_ROWS, Field, Layout, Tally
 from consortia_crypto.sum.terms import SumPolicy
 from consortia_node.stats.words import from_words, to_words
-from tests.support.consortium import spec
+from tests.support.specs import spec
 from tests.support.work import Banks
 
 PARAMETERS: dict[str, Any] = {

@@ -6,8 +6,9 @@ from typing import Any
 from consortia_common.audit_reconcile import Lack, Ledger, compare
 from consortia_common.audit_verify import verify_folder
 from tests.support import evidence
-from tests.support.consortium import BANKS, Consortium
+from tests.support.consortium import Consortium
 from tests.support.processes import EVERYBODY, Processes
+from tests.support.specs import BANKS
 
 
 def require_trained(processes: Processes, job_id: str, expected: Any, kills: Mapping[str, int]) -> None:

@@ -37,8 +37,9 @@ from consortia_node.store.jobs import JobStore
 from consortia_node.tools import Tools
 from consortia_node.withdrawals import Withdrawals
 from consortia_proto.v1 import exchange_pb2 as pb
-from tests.support.consortium import BANKS, Consortium, consent_notice, consent_table, make_agreement
+from tests.support.consortium import Consortium, consent_notice, consent_table, make_agreement
 from tests.support.hostile_sums import Round
+from tests.support.specs import BANKS
 from tests.support.spoilt import in_this_process
 
 SUBMISSION_DOMAIN = "job"

@@ -22,7 +22,8 @@ from consortia_proto.v1 import control_pb2, network_pb2
 from examples.credit_risk import commands
 from examples.credit_risk.processes import listens
 from tests.support import altered, evidence
-from tests.support.consortium import BANKS, ENDED, Consortium
+from tests.support.consortium import ENDED, Consortium
+from tests.support.specs import BANKS
 
 COORDINATOR = "coordinator"
 EVERYBODY = (COORDINATOR, *BANKS)

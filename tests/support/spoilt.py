@@ -20,8 +20,9 @@ from consortia_node.answers import Answer
 from consortia_proto.v1 import control_pb2, network_pb2
 from consortia_proto.v1 import exchange_pb2 as pb
 from tests.support import consortium as support
-from tests.support.consortium import BANKS, Consortium
+from tests.support.consortium import Consortium
 from tests.support.evidence import so_far
+from tests.support.specs import BANKS
 
 SPOILT_BANK = "bank-b"
 ODD_INCOME = 77777.25

@@ -17,8 +17,8 @@ from consortia_common.contents import in_memory
 from consortia_node.store.database import open_database
 from consortia_node.store.tasks import TaskStore
 from consortia_proto.v1 import exchange_pb2 as pb
-from tests.support.consortium import spec
 from tests.support.parties import submission
+from tests.support.specs import spec
 
 MIB = 1 << 20
 

@@ -6,7 +6,7 @@ from benchmarks.train import data, pooled
 from benchmarks.train.kinds.schemas.plain_train import Parameters as Plain
 from benchmarks.train.kinds.steps.plain_train import STEPS
 from consortia_common.content import Content
-from tests.support.consortium import spec
+from tests.support.specs import spec
 from tests.support.work import PlainWork
 
 TREES = {"type": "boosted_trees", "trees": 4, "depth": 3, "bins": 16}

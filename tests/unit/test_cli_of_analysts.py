@@ -18,7 +18,7 @@ from consortia_common.documents.receipt import Receipt
 from consortia_proto.v1 import exchange_pb2
 from consortia_proto.v1 import network_pb2 as pb
 from tests.support.cli import as_json, consortia, fits, use_session
-from tests.support.consortium import spec
+from tests.support.specs import spec
 
 RESULT = {"kind": "statistics", "overall": {"count": 810, "note": "[bold]not markup[/]"}}
 RECEIPT = Receipt.from_value(

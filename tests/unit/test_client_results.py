@@ -22,8 +22,8 @@ from consortia_common.errors import DocumentError
 from consortia_proto.v1 import exchange_pb2
 from consortia_proto.v1 import network_pb2 as pb
 from tests.support.cli import as_json, consortia, use_session
-from tests.support.consortium import BANKS, PURPOSE
 from tests.support.documents import agreement as make_agreement
+from tests.support.specs import BANKS, PURPOSE
 
 JOB = "job-0123456789abcdef"
 STATISTICS: dict[str, Any] = {

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from consortia_client.cli.main import GROUP, NOUNS, main
 from consortia_client.profile import ProfileSettings
 from consortia_common.documents.kinds import names
-from consortia_common.documents.learners import STRATEGY_SETTINGS
+from consortia_common.documents.strategies import STRATEGY_SETTINGS
 from consortia_common.settings import Settings
 from consortia_coordinator.config import CoordinatorSettings
 from consortia_coordinator.jobs import JobState

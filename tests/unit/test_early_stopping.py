@@ -25,7 +25,7 @@ from consortia_node.kinds import OVER
 from consortia_node.learning import measuring, stopping
 from consortia_node.learning.rows import drawn
 from consortia_node.learning.stopping import Point
-from tests.support.consortium import BANKS, spec
+from tests.support.specs import BANKS, spec
 from tests.support.work import Banks
 
 STOP = {"share": "0.3", "patience": 2, "tolerance": "0.001"}

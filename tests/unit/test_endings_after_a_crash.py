@@ -18,8 +18,8 @@ from consortia_coordinator.conductor import Conductor
 from consortia_coordinator.jobs import JobState
 from consortia_crypto.errors import ConsortiaError
 from consortia_crypto.keys import PrivateIdentity
-from tests.support.consortium import BANKS, spec
 from tests.support.parties import ANALYST, NOW_MS, Lab, lab
+from tests.support.specs import BANKS, spec
 
 OWNER = PrivateIdentity.generate("demo", "bank-a", "node", "n1")
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)

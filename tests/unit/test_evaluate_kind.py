@@ -12,7 +12,7 @@ from consortia_common.errors import DocumentError
 from consortia_common.models.scorecard import as_model
 from consortia_node.errors import StepError
 from consortia_node.kinds.evaluate import STEPS
-from tests.support.consortium import BANKS, spec
+from tests.support.specs import BANKS, spec
 from tests.support.work import Banks
 
 MODEL = as_model(LinearModel.from_numbers(["income", "age"], [-1.2, -0.4], 0.1, [3000, 45], [1500, 17]))

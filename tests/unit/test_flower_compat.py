@@ -16,7 +16,7 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid
 
 from consortia_common.content import Content
-from consortia_common.documents.learners import STRATEGY_SETTINGS
+from consortia_common.documents.strategies import STRATEGY_SETTINGS
 from consortia_common.flower_compat import array_record, content_of, empty_run, records_of
 
 ROOT = Path(__file__).parents[2]

@@ -8,10 +8,10 @@ from flwr.app import Message, RecordDict
 from flwr.serverapp.strategy import FedAvg
 
 from consortia_common.content import Content
-from consortia_common.documents.learners import STRATEGY_SETTINGS, Strategy
+from consortia_common.documents.strategies import STRATEGY_SETTINGS, Strategy
 from consortia_common.flower_compat import content_of, records_of
 from consortia_coordinator.federated import ExchangeGrid, run_strategy
-from tests.support.consortium import BANKS
+from tests.support.specs import BANKS
 
 
 class Exchange:

@@ -11,8 +11,8 @@ from consortia_coordinator.jobs import JobState
 from consortia_crypto.errors import ConsortiaError
 from consortia_proto.v1 import exchange_pb2 as pb
 from consortia_proto.v1 import network_pb2
-from tests.support.consortium import BANKS, spec
 from tests.support.parties import ANALYST, LOGGED, NOW_MS, Lab, lab
+from tests.support.specs import BANKS, spec
 
 STATISTICS = spec("statistics")
 REFUSED = pb.Failure(code="refused", what="No such column.", blame="the job", remedy="change it", clause="datasets")

@@ -15,8 +15,8 @@ from consortia_coordinator.jobs import JobState
 from consortia_coordinator.totals import MemoryTotals
 from consortia_crypto.sum.wire import wire_layout
 from consortia_proto.v1 import exchange_pb2 as pb
-from tests.support.consortium import BANKS, spec
 from tests.support.parties import LOGGED, Lab, lab
+from tests.support.specs import BANKS, spec
 
 STATISTICS = spec("statistics")
 STEPS = (

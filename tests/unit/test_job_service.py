@@ -20,8 +20,8 @@ from consortia_crypto.keys import PrivateIdentity
 from consortia_proto.v1 import exchange_pb2
 from consortia_proto.v1 import network_pb2 as pb
 from tests.support.callers import Caller, RefusedCallError, admit, everything, know_callers
-from tests.support.consortium import BANKS, spec
 from tests.support.parties import ANALYST, NOW_MS, Lab, lab, submission
+from tests.support.specs import BANKS, spec
 
 STATISTICS = spec("statistics")
 NODES = [PrivateIdentity.generate("lab", bank, "node", "node") for bank in BANKS]

@@ -9,7 +9,7 @@ from consortia_common.documents.base import MAX_DOCUMENT_BYTES
 from consortia_common.documents.jobspec import JobSpec, Submission
 from consortia_common.documents.kinds import names, parameters_of
 from consortia_common.errors import DocumentError
-from tests.support.consortium import spec
+from tests.support.specs import spec
 
 HISTOGRAM = {"parameters.histograms": ["age"]}
 SPECS = {kind: spec(kind) for kind in ("statistics", "train", "score")}

@@ -10,8 +10,8 @@ from consortia_common.content import Content
 from consortia_coordinator.approvals import WAITING_MS
 from consortia_coordinator.jobs import JobState
 from consortia_proto.v1 import exchange_pb2 as pb
-from tests.support.consortium import BANKS, spec
 from tests.support.parties import NOW_MS, Lab, lab
+from tests.support.specs import BANKS, spec
 
 HOUR_MS = 3_600_000
 LATE = "refused because nobody approved it"

@@ -19,8 +19,8 @@ from consortia_coordinator.totals import FileTotals
 from consortia_crypto.sum.vector import FRAME_BYTES
 from consortia_crypto.sum.wire import wire_layout
 from consortia_proto.v1 import exchange_pb2 as pb
-from tests.support.consortium import spec
 from tests.support.parties import Lab, lab
+from tests.support.specs import spec
 
 FIVE = ("bank-a", "bank-b", "bank-c", "bank-d", "bank-e")
 STATISTICS = spec("statistics", parties=FIVE)

@@ -13,8 +13,8 @@ from consortia_common.documents.jobspec import JobSpec
 from consortia_common.errors import DocumentError
 from consortia_coordinator import kinds as conducts
 from consortia_node import kinds as steps
-from tests.support.consortium import BANKS
 from tests.support.parties import lab
+from tests.support.specs import BANKS
 from tests.support.work import Banks
 
 SCHEMA = '''

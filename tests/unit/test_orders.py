@@ -22,8 +22,8 @@ from consortia_crypto.keys import PrivateIdentity, PublicIdentity
 from consortia_proto.v1 import exchange_pb2
 from consortia_proto.v1 import network_pb2 as pb
 from tests.support.callers import NEVER, Caller, RefusedCallError, admit, know_callers
-from tests.support.consortium import BANKS, spec
 from tests.support.parties import ANALYST, COORDINATOR, NOW_MS, Lab, lab
+from tests.support.specs import BANKS, spec
 
 NODES = [PrivateIdentity.generate("lab", bank, "node", "node") for bank in BANKS]
 OLGA = PrivateIdentity.generate("lab", "bank-c", "officer", "olga")

@@ -20,7 +20,7 @@ from consortia_crypto.errors import EnvelopeError
 from consortia_crypto.keys import PrivateIdentity
 from consortia_proto.v1 import exchange_pb2
 from consortia_proto.v1 import network_pb2 as pb
-from tests.support.consortium import BANKS, averaging, spec
+from tests.support.specs import BANKS, averaging, spec
 
 NODES = {bank: PrivateIdentity.generate("lab", bank, "node", "node") for bank in BANKS}
 ANALYST = PrivateIdentity.generate("lab", "bank-a", "analyst", "ana")

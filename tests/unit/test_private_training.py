@@ -24,7 +24,7 @@ from consortia_node.learning import noising
 from consortia_node.learning.accounting import Multipliers, multipliers, spent
 from consortia_node.learning.noising import UNIT, Noising
 from consortia_node.learning.private_trees import consistent
-from tests.support.consortium import BANKS, spec
+from tests.support.specs import BANKS, spec
 from tests.support.work import Banks
 from tests.unit.test_train_kind import made, run
 

@@ -9,7 +9,7 @@ import statsmodels.api as sm
 from scipy.optimize import minimize
 
 from consortia_node.errors import StepError
-from tests.support.consortium import BANKS, spec
+from tests.support.specs import BANKS, spec
 from tests.support.work import Banks
 
 FEATURES = ("income", "age", "debt")

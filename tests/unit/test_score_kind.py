@@ -15,7 +15,7 @@ from consortia_crypto.errors import ConsortiaError
 from consortia_node.errors import StepError
 from consortia_node.kinds import Outcome
 from consortia_node.kinds.score import DECIMALS, STEPS, conclude, encrypt, evaluate
-from tests.support.consortium import spec
+from tests.support.specs import spec
 from tests.support.work import PlainWork
 
 OWNER, MODELLER = "bank-a", "bank-b"

@@ -8,7 +8,7 @@ import pytest
 from flwr.app import ConfigRecord, Message, MetricRecord, RecordDict
 
 from consortia_common.content import Content
-from consortia_common.documents.learners import Strategy
+from consortia_common.documents.strategies import Strategy
 from consortia_common.errors import ExchangeError
 from consortia_common.flower_compat import array_record
 from consortia_node import federated

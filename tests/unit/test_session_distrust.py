@@ -20,7 +20,7 @@ from consortia_crypto.envelope import seal
 from consortia_crypto.errors import CryptoError, EnvelopeError, SignatureRefusedError
 from consortia_crypto.keys import PrivateIdentity
 from consortia_proto.v1 import network_pb2 as pb
-from tests.support.consortium import BANKS, spec
+from tests.support.specs import BANKS, spec
 
 ANA = PrivateIdentity.generate("lab", "bank-a", "analyst", "ana")
 NODES = {bank: PrivateIdentity.generate("lab", bank, "node", "node") for bank in BANKS}

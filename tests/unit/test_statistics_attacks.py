@@ -13,7 +13,7 @@ from consortia_common.gate.guards import comparable
 from consortia_node.stats.disclosure import merged_bins
 from consortia_node.stats.expressions import Bracket
 from consortia_node.stats.quantiles import Search, begun, closer
-from tests.support.consortium import BANKS, spec
+from tests.support.specs import BANKS, spec
 from tests.support.work import Banks
 
 SMALLEST = 10

@@ -12,7 +12,7 @@ from scipy import stats
 
 from consortia_common.content import Content
 from consortia_node.errors import StepError
-from tests.support.consortium import BANKS, spec
+from tests.support.specs import BANKS, spec
 from tests.support.work import Banks
 
 PLAIN: dict[str, Any] = {"columns": [], "label": None, "by": [], "categories": {}}

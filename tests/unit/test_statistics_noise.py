@@ -16,7 +16,7 @@ from consortia_node.errors import StepError
 from consortia_node.kinds import statistics as kind
 from consortia_node.stats import gather
 from consortia_node.stats.noise import discrete_gaussian, spread
-from tests.support.consortium import BANKS, spec
+from tests.support.specs import BANKS, spec
 from tests.support.work import Banks
 
 NOISY: dict[str, Any] = {

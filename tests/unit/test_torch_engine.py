@@ -10,7 +10,8 @@ import pytest
 from consortia_common.documents.jobspec import JobSpec
 from consortia_common.errors import DocumentError
 from consortia_common.models.network import Network
-from tests.support.consortium import Consortium, build, prepare, running, spec
+from tests.support.consortium import Consortium, build, prepare, running
+from tests.support.specs import spec
 from tests.unit.test_train_kind import NETWORK, banks, run
 
 TORCH = NETWORK | {"engine": "torch", "hidden": [4], "rounds": 2}

@@ -7,7 +7,7 @@ import pytest
 from consortia_common.documents.jobspec import JobSpec
 from consortia_node.datasets import ColumnSettings
 from consortia_node.uses import decide_uses
-from tests.support.consortium import BANKS, spec
+from tests.support.specs import BANKS, spec
 from tests.support.tables import dataset
 
 DECLARED = {

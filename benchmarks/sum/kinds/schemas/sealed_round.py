@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from consortia_common.documents.base import Count, Number
 from consortia_common.documents.kinds import KindParameters, Reads, SumShape, Tensor, Turn
-from consortia_common.documents.learners import Strategy
+from consortia_common.documents.strategies import Strategy
 
 
 class Parameters(KindParameters):

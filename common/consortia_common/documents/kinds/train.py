@@ -8,8 +8,9 @@ from pydantic import Field
 from consortia_common.documents.base import ColumnName, Name
 from consortia_common.documents.categories import Categories, use_of
 from consortia_common.documents.kinds import KindParameters, Reads, SumShape, Turn, Use
-from consortia_common.documents.learners import AnyLearner, BoostedTrees, Prepare, Strategy
+from consortia_common.documents.learners import AnyLearner, BoostedTrees, Prepare
 from consortia_common.documents.noise import TrainingNoise
+from consortia_common.documents.strategies import Strategy
 
 SCORE_BINS = 4096
 """Bins of the score histograms from which the area under the ROC curve is read."""
