@@ -19,11 +19,12 @@ from tests.support.fits import (
     NETWORK,
     TREES,
     banks,
+    made,
     pooled,
     run,
     weights,
 )
-from tests.support.specs import BANKS
+from tests.support.specs import BANKS, spec
 from tests.support.work import Banks
 
 
@@ -129,3 +130,34 @@ def test_histograms_that_no_rows_have_are_refused(place: Any, change: int, why: 
     with pytest.raises(TotalRefusedError) as refused:
         together.outcomes("train", Content(), 2)
     assert why in refused.value.detail
+
+
+@pytest.mark.parametrize(
+    ("encoding", "ones", "taken"),
+    [("one_hot", 4, True), ("weight_of_evidence", 4, False), ("weight_of_evidence", 40, True)],
+)
+def test_a_category_of_a_few_is_refused_where_its_weight_would_count_them(
+    encoding: str, ones: int, *, taken: bool
+) -> None:
+    """All 80 rows in the north; with a few ones among them, a weight of evidence would tell how many."""
+    tables = {}
+    for place, bank in enumerate(BANKS):
+        rows = made(100, place)
+        rows["branch"] = np.array(["north"] * 80 + ["south"] * 20)
+        rows["default"] = np.concatenate([np.arange(80) < ones * (place == 0), np.arange(20) % 2]).astype(float)
+        tables[bank] = {"clients": rows, "clients_test": rows}
+    asked = spec(
+        "train",
+        model={"type": "logistic_regression", "rounds": 1},
+        features=["income", "branch"],
+        categories={"branch": ["north", "south"]},
+        encoding=encoding,
+    )
+    together = Banks(asked, tables, min_cell=10)
+    if taken:
+        together.add("query.prepare")
+        together.add("train", 1)
+        return
+    together.add("query.prepare")
+    with pytest.raises(StepError, match="too few rows of all parties have branch = north"):
+        together.add("train", 1)

@@ -127,8 +127,13 @@ def _noising(work: Work) -> Noising | None:
 
 def _prepared(work: Work) -> Prepared:
     parameters, total = _parameters(work), work.total("prepared")
-    fitted = private_preparing.fitted if parameters.noise else preparing.fitted
-    prepared = work.remember("prepared", lambda: fitted(total, parameters))
+
+    def fitted() -> Prepared:
+        if parameters.noise:
+            return private_preparing.fitted(total, parameters)
+        return preparing.fitted(total, parameters, work.min_cell)
+
+    prepared = work.remember("prepared", fitted)
     if prepared.rows < work.min_cell:
         raise TotalRefusedError(f"there are fewer than {work.min_cell} rows in all")
     if _parameters(work).model.stopping and prepared.held_out < max(work.min_cell, 1):

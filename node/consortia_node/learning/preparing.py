@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consortia_common.documents.kinds.train import MOMENT_WORDS, Parameters
+from consortia_common.documents.learners import BoostedTrees
 from consortia_common.models.preparation import Evidence, Feature, Indicator, Numeric, Preparation, Shape, evidence
 from consortia_node.errors import StepError, TotalRefusedError
 from consortia_node.learning.rows import Rows
@@ -57,7 +58,7 @@ def words(rows: Rows, held_out: int, parameters: Parameters) -> Integers:
     return np.concatenate(parts).astype(np.int64)
 
 
-def fitted(total: Integers, parameters: Parameters) -> Prepared:
+def fitted(total: Integers, parameters: Parameters, smallest: int = 0) -> Prepared:
     """From the opened total. Raises StepError where the data can't make a model, TotalRefusedError for a lie."""
     rows, cut = int(total[0]), iter(np.split(total[2:], _cuts(parameters)))
     label, found = _read(next(cut), parameters.decimals), {}
@@ -73,6 +74,7 @@ def fitted(total: Integers, parameters: Parameters) -> Prepared:
         raise TotalRefusedError("fewer than no rows")
     ones = round(label[1].mean * rows) if parameters.model.task == "binary" else 0
     require_fit(parameters, rows, ones)
+    _require_many(parameters, counts, smallest)
     return Prepared(features_of(parameters, found, counts), rows, label[1], ones, found, int(total[1]))
 
 
@@ -82,6 +84,25 @@ def require_fit(parameters: Parameters, rows: int, ones: int) -> None:
         raise _nothing("there is no row of any party")
     if parameters.model.task == "binary" and not 0 < ones < rows:
         raise _nothing(f"all {rows} rows of all parties have one label")
+
+
+def _require_many(parameters: Parameters, counts: Mapping[str, Integers], smallest: int) -> None:
+    """Return if no input made of a category tells of fewer than ``smallest`` rows. Raises StepError, naming them.
+
+    A weight of evidence tells the rows with each label, a coefficient of a 0/1 input those of the category.
+    """
+    if isinstance(parameters.model, BoostedTrees):
+        return
+    for column, table in counts.items():
+        told = table if parameters.encoding == "weight_of_evidence" else table[:-1].sum(axis=1, keepdims=True)
+        few = np.flatnonzero(((told > 0) & (told < smallest)).any(axis=1))
+        if len(few):
+            names = [*map(str, parameters.categories[column]), "any other value"]
+            raise StepError(
+                f"too few rows of all parties have {column} = {', '.join(names[place] for place in few[:5])}",
+                blame="the job spec, which asks what would tell of fewer rows than the agreement's min_cell",
+                remedy=f"leave small categories out of categories.{column}: they count as any other value then",
+            )
 
 
 def features_of(
