@@ -53,6 +53,8 @@ def _statistics(scene: Scene) -> Job:
     named = [(EDUCATION.get(group["group"]["education"], "any other"), group) for group in groups]
     rows = [_line(name, group) for name, group in [*named, ("all", job.result["overall"])]]
     story.table(("education", "clients", "defaulted", "limit, mean", "± std", "age, mean", "± std"), rows)
+    if any(group["label_rate"] is None for group in groups):
+        story.remark("noted", "a rate that would count fewer than ten clients is withheld, and one more beside it")
     story.remark("kept", "every bank: its own table; nobody but its node saw it")
     story.remark("travelled", f"{size(job.travelled)}: each bank's table, under masks that only the sum sheds")
     story.remark(
