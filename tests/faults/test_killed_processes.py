@@ -13,6 +13,7 @@ MOMENTS = ("the parties agree", "the columns", "round 2", "round 5", "the model 
 """Stages of a training job, early to late."""
 
 
+@pytest.mark.slow
 def test_a_job_survives_the_death_of_the_coordinator_and_of_a_node(
     processes: Processes, training: JobSpec, undisturbed: Any
 ) -> None:

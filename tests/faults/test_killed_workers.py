@@ -12,6 +12,7 @@ from tests.support.processes import EVERYBODY, Child, Processes
 from tests.support.specs import BANKS, spec
 
 
+@pytest.mark.slow
 def test_a_worker_ignores_signals_to_stop_and_is_replaced_when_it_dies(
     processes: Processes, training: JobSpec, undisturbed: Any
 ) -> None:

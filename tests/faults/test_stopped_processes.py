@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from consortia_common.documents.jobspec import JobSpec
 from tests.support import evidence
 from tests.support.processes import COORDINATOR, EVERYBODY, Processes
@@ -20,6 +22,7 @@ def partings(processes: Processes) -> list[tuple[str, bool, str]]:
     ]
 
 
+@pytest.mark.slow
 def test_an_orderly_stop_says_bye_and_neither_ends_nor_waits_for_a_job(
     processes: Processes, training: JobSpec, undisturbed: Any
 ) -> None:

@@ -57,6 +57,7 @@ def withdrawn_for_all(consortium: Consortium, name: str, asked: JobSpec) -> None
         consortium.result(name)
 
 
+@pytest.mark.slow
 def test_a_regression_says_how_sure_it_is(consortium: Consortium) -> None:
     trained = consortium.run(spec("train", model={"type": "logistic_regression", "rounds": 8, "l2": "0"}))
     assert trained.state == "finished", trained

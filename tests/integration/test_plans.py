@@ -55,7 +55,8 @@ def test_a_refusal_names_the_clause_and_tells_no_numbers(consortium: Consortium)
         assert (party.answer.reads, party.answer.budgets) == ((), ())
 
 
-@pytest.mark.parametrize("engine", ["masked", pytest.param("lattice", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["masked", "lattice"])
 def test_a_job_takes_the_bytes_that_its_plan_said(consortium: Consortium, engine: str) -> None:
     asked = spec("train", model=averaging(rounds=2), engine=engine)
     said = planned(consortium, asked).bytes

@@ -56,6 +56,7 @@ def erase(lab: Consortium, bank: str, *subjects: str) -> None:
         node.EraseSubjects(control_pb2.EraseSubjectsRequest(subjects=subjects), timeout=20)
 
 
+@pytest.mark.slow
 def test_one_customer_between_two_statistics(lab: Consortium) -> None:
     """The mean before and after a withdrawal gives the income of whoever withdrew; the second is never computed."""
     plain = {"by": [], "categories": {}, "columns": ["income"]}

@@ -32,7 +32,7 @@ STATISTICS = spec("statistics", parties=FIVE)
 def five(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consortium]:
     built = support.build(tmp_path_factory.mktemp("five"), banks=FIVE)
     with built.coordinator_config.open("a") as file:
-        file.write("\ndropout_seconds = 1\nstep_seconds = 20\n")
+        file.write("\ndropout_seconds = 6\nstep_seconds = 20\n")
     with support.running(built):
         support.prepare(built)
         yield built
