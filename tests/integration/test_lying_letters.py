@@ -46,7 +46,13 @@ def to_others(change: Callable[[bytes], bytes]) -> Callable[[pb.Reply], pb.Reply
 
 
 @pytest.mark.parametrize(
-    "change", [lambda _: b"\xff\xff", lambda data: data[:-100], lambda _: b"", lambda data: data[:-1] + b"\0"]
+    "change",
+    [
+        lambda _: b"\xff\xff",
+        lambda data: data[:-100],
+        lambda _: b"",
+        lambda data: data[:-1] + bytes([data[-1] ^ 1]),
+    ],
 )
 def test_a_part_of_the_key_that_is_none_is_refused_by_those_it_is_sealed_to(
     change: Callable[[bytes], bytes], spoilt: Consortium, monkeypatch: pytest.MonkeyPatch

@@ -28,6 +28,11 @@ BEFORE_UPLOAD = ("sum.share", "query.tabulate", "sum.upload")
 STATISTICS = spec("statistics", parties=FIVE)
 
 
+def later(step: str) -> Any:
+    """The step, in a test that takes its time."""
+    return pytest.param(step, marks=pytest.mark.slow)
+
+
 @pytest.fixture(scope="module")
 def five(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consortium]:
     built = support.build(tmp_path_factory.mktemp("five"), banks=FIVE)
@@ -78,7 +83,7 @@ def attempts(consortium: Consortium, job_id: str) -> set[int]:
     return set(signed)
 
 
-@pytest.mark.parametrize("step", BEFORE_UPLOAD)
+@pytest.mark.parametrize("step", ["sum.upload", *map(later, ("sum.share", "query.tabulate"))])
 def test_the_sum_is_over_all_others(step: str, five: Consortium, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as dropped:
         dropping(dropped, step, "bank-b")
@@ -118,7 +123,7 @@ def test_whoever_is_silent_for_a_while_has_the_result_too(
     assert attempts(five, job_id) == {1}
 
 
-@pytest.mark.parametrize("step", ["sum.share", "sum.upload", "sum.sign", "sum.reveal"])
+@pytest.mark.parametrize("step", ["sum.share", "sum.reveal", *map(later, ("sum.upload", "sum.sign"))])
 def test_when_too_many_drop_out_the_job_fails_and_names_them(
     step: str, five: Consortium, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,7 +137,7 @@ def test_when_too_many_drop_out_the_job_fails_and_names_them(
         assert not [entry for entry in entries(five, bank, status.job_id) if entry.type == "sum.opened"]
 
 
-@pytest.mark.parametrize("step", ["sum.sign", "sum.reveal", "sum.total", "query.conclude"])
+@pytest.mark.parametrize("step", ["sum.sign", "query.conclude", *map(later, ("sum.reveal", "sum.total"))])
 def test_whoever_drops_out_behind_its_upload_is_in_the_sum(
     step: str, five: Consortium, monkeypatch: pytest.MonkeyPatch
 ) -> None:
