@@ -24,7 +24,8 @@ def masking(shape: Shape) -> float:
     """CPU seconds of sealing a vector of integers: a mask for each institution, tag and hash with it."""
     policy = sealed.policy_of(shape, "masked")
     group = Words(policy)
-    values = MemoryVector.of(np.random.default_rng(1).integers(-policy.limit, policy.limit, shape.length))
+    drawn = np.random.default_rng(1).integers(-policy.limit, policy.limit, shape.length)
+    values = MemoryVector(group.values.octets(drawn))
     sink = MemoryVector.zeros(group.wire.size)
     masks = tuple(Mask(urandom(32), 1) for _ in range(shape.institutions))
     return _least(partial(opening.seal, policy, group, values, sink, MaskPlan(masks, masks, urandom(32))))

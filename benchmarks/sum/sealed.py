@@ -130,9 +130,9 @@ class _Round:
             place = 0
             for piece in pieces(self.folder / "update"):
                 scale = (Scale(len(piece), CLIP),)
-                values = quantise(piece.astype(np.float64), scale, self.policy.limit).astype("<i8", copy=False)
-                summand.write(place, values.view(np.uint8))
-                place += values.nbytes
+                octets = group.values.octets(quantise(piece.astype(np.float64), scale, self.policy.limit))
+                summand.write(place, octets)
+                place += octets.nbytes
         with (
             FileVector.reading(self.folder / "summand") as values_file,
             FileVector.creating(self.folder / "upload", group.wire.size) as sink,
@@ -197,5 +197,5 @@ class _Round:
 
 def _integers(path: Path) -> Iterator[Any]:
     with path.open("rb") as file:
-        while len(piece := np.fromfile(file, "<i8", PIECE)):
+        while len(piece := np.fromfile(file, "<i4", PIECE)):
             yield piece

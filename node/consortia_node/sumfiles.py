@@ -1,9 +1,9 @@
 """The files of a job's sealed sums at this institution, in its working folder, which goes when the job ends.
 
-    NAME.ROUND.summand    what this institution adds, in the clear: int64, little-endian
+    NAME.ROUND.summand    what this institution adds, in the clear: integers of the policy's size, little-endian
     NAME.ROUND.upload     the same masked, as it goes to the coordinator; spent once its sum may be opened
     NAME.ROUND.sealed     the total as it came from the coordinator
-    NAME.ROUND.total      the total opened: int64, little-endian
+    NAME.ROUND.total      the total opened: the same integers
 
 A file is whole or not there: each is written under another name, synced, and renamed. An upload that goes out whole
 in one answer is not synced here: the answer is.
@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from consortia_common import keyfiles
+from consortia_crypto.sum.vector import Integers, fitted
 
 
 @dataclass(frozen=True)
@@ -58,15 +58,16 @@ class SumFiles:
         return self.folder / f"{self.name}.{self.turn}.{what}"
 
 
-def write_integers(path: Path, values: NDArray[np.int64]) -> None:
-    """Write ``values``, whole or not at all."""
+def write_integers(path: Path, values: Integers, size: int) -> None:
+    """Write ``values`` with ``size`` bytes each, whole or not at all. Raises SumError if one does not fit."""
+    fit = fitted(values, size)
     with replacing(path) as partial:
-        values.astype("<i8", copy=False).tofile(partial)
+        fit.tofile(partial)
 
 
-def read_integers(path: Path) -> NDArray[np.int64]:
-    """The values of a file, mapped into memory as they are read."""
-    return np.memmap(path, "<i8", mode="r")
+def read_integers(path: Path, size: int) -> Integers:
+    """The values of a file, ``size`` bytes each, mapped into memory as they are read."""
+    return np.memmap(path, f"<i{size}", mode="r")
 
 
 @contextmanager

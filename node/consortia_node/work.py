@@ -22,8 +22,10 @@ from consortia_common.documents.kinds import Turn
 from consortia_common.documents.kinds.train import Parameters as TrainParameters
 from consortia_common.documents.model import Range
 from consortia_common.documents.receipt import SALT
+from consortia_crypto.sum.keystream import SEED_BYTES, Keystream
 from consortia_crypto.sum.quantise import dequantise, quantise
 from consortia_crypto.sum.terms import SumPolicy
+from consortia_crypto.sum.vector import Integers as Summed
 from consortia_node import federated
 from consortia_node.datasets import ColumnSettings
 from consortia_node.errors import SourceError, StepError
@@ -173,6 +175,9 @@ class _Work:
         return Model.from_canonical(document, f"model {name}")
 
     def total(self, name: str, turn: int = 0) -> Integers:
+        return self._total(name, turn).astype(np.int64)
+
+    def _total(self, name: str, turn: int) -> Summed:
         path = self._files(name, turn).total
         if not path.exists():
             raise StepError(
@@ -180,11 +185,11 @@ class _Work:
                 blame="the coordinator",
                 remedy="submit the job again; if it persists, compare the institutions' logs of it",
             )
-        return read_integers(path)
+        return read_integers(path, self._policy(name, turn).value_bytes)
 
     def real_total(self, name: str, turn: int = 0) -> Floats:
         policy = self._policy(name, turn)
-        return dequantise(self.total(name, turn), policy.scales, policy.limit)
+        return dequantise(self._total(name, turn), policy.scales, policy.limit)
 
     def keep_summand(self, values: Integers | Floats) -> None:
         """Write what the step made for its sum to the file from which it is masked."""
@@ -192,9 +197,9 @@ class _Work:
         name = next(turn.gives for turn in turns if turn == Turn(self._request.step, self.turn))
         policy = self._policy(name, self.turn)
         if policy.scales:
-            dither = os.urandom if policy.word_bits < FULL_WIDTH else None
+            dither = Keystream(os.urandom(SEED_BYTES)).read if policy.word_bits < FULL_WIDTH else None
             values = quantise(np.asarray(values, np.float64), policy.scales, policy.limit, dither)
-        write_integers(self._files(name, self.turn).summand, np.asarray(values, np.int64))
+        write_integers(self._files(name, self.turn).summand, np.asarray(values, np.int64), policy.value_bytes)
 
     def server_step(self, current: Floats, mean_update: Floats) -> Floats:
         parameters = cast("TrainParameters", self.spec.parameters)

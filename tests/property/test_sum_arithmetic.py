@@ -87,7 +87,12 @@ def test_any_slots_open_to_values(drawn: list[int], width: int) -> None:
     """What a coordinator turned the sum into is the tag's to refuse."""
     row = np.zeros((1, SLOTS), np.int64)
     row[0, :4] = drawn
-    assert slots_of(policy_of(width, 12), 1).open(0, row, masks_of("slots", 2)).shape == (12,)
+    policy = policy_of(width, 12)
+    try:
+        opened = slots_of(policy, 1).open(0, row, masks_of("slots", 2))
+        assert (opened.shape, opened.itemsize) == ((12,), policy.value_bytes)
+    except SumError:
+        assert width != 64
 
 
 @settings(max_examples=30)

@@ -127,7 +127,8 @@ class Institution:
         state, plan = member.lists(self._members[_sum(task)], lists, self._before)
         group = lattice_secret.member_group(policy, self._secrets[-1].attachment or None)
         upload = MemoryVector.zeros(group.wire.size)
-        digest, tag = opening.seal(policy, group, MemoryVector.of(self.values(policy)), upload, plan)
+        values = MemoryVector(group.values.octets(self.values(policy)))
+        digest, tag = opening.seal(policy, group, values, upload, plan)
         self._members[_sum(task)], message = member.uploaded(state, digest, tag)
         self._uploads[_sum(task)] = upload
         return Content(config={"message": message.to_bytes(), "frames": self._cut(task, 0)})
@@ -157,7 +158,7 @@ class Institution:
         group = lattice_secret.member_group(policy, self._secrets[-1].attachment or None)
         sink = MemoryVector.zeros(group.values.size)
         opening.open_total(group, MemoryVector(np.frombuffer(data, np.uint8)), sink, plan)
-        self.opened[_sum(task)] = sink.values
+        self.opened[_sum(task)] = group.values.integers(sink.data).astype(np.int64)
         self._before = sealed.chained(self._before, sha256(data).hexdigest())
         return Content()
 

@@ -208,7 +208,7 @@ class Sum:
         self.members[name] = state = self._reread(state)
         self.plans[name] = plan
         self.uploads[name] = MemoryVector.zeros(self.member_group.wire.size)
-        values = MemoryVector.of(self.values[name])
+        values = MemoryVector(self.member_group.values.octets(self.values[name]))
         digest, tag = opening.seal(self.policy, self.member_group, values, self.uploads[name], plan)
         state, message = member.uploaded(state, digest, tag)
         self.members[name] = self._reread(state)
@@ -218,7 +218,7 @@ class Sum:
         plan = self.plan_to_open(name, total)
         sink = MemoryVector.zeros(self.member_group.values.size)
         opening.open_total(self.member_group, MemoryVector(vector), sink, plan)
-        self.opened[name] = sink.values
+        self.opened[name] = self.member_group.values.integers(sink.data).astype(np.int64)
         self.members[name] = member.done(self.members[name])
 
     def plan_to_open(self, name: str, total: Any) -> OpenPlan:

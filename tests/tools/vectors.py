@@ -277,7 +277,7 @@ def sha(data):
 
 
 def keystream(seed, count):
-    return Cipher(algorithms.AES(seed), modes.CTR(bytes(16))).encryptor().update(bytes(count))
+    return Cipher(algorithms.AES(seed), modes.GCM(bytes(12))).encryptor().update(bytes(count))
 
 
 def tag_key_of(seed):

@@ -244,7 +244,7 @@ def _seeds(pool: Pool, name: str) -> list[tuple[bytes, bytes, int]]:
 
 def test_the_tags_would_betray_more_if_they_were_added_as_integers() -> None:
     """Why they travel modulo p (ADR 19): how often the tags wrap past p tells two pairs of one sum apart."""
-    key = tag.TagKey.derive(bytes(32), 2**20)
+    key = tag.TagKey.derive(b"k" * 32, 2**20)
     drawn = np.random.default_rng(3)
     wraps = set()
     total = drawn.integers(-(2**19), 2**19, LENGTH)

@@ -1,4 +1,4 @@
-"""Masked words are the values plus AES-CTR keystreams, exactly, whatever the width, the frames and the threads."""
+"""Masked words are the values plus AES-256 keystreams, exactly, whatever the width, the frames and the threads."""
 
 import hashlib
 from typing import Any
@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 
 from consortia_crypto.errors import SumError
-from consortia_crypto.sum.keystream import PIECE_BYTES, Keystream
+from consortia_crypto.sum.keystream import PIECE_BYTES, Keystream, new_buffer
 from consortia_crypto.sum.masking import Mask, accumulate, adjust, apply, in_order
 from consortia_crypto.sum.vector import FRAME_BYTES, MemoryVector
 from consortia_crypto.sum.words import Words, group_of
@@ -19,12 +19,13 @@ WIDTHS = pytest.mark.parametrize("word_bits", [16, 24, 32, 64])
 STREAM_BYTES = {16: 2, 24: 4, 32: 4, 64: 8}
 
 
-def stream(seed: bytes, count: int) -> bytes:
-    return Cipher(algorithms.AES(seed), modes.CTR(bytes(16))).encryptor().update(bytes(count))
+def stream(seed: bytes, count: int, stretch: int = 0) -> bytes:
+    counter = stretch.to_bytes(12, "big") + (2).to_bytes(4, "big")
+    return Cipher(algorithms.AES(seed), modes.CTR(counter)).encryptor().update(bytes(count))
 
 
 def expected(word_bits: int, values: NDArray[np.int64], masks: tuple[Mask, ...]) -> bytes:
-    """The upload by the words of the design: Python's integers, one stream from its start, no frames."""
+    """The upload by the words of the design: Python's integers, one frame."""
     size = STREAM_BYTES[word_bits]
     words = [int(value) for value in values]
     for mask in masks:
@@ -37,7 +38,7 @@ def expected(word_bits: int, values: NDArray[np.int64], masks: tuple[Mask, ...])
 def sealed(group: Words, values: NDArray[np.int64], masks: tuple[Mask, ...], threads: int = 1) -> MemoryVector:
     sink = MemoryVector.zeros(group.wire.size)
     assert (
-        apply(group, MemoryVector.of(values), masks, sink, threads)
+        apply(group, MemoryVector(group.values.octets(values)), masks, sink, threads)
         == hashlib.sha256(sink.data.tobytes()).hexdigest()
     )
     return sink
@@ -48,7 +49,7 @@ def opened(group: Words, total: MemoryVector, masks: tuple[Mask, ...]) -> NDArra
     parts = [
         group.open(frame, total.read(group.wire.offset(frame), group.wire.length(frame)), masks) for frame in frames
     ]
-    return np.concatenate(parts)
+    return np.concatenate(parts).astype(np.int64)
 
 
 @WIDTHS
@@ -67,7 +68,8 @@ def test_frames_pieces_and_threads_leave_no_seam(word_bits: int) -> None:
     alone, together = (sealed(group, values, masks, threads).data for threads in (1, 3))
     np.testing.assert_array_equal(alone, together)
     size = STREAM_BYTES[word_bits]
-    subtracted = np.frombuffer(stream(masks[0].seed, size * policy.length), f"<u{size}").astype(np.int64)
+    streams = [stream(masks[0].seed, size * group.values.count(frame), frame) for frame in range(group.wire.frames)]
+    subtracted = np.frombuffer(b"".join(streams), f"<u{size}").astype(np.int64)
     difference = opened(group, MemoryVector(alone), ()) + subtracted - values
     np.testing.assert_array_equal(difference << (64 - word_bits), 0)
 
@@ -106,17 +108,17 @@ def test_a_value_beyond_the_limit_is_not_sealed(word_bits: int, wrong: str) -> N
     policy = policy_of(word_bits, 5)
     values = np.zeros(5, np.int64)
     values[4] = {"above": policy.limit + 1, "below": -policy.limit - 1, "least": np.iinfo(np.int64).min}[wrong]
-    with pytest.raises(SumError, match="beyond the policy's limit"):
+    with pytest.raises(SumError, match="a value is beyond"):
         sealed(group_of(policy), values, ())
 
 
 @pytest.mark.parametrize("call", ["values", "sink", "total", "upload"])
 def test_vectors_of_another_size_are_refused(call: str) -> None:
     group = group_of(policy_of(32, 10))
-    right, plain, wrong = MemoryVector.zeros(40), MemoryVector.zeros(80), MemoryVector.zeros(39)
+    right, wrong = MemoryVector.zeros(40), MemoryVector.zeros(39)
     calls: dict[str, Any] = {
         "values": lambda: apply(group, wrong, (), right),
-        "sink": lambda: apply(group, plain, (), wrong),
+        "sink": lambda: apply(group, right, (), wrong),
         "total": lambda: adjust(group, wrong, (), right),
         "upload": lambda: accumulate(group, right, wrong, "bank-1", first=False),
     }
@@ -128,20 +130,17 @@ def test_a_mask_does_not_show_its_seed() -> None:
     assert "seed" not in repr(Mask(b"s" * 32, 1))
 
 
-@pytest.mark.parametrize("offset", [0, 16, PIECE_BYTES, 2**40])
-def test_a_keystream_can_start_anywhere(offset: int) -> None:
-    seed = seed_of("k")
-    counter = (offset // 16).to_bytes(16, "big")
-    reference = Cipher(algorithms.AES(seed), modes.CTR(counter)).encryptor().update(bytes(100))
-    assert Keystream(seed, offset).read(100) == reference
-    if offset <= PIECE_BYTES:
-        assert reference == stream(seed, offset + 100)[offset:]
+@pytest.mark.parametrize("stretch", [0, 1, 199, 2**32 - 1])
+def test_a_keystream_is_counter_mode_under_the_number_of_its_stretch(stretch: int) -> None:
+    read, buffer = Keystream(seed_of("k"), stretch), new_buffer()
+    read.read_into(buffer, PIECE_BYTES)
+    assert buffer.tobytes()[:PIECE_BYTES] + read.read(100) == stream(seed_of("k"), PIECE_BYTES + 100, stretch)
 
 
-@pytest.mark.parametrize(("seed", "offset"), [(b"short", 0), (bytes(32), 8), (bytes(32), -16)])
-def test_a_keystream_has_one_seed_and_whole_blocks(seed: bytes, offset: int) -> None:
+@pytest.mark.parametrize(("seed", "stretch"), [(b"short", 0), (bytes(32), 2**32), (bytes(32), -1)])
+def test_a_keystream_has_one_seed_and_numbered_stretches(seed: bytes, stretch: int) -> None:
     with pytest.raises(ValueError, match="32 bytes"):
-        Keystream(seed, offset)
+        Keystream(seed, stretch)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 7])

@@ -31,7 +31,7 @@ def run(folder, length):
     creating, reading = FileVector.creating, FileVector.reading
     with creating(folder / "values", group.values.size) as values:
         for start in range(0, length, len(piece)):
-            values.write(8 * start, piece[: length - start].view(np.uint8))
+            values.write(4 * start, group.values.octets(piece[: length - start]))
     with reading(folder / "values") as values, creating(folder / "upload", group.wire.size) as upload:
         plan = MaskPlan(masks, tag_masks, seed_of("key"))
         _, tag = seal(policy, group, values, upload, plan, threads=2)
@@ -46,7 +46,7 @@ def run(folder, length):
             open_total(group, total, sum_, plan, threads=2)
     with reading(folder / "sum") as sum_:
         last = group.values.frames - 1
-        opened = frame_of(sum_, group.values, last).view("<i8")
+        opened = group.values.integers(frame_of(sum_, group.values, last))
         start = group.values.start(last)
         np.testing.assert_array_equal(opened[-1000:], 2 * np.resize(piece, length % len(piece))[-1000:])
 

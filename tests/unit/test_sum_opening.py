@@ -18,7 +18,7 @@ from consortia_crypto.sum.masking import Mask, accumulate, adjust
 from consortia_crypto.sum.opening import open_total, seal
 from consortia_crypto.sum.plans import MaskPlan, OpenPlan
 from consortia_crypto.sum.terms import WORD_BITS, SumPolicy
-from consortia_crypto.sum.vector import FRAME_BYTES, MemoryVector
+from consortia_crypto.sum.vector import FRAME_BYTES, Integers, MemoryVector
 from tests.support.sealing import policy_of, seed_of, values_of
 
 SECRET = new_secret()
@@ -55,11 +55,11 @@ class Round:
     def tag(self, *which: int) -> int:
         return tags.shift(sum(self.tags[number] for number in which), self.remove_tags)
 
-    def open(self, total: MemoryVector, tag: int) -> NDArray[np.int64]:
+    def open(self, total: MemoryVector, tag: int) -> Integers:
         group = member_group(self.policy, SECRET)
         sink = MemoryVector.zeros(group.values.size)
         open_total(group, total, sink, replace(self.plan, tag=tag))
-        return sink.values
+        return group.values.integers(sink.data)
 
 
 def masks_of(label: str) -> list[list[Mask]]:
@@ -77,7 +77,8 @@ def round_of(word_bits: int, engine: str, length: int = 5000, session: str = "s"
     for number in range(3):
         sink = MemoryVector.zeros(group.wire.size)
         on = MaskPlan(tuple(vector[number]), tuple(tag[number]), seed_of(session + "key"))
-        made.append(seal(policy, group, MemoryVector.of(values[number]), sink, on)[1])
+        octets = group.values.octets(values[number])
+        made.append(seal(policy, group, MemoryVector(octets), sink, on)[1])
         uploads.append(sink)
 
     def off(masks: list[list[Mask]], kind: slice) -> tuple[Mask, ...]:

@@ -54,7 +54,8 @@ def test_the_uploads_of_a_round() -> None:
         values = (7919 * np.arange(5000) * number) % 2001 - 1000
         plan = mask_plan(POLICY, secrets_of(name), RID, CTX, POLICY.roster, bytes.fromhex(V["self_secrets"][name]))
         sink = MemoryVector.zeros(20_000)
-        digest, masked = opening.seal(POLICY, Words(POLICY), MemoryVector.of(values), sink, plan)
+        group = Words(POLICY)
+        digest, masked = opening.seal(POLICY, group, MemoryVector(group.values.octets(values)), sink, plan)
         assert {"sha256": digest, "tag": masked} == V["uploads"][name]
 
 

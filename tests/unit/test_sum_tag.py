@@ -53,7 +53,7 @@ def test_the_tag_is_the_polynomial_of_the_design(bound: int, length: int) -> Non
 
 def test_extreme_digits_of_the_key_stay_exact() -> None:
     for extreme in (0, 1, LARGEST, LARGEST + 1, P - 1, 1 << 10, P - (1 << 10)):
-        key = TagKey([extreme] * ROW, 1, NARROW)
+        key = TagKey(np.full(ROW, extreme), 1, NARROW)
         values = np.full(ROW, NARROW, np.int64)
         assert tag(key, [values]) == extreme * NARROW * ROW % P
         assert tag(key, [-values]) == -extreme * NARROW * ROW % P

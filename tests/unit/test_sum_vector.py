@@ -92,7 +92,16 @@ def test_a_file_that_became_shorter_is_noticed(tmp_path: Path) -> None:
             vector.read(12, 12)
 
 
-def test_values_in_memory_are_little_endian_integers() -> None:
-    vector = MemoryVector.of(np.array([1, -2]))
-    assert vector.data.tobytes() == b"\1" + bytes(7) + b"\xfe" + b"\xff" * 7
-    assert vector.values.tolist() == [1, -2]
+@pytest.mark.parametrize("size", [4, 8])
+def test_values_are_little_endian_integers_of_their_unit(size: int) -> None:
+    layout = Layout(2, size, 2)
+    octets = layout.octets(np.array([1, -2]))
+    assert octets.tobytes() == b"\1" + bytes(size - 1) + b"\xfe" + b"\xff" * (size - 1)
+    assert layout.integers(octets).tolist() == [1, -2]
+
+
+@pytest.mark.parametrize("value", [2**31, -(2**31) - 1, 2**63 - 1, -(2**63)])
+def test_a_value_that_does_not_fit_is_refused_and_never_cut(value: int) -> None:
+    assert Layout(1, 4, 1).octets(np.array([-(2**31)])).tobytes() == b"\0\0\0\x80"
+    with pytest.raises(SumError, match="beyond 32 bits"):
+        Layout(1, 4, 1).octets(np.array([value]))

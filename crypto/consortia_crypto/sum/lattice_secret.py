@@ -10,7 +10,6 @@ asking which alterations are refused would learn the key bit by bit. It is told 
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from consortia_crypto.he import secret as keys
 from consortia_crypto.he.params import SUM
@@ -18,7 +17,7 @@ from consortia_crypto.sum.lattice import FORM, blocks, joined, missing_key
 from consortia_crypto.sum.masking import Mask, MemberGroup
 from consortia_crypto.sum.slots import slots_of
 from consortia_crypto.sum.terms import SumPolicy
-from consortia_crypto.sum.vector import Octets
+from consortia_crypto.sum.vector import Integers, Octets
 from consortia_crypto.sum.wire import wire_layout
 from consortia_crypto.sum.words import Words
 
@@ -45,11 +44,11 @@ class LatticeMember:
         self.values = self._slots.values
         self._context = keys.SecretContext(SUM, secret)
 
-    def seal(self, frame: int, values: NDArray[np.int64], masks: Sequence[Mask]) -> Octets:
+    def seal(self, frame: int, values: Integers, masks: Sequence[Mask]) -> Octets:
         """See MemberGroup."""
         return joined([self._context.encrypt(row) for row in self._slots.seal(frame, values, masks)])
 
-    def open(self, frame: int, sealed: Octets, masks: Sequence[Mask]) -> NDArray[np.int64]:
+    def open(self, frame: int, sealed: Octets, masks: Sequence[Mask]) -> Integers:
         """See MemberGroup."""
         rows = [self._context.decrypt_integers(block, FORM, "the coordinator") for block in blocks(sealed)]
         return self._slots.open(frame, np.stack(rows), masks)

@@ -15,10 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from consortia_crypto.sum.vector import Layout, Octets, Vector, check_size, frame_of
+from consortia_crypto.sum.vector import Integers, Layout, Octets, Vector, check_size, frame_of
 
 _Made = TypeVar("_Made")
 
@@ -36,7 +33,7 @@ class MemberGroup(Protocol):
 
     @property
     def values(self) -> Layout:
-        """How values in the clear are cut: int64, little-endian."""
+        """How values in the clear are cut."""
 
     @property
     def wire(self) -> Layout:
@@ -46,10 +43,10 @@ class MemberGroup(Protocol):
     def parallel(self) -> bool:
         """Whether frames gain from more than one thread."""
 
-    def seal(self, frame: int, values: NDArray[np.int64], masks: Sequence[Mask]) -> Octets:
+    def seal(self, frame: int, values: Integers, masks: Sequence[Mask]) -> Octets:
         """The values of one frame, masked. Raises SumError for a value beyond the policy's limit."""
 
-    def open(self, frame: int, sealed: Octets, masks: Sequence[Mask]) -> NDArray[np.int64]:
+    def open(self, frame: int, sealed: Octets, masks: Sequence[Mask]) -> Integers:
         """The integers of one frame of a sum, after ``masks``. Raises SumError or CiphertextError."""
 
 
@@ -80,7 +77,7 @@ def apply(
     made = in_order(
         group.values.frames,
         lambda frame: frame_of(values, group.values, frame),
-        lambda frame, read: group.seal(frame, read.view("<i8"), masks),
+        lambda frame, read: group.seal(frame, group.values.integers(read), masks),
         thread_count(group.parallel, threads),
     )
     return _written(made, group.wire, sink)

@@ -7,16 +7,13 @@ A total is refused in one way only, at the end of the vector, whatever is wrong 
 word and then learned whether the sum left its bounds, or where, would have learned something of the sum.
 """
 
-import numpy as np
-from numpy.typing import NDArray
-
 from consortia_crypto.errors import SumError
 from consortia_crypto.sum import masking
 from consortia_crypto.sum import tag as tags
 from consortia_crypto.sum.masking import MemberGroup
 from consortia_crypto.sum.plans import MaskPlan, OpenPlan
 from consortia_crypto.sum.terms import SumPolicy
-from consortia_crypto.sum.vector import Octets, Vector, check_size, frame_of
+from consortia_crypto.sum.vector import Integers, Octets, Vector, check_size, frame_of
 
 
 def seal(
@@ -27,15 +24,16 @@ def seal(
     plan: MaskPlan,
     threads: int | None = None,
 ) -> tuple[str, int]:
-    """Write ``values`` (int64) masked into ``sink``; the SHA-256 of that and the masked tag. Raises SumError."""
+    """Write ``values`` masked into ``sink``; the SHA-256 of that and the masked tag. Raises SumError."""
     digest = masking.apply(group, values, plan.masks, sink, threads)
-    chunks = (frame_of(values, group.values, frame).view("<i8") for frame in range(group.values.frames))
+    layout = group.values
+    chunks = (layout.integers(frame_of(values, layout, frame)) for frame in range(layout.frames))
     tag = tags.tag(tags.TagKey.derive(plan.tag_key, policy.limit), chunks)
     return digest, tags.shift(tag, plan.tag_masks)
 
 
 def open_total(group: MemberGroup, total: Vector, sink: Vector, plan: OpenPlan, threads: int | None = None) -> None:
-    """Write the sum that ``total`` holds into ``sink`` (int64). Raises SumError or CiphertextError if it is none.
+    """Write the sum that ``total`` holds into ``sink``. Raises SumError or CiphertextError if it is none.
 
     After an error what ``sink`` holds is nothing, and must not be read.
     """
@@ -43,7 +41,7 @@ def open_total(group: MemberGroup, total: Vector, sink: Vector, plan: OpenPlan, 
     check_size(sink, group.values, "the place for the sum")
     key = tags.TagKey.derive(plan.tag_key, plan.bound)
 
-    def opened(frame: int, sealed: Octets) -> tuple[NDArray[np.int64], list[int]] | None:
+    def opened(frame: int, sealed: Octets) -> tuple[Integers, list[int]] | None:
         try:
             values = group.open(frame, sealed, plan.masks)
             return values, key.rows(values)
@@ -62,7 +60,7 @@ def open_total(group: MemberGroup, total: Vector, sink: Vector, plan: OpenPlan, 
             possible = False
             continue
         values, rows = made
-        sink.write(group.values.offset(frame), values.astype("<i8", copy=False).view(np.uint8))
+        sink.write(group.values.offset(frame), group.values.octets(values))
         found = key.fold(found, rows)
     if not possible or not tags.accepts(found, tags.shift(plan.tag, plan.tag_masks)):
         raise SumError(

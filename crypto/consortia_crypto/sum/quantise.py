@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from consortia_crypto.errors import SumError
 from consortia_crypto.sum.terms import Scale
+from consortia_crypto.sum.vector import Integers
 
 _PIECE = 1 << 16
 """Values at a time: what is computed on the way stays small, however long the vector."""
@@ -25,28 +26,31 @@ def quantise(
     limit: int,
     dither: Callable[[int], bytes] | None = None,
 ) -> NDArray[np.int64]:
-    """A vector of float64 as integers in [−limit, limit]; ``dither`` gives that many bytes from the OS's source.
+    """A vector of float64 as integers in [−limit, limit]; ``dither`` gives that many bytes that nobody can guess.
 
     Raises SumError for NaN, infinity, another type or another length than that of ``scales``.
     """
     _check_vector(values, np.float64, scales, limit)
-    if not np.isfinite(values).all():
-        raise _refused("a value is not a finite number")
     quantised = np.empty(len(values), np.int64)
     for piece, clip in _pieces(scales):
-        scaled = np.clip(values[piece], -clip, clip) / clip * limit
-        rounded = np.rint(scaled) if dither is None else _by_chance(scaled, dither)
+        if not np.isfinite(values[piece]).all():
+            raise _refused("a value is not a finite number")
+        scaled = np.clip(values[piece], -clip, clip)
+        scaled /= clip
+        scaled *= limit
+        rounded = np.rint(scaled, out=scaled) if dither is None else _by_chance(scaled, dither)
         # The largest product may round up to limit + 1, hence the clamp on integers too.
         np.clip(rounded.astype(np.int64), -limit, limit, out=quantised[piece])
     return quantised
 
 
-def dequantise(total: NDArray[np.int64], scales: Sequence[Scale], limit: int) -> NDArray[np.float64]:
+def dequantise(total: Integers, scales: Sequence[Scale], limit: int) -> NDArray[np.float64]:
     """A sum of quantised vectors as float64, in the units of the values. Raises SumError as ``quantise`` does."""
-    _check_vector(total, np.int64, scales, limit)
+    _check_vector(total, np.signedinteger, scales, limit)
     values = np.empty(len(total), np.float64)
     for piece, clip in _pieces(scales):
-        np.multiply(total[piece] / limit, clip, out=values[piece])
+        np.divide(total[piece], limit, out=values[piece])
+        values[piece] *= clip
     return values
 
 
@@ -69,8 +73,8 @@ def _pieces(scales: Sequence[Scale]) -> Iterator[tuple[slice, float]]:
 def _check_vector(vector: NDArray[np.generic], kind: type, scales: Sequence[Scale], limit: int) -> None:
     if not 1 <= limit < 2**62 or not all(math.isfinite(scale.clip) and scale.clip > 0 for scale in scales):
         raise _refused("a clip is not a positive number or the limit not a positive integer")
-    if not isinstance(vector, np.ndarray) or vector.dtype != kind or vector.ndim != 1:
-        raise _refused(f"it is not one vector of {np.dtype(kind).name}")
+    if not isinstance(vector, np.ndarray) or not np.issubdtype(vector.dtype, kind) or vector.ndim != 1:
+        raise _refused(f"it is not one vector of {kind.__name__}")
     if len(vector) != sum(scale.length for scale in scales):
         raise _refused(f"the vector has {len(vector)} values, its scales are for another number")
 

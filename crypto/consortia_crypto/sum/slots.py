@@ -3,8 +3,8 @@
 Words of 16, 24 and 32 bits (Packed) lie three, two and one to a slot, as the signed number Σ v_k·2^(w·k). Sums
 of words below 2^(w−1) in size keep it below 2^47 − 2^13, which is t / 2, so that every sum comes out as it is.
 Masks are uniform modulo t: 48-bit numbers, the upper part of 8 bytes of keystream, of which those from t
-upwards (one in 10^10) are passed over. Each block draws from a stretch of its own, with 32 numbers more than
-slots; that more are passed over does not happen.
+upwards (one in 10^10) are passed over. Each block of a frame draws 32 numbers more than it has slots from the
+stretch that has the frame's number; that more are passed over does not happen.
 
 Words of 64 bits (Limbs) are masked modulo 2^64, as in words.py, and then cut into two limbs of 32 bits, a slot
 each, whose sums have room in a slot. Limbs of the values themselves, masked modulo t, would not do: their sums
@@ -21,7 +21,7 @@ from consortia_crypto.he.params import SUM
 from consortia_crypto.sum.keystream import Keystream
 from consortia_crypto.sum.masking import Mask
 from consortia_crypto.sum.terms import SumPolicy
-from consortia_crypto.sum.vector import Layout
+from consortia_crypto.sum.vector import Integers, Layout, fitted
 from consortia_crypto.sum.words import Words, check_limit
 
 SLOTS, MODULUS = SUM.slots, SUM.plain_modulus
@@ -38,13 +38,13 @@ class SlotGroup(Protocol):
     def values(self) -> Layout:
         """How values in the clear are cut."""
 
-    def seal(self, frame: int, values: NDArray[np.int64], masks: Sequence[Mask]) -> Slots:
+    def seal(self, frame: int, values: Integers, masks: Sequence[Mask]) -> Slots:
         """Values as slots, masked. Raises SumError for a value beyond the limit."""
 
     def shift(self, frame: int, blocks: int, masks: Sequence[Mask]) -> Slots:
         """What is to be added to the slots of a sum to put ``masks`` on."""
 
-    def open(self, frame: int, slots: Slots, masks: Sequence[Mask]) -> NDArray[np.int64]:
+    def open(self, frame: int, slots: Slots, masks: Sequence[Mask]) -> Integers:
         """The sums of values that sums of slots hold, after ``masks``."""
 
 
@@ -54,10 +54,9 @@ class Packed:
     def __init__(self, policy: SumPolicy, blocks: int) -> None:
         self._bits = policy.word_bits
         self._limit = policy.limit
-        self._blocks = blocks
-        self.values = Layout(policy.length, 8, blocks * values_per_block(policy.word_bits))
+        self.values = Layout(policy.length, policy.value_bytes, blocks * values_per_block(policy.word_bits))
 
-    def seal(self, frame: int, values: NDArray[np.int64], masks: Sequence[Mask]) -> Slots:
+    def seal(self, frame: int, values: Integers, masks: Sequence[Mask]) -> Slots:
         """See SlotGroup."""
         check_limit(values, self._limit)
         return self._masked(frame, pack(self._bits, values), masks)
@@ -66,14 +65,15 @@ class Packed:
         """See SlotGroup."""
         return self._masked(frame, np.zeros((blocks, SLOTS), np.int64), masks)
 
-    def open(self, frame: int, slots: Slots, masks: Sequence[Mask]) -> NDArray[np.int64]:
+    def open(self, frame: int, slots: Slots, masks: Sequence[Mask]) -> Integers:
         """See SlotGroup."""
-        return unpack(self._bits, self._masked(frame, slots, masks))[: self.values.count(frame)]
+        values = unpack(self._bits, self._masked(frame, slots, masks))
+        return fitted(values[: self.values.count(frame)], self.values.unit_bytes)
 
     def _masked(self, frame: int, slots: Slots, masks: Sequence[Mask]) -> Slots:
         masked = slots.copy()  # up to 2^15 numbers of 48 bits add up below 2^63
         for mask in masks:
-            masked += mask.sign * _drawn(mask.seed, frame * self._blocks, len(slots))
+            masked += mask.sign * _drawn(mask.seed, frame, len(slots))
         np.mod(masked, MODULUS, out=masked)
         return masked
 
@@ -85,7 +85,7 @@ class Limbs:
         self._words = Words(policy, blocks * values_per_block(64))
         self.values = self._words.values
 
-    def seal(self, frame: int, values: NDArray[np.int64], masks: Sequence[Mask]) -> Slots:
+    def seal(self, frame: int, values: Integers, masks: Sequence[Mask]) -> Slots:
         """See SlotGroup."""
         return _limbs(self._words.seal(frame, values, masks))
 
@@ -94,7 +94,7 @@ class Limbs:
         nothing = np.zeros(self._words.wire.length(frame), np.uint8)
         return _limbs(self._words.adjust(frame, nothing, masks))[:blocks]
 
-    def open(self, frame: int, slots: Slots, masks: Sequence[Mask]) -> NDArray[np.int64]:
+    def open(self, frame: int, slots: Slots, masks: Sequence[Mask]) -> Integers:
         """See SlotGroup."""
         limbs = slots.reshape(-1, 2).astype(np.uint64)[: self.values.count(frame)]
         words = limbs[:, 0] + (limbs[:, 1] << np.uint64(32))  # modulo 2^64
@@ -111,7 +111,7 @@ def values_per_block(word_bits: int) -> int:
     return SLOTS // 2 if word_bits == 64 else SLOTS * _PER_SLOT[word_bits]
 
 
-def pack(word_bits: int, values: NDArray[np.int64]) -> Slots:
+def pack(word_bits: int, values: Integers) -> Slots:
     """Values of 16, 24 or 32 bits as slots, whole blocks; places left over hold 0."""
     words = _filled(values, SLOTS * _PER_SLOT[word_bits]).reshape(-1, _PER_SLOT[word_bits])
     slots: Slots = np.sum(words << (word_bits * np.arange(words.shape[1])), axis=1)
@@ -119,7 +119,7 @@ def pack(word_bits: int, values: NDArray[np.int64]) -> Slots:
     return slots.reshape(-1, SLOTS)
 
 
-def unpack(word_bits: int, slots: Slots) -> NDArray[np.int64]:
+def unpack(word_bits: int, slots: Slots) -> Slots:
     """The sums of values that sums of packed slots hold."""
     rest = np.where(slots > MODULUS // 2, slots - MODULUS, slots).reshape(-1)
     half = 1 << (word_bits - 1)
@@ -139,8 +139,8 @@ def uniform(draws: NDArray[np.uint64], count: int, modulus: int) -> NDArray[np.u
     return np.stack([row[kept][:count] for row, kept in zip(draws, fit, strict=True)])
 
 
-def _drawn(seed: bytes, first: int, blocks: int) -> Slots:
-    stream = Keystream(seed, first * _DRAWS * 8).read(blocks * _DRAWS * 8)
+def _drawn(seed: bytes, frame: int, blocks: int) -> Slots:
+    stream = Keystream(seed, frame).read(blocks * _DRAWS * 8)
     draws = np.frombuffer(stream, "<u8").reshape(blocks, _DRAWS) >> np.uint64(16)
     return uniform(draws, SLOTS, MODULUS).astype(np.int64)
 
@@ -150,7 +150,7 @@ def _limbs(words: NDArray[np.uint8]) -> Slots:
     return _filled(words.view("<u4").astype(np.int64), SLOTS).reshape(-1, SLOTS)
 
 
-def _filled(values: NDArray[np.int64], multiple: int) -> NDArray[np.int64]:
+def _filled(values: Integers, multiple: int) -> NDArray[np.int64]:
     filled = np.zeros(-(-len(values) // multiple) * multiple, np.int64)
     filled[: len(values)] = values
     return filled

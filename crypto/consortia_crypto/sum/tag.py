@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from consortia_crypto.errors import SumError
 from consortia_crypto.sum.keystream import Keystream
 from consortia_crypto.sum.masking import Mask
+from consortia_crypto.sum.vector import Integers
 
 P = 2**61 - 1
 ROW = 4096
@@ -45,7 +46,7 @@ _EXACT = 2**_EXACT_BITS
 class TagKey:
     """r and γ of one round, for vectors of |value| ≤ ``bound``."""
 
-    def __init__(self, r: Sequence[int], gamma: int, bound: int) -> None:
+    def __init__(self, r: NDArray[np.int64], gamma: int, bound: int) -> None:
         if not 0 < bound <= LARGEST:
             raise ValueError("values may grow beyond what tags tell apart")
         self._digits = _digits(r)
@@ -56,10 +57,10 @@ class TagKey:
     def derive(cls, seed: bytes, bound: int) -> Self:
         """The key that ``seed`` (32 bytes from the key schedule) stands for: uniform, by rejection."""
         draws = np.frombuffer(Keystream(seed).read(8 * _DRAWS), "<u8") >> np.uint64(3)
-        kept = [draw for draw in draws.tolist() if draw < P]
-        return cls(kept[:ROW], kept[ROW], bound)
+        kept = draws[draws < P].astype(np.int64)
+        return cls(kept[:ROW], int(kept[ROW]), bound)
 
-    def rows(self, values: NDArray[np.int64]) -> list[int]:
+    def rows(self, values: Integers) -> list[int]:
         """⟨r, row⟩ of each row of ``values``, the last filled up with zeros; not reduced. Raises SumError.
 
         A few rows at a time, so that they stay in the cache and the product is too small for numpy's linear
@@ -74,11 +75,11 @@ class TagKey:
             products += self._products(block) if narrow else self._wide_products(block)
         return products
 
-    def _wide_products(self, block: NDArray[np.int64]) -> list[int]:
+    def _wide_products(self, block: Integers) -> list[int]:
         halves = zip(self._products(block & (_EXACT - 1)), self._products(block >> _EXACT_BITS), strict=True)
         return [low + (high << _EXACT_BITS) for low, high in halves]
 
-    def _products(self, block: NDArray[np.int64]) -> list[int]:
+    def _products(self, block: Integers) -> list[int]:
         padded = np.zeros((-(-len(block) // ROW), ROW), np.float64)
         padded.reshape(-1)[: len(block)] = block
         sums: list[list[int]] = (padded @ self._digits).astype(np.int64).tolist()
@@ -91,7 +92,7 @@ class TagKey:
         return tag
 
 
-def tag(key: TagKey, chunks: Iterable[NDArray[np.int64]]) -> int:
+def tag(key: TagKey, chunks: Iterable[Integers]) -> int:
     """τ of the vector that ``chunks`` make up, each but the last of whole rows. Raises SumError."""
     total, ended = 0, False
     for chunk in chunks:
@@ -119,9 +120,9 @@ def to_bytes(tag: int) -> bytes:
     return tag.to_bytes(_BYTES, "little")
 
 
-def _digits(r: Sequence[int]) -> NDArray[np.float64]:
+def _digits(r: NDArray[np.int64]) -> NDArray[np.float64]:
     """Each of ``r``, taken from ±(p − 1)/2, as digits from −2^10 to 2^10 − 1 of base 2^11; shape (4096, 6)."""
-    rest = np.array([value - P if value > LARGEST else value for value in r], np.int64)
+    rest = np.where(r > LARGEST, r - P, r)
     digits = np.empty((len(r), _DIGITS), np.float64)
     half = 1 << (_DIGIT - 1)
     for place in range(_DIGITS):

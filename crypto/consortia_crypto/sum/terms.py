@@ -97,6 +97,11 @@ class SumPolicy:
         """See ``largest``."""
         return largest(len(self.roster), self.word_bits)
 
+    @property
+    def value_bytes(self) -> int:
+        """Bytes of a value, or a sum of values, in the clear: a signed integer."""
+        return 4 if self.word_bits <= 32 else 8
+
     def digest(self) -> str:
         """SHA-256 of the canonical policy: what the parties compare."""
         return canonical.digest(

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol, Self
+from typing import IO, Protocol, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,9 @@ from consortia_crypto.errors import SumError
 FRAME_BYTES = 1 << 20
 """No frame on the wire is longer."""
 
-Octets = NDArray[np.uint8]
+Octets: TypeAlias = NDArray[np.uint8]
+Integers: TypeAlias = NDArray[np.signedinteger]
+"""Values in the clear: int32 where words have at most 32 bits, else int64."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,14 @@ class Layout:
         """How many bytes the frame has."""
         return self.count(frame) * self.unit_bytes
 
+    def integers(self, octets: Octets) -> Integers:
+        """Bytes of such a vector read as values in the clear: signed, little-endian, a unit each."""
+        return octets.view(f"<i{self.unit_bytes}")
+
+    def octets(self, values: Integers) -> Octets:
+        """Values in the clear as bytes of such a vector. Raises SumError as ``fitted`` does."""
+        return np.ascontiguousarray(fitted(values, self.unit_bytes)).view(np.uint8)
+
 
 class Vector(Protocol):
     """Bytes that can be read and written piece by piece, by one thread at a time."""
@@ -81,16 +91,6 @@ class MemoryVector:
     def zeros(cls, size: int) -> Self:
         """``size`` bytes to be written."""
         return cls(np.zeros(size, np.uint8))
-
-    @classmethod
-    def of(cls, values: NDArray[np.int64]) -> Self:
-        """Values in the clear, as groups read them."""
-        return cls(np.ascontiguousarray(values, "<i8").view(np.uint8))
-
-    @property
-    def values(self) -> NDArray[np.int64]:
-        """The bytes read as values in the clear."""
-        return self.data.view("<i8").astype(np.int64, copy=False)
 
     @property
     def size(self) -> int:
@@ -202,6 +202,16 @@ def check_size(vector: Vector, layout: Layout, what: str) -> None:
     """Return if ``vector`` has exactly the bytes of ``layout``; else raise SumError."""
     if vector.size != layout.size:
         raise refused(f"{what} has {vector.size} bytes, not {layout.size}", "this process")
+
+
+def fitted(values: Integers, size: int) -> Integers:
+    """``values`` with ``size`` bytes each, little-endian. Raises SumError if one does not fit."""
+    room = 2 ** (8 * size - 1)
+    if values.itemsize > size and values.size and not -room <= int(values.min()) <= int(values.max()) < room:
+        raise refused(
+            f"a value is beyond {8 * size} bits", "the computation that made the values, or who sent them"
+        )
+    return values.astype(f"<i{size}", copy=False)
 
 
 def refused(why: str, blame: str) -> SumError:

@@ -13,7 +13,7 @@ from consortia_crypto.sum.vector import FRAME_BYTES, Layout
 from consortia_crypto.sum.words import Words
 
 PARAMETERS: Mapping[Engine, str] = {
-    "masked": "words masked by AES-256-CTR, keys from X-Wing",
+    "masked": "words masked by AES-256 in counter mode, keys from X-Wing",
     "lattice": "the same masks inside BFV ciphertexts, n = 4096, moduli of 60 and 49 bits",
 }
 """What each engine seals with, for people to read."""

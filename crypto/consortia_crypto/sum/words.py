@@ -1,8 +1,8 @@
 """The group of the engine ``masked``: vectors of words modulo 2^w, little-endian, on the wire w/8 bytes each.
 
-Element i of a mask is word i of its keystream: 2, 4, 4 or 8 bytes of it for w = 16, 24, 32, 64, reduced modulo
-2^w, so that it is uniform. In memory words of 24 bits lie in 32, whose highest byte is dropped when they are
-written.
+A frame is masked by the stretch of a mask's keystream that has the frame's number, word by word: 2, 4, 4 or 8 bytes
+of it for w = 16, 24, 32, 64, reduced modulo 2^w, so that they are uniform. In memory words of 24 bits lie in 32,
+whose highest byte is dropped when they are written.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from consortia_crypto.sum.keystream import Keystream, new_buffer, pieces
 from consortia_crypto.sum.masking import Mask
 from consortia_crypto.sum.tag import ROW
 from consortia_crypto.sum.terms import SumPolicy
-from consortia_crypto.sum.vector import FRAME_BYTES, Layout, Octets
+from consortia_crypto.sum.vector import FRAME_BYTES, Integers, Layout, Octets
 
 Elements: TypeAlias = NDArray[np.unsignedinteger]
 _TYPES = {16: "<u2", 24: "<u4", 32: "<u4", 64: "<u8"}
@@ -34,17 +34,17 @@ class Words:
         self._type = np.dtype(_TYPES[policy.word_bits])
         width = policy.word_bits // 8
         per_frame = per_frame or FRAME_BYTES // width // ROW * ROW
-        self.values = Layout(policy.length, 8, per_frame)
+        self.values = Layout(policy.length, policy.value_bytes, per_frame)
         self.wire = Layout(policy.length, width, per_frame)
 
-    def seal(self, frame: int, values: NDArray[np.int64], masks: Sequence[Mask]) -> Octets:
+    def seal(self, frame: int, values: Integers, masks: Sequence[Mask]) -> Octets:
         """See MemberGroup."""
         check_limit(values, self._limit)
         elements = values.astype(self._type)
         self._add(frame, elements, masks)
         return self._store(elements)
 
-    def open(self, frame: int, sealed: Octets, masks: Sequence[Mask]) -> NDArray[np.int64]:
+    def open(self, frame: int, sealed: Octets, masks: Sequence[Mask]) -> Integers:
         """See MemberGroup."""
         elements = self._load(sealed)
         self._add(frame, elements, masks)
@@ -68,7 +68,7 @@ class Words:
     def _add(self, frame: int, elements: Elements, masks: Sequence[Mask]) -> None:
         """Add the frame's stretch of each mask, piece by piece so that words and keystream stay in the cache."""
         item = self._type.itemsize
-        streams = [(Keystream(mask.seed, self.wire.start(frame) * item), mask.sign) for mask in masks]
+        streams = [(Keystream(mask.seed, frame), mask.sign) for mask in masks]
         buffer = new_buffer()
         for start, count in pieces(len(elements) * item):
             drawn = buffer[:count].view(self._type)
@@ -92,11 +92,11 @@ class Words:
             packed[:, place] = octets[place::4]
         return packed.reshape(-1)
 
-    def _centred(self, elements: Elements) -> NDArray[np.int64]:
-        unused = self._type.itemsize * 8 - self._bits
-        signed = (elements << self._type.type(unused)).view(f"<i{self._type.itemsize}")
-        centred: NDArray[np.int64] = (signed >> unused).astype(np.int64, copy=False)
-        return centred
+    def _centred(self, elements: Elements) -> Integers:
+        signed: Integers = elements.view(f"<i{self._type.itemsize}")
+        if unused := self._type.itemsize * 8 - self._bits:
+            signed = (signed << unused) >> unused
+        return signed.astype(f"<i{self.values.unit_bytes}", copy=False)
 
 
 def group_of(policy: SumPolicy) -> Words:
@@ -104,7 +104,7 @@ def group_of(policy: SumPolicy) -> Words:
     return Words(policy)
 
 
-def check_limit(values: NDArray[np.int64], limit: int) -> None:
+def check_limit(values: Integers, limit: int) -> None:
     """Return if every |value| ≤ ``limit``; else raise SumError."""
     if values.size and (int(values.min()) < -limit or int(values.max()) > limit):
         raise SumError(
