@@ -3,7 +3,8 @@
 That is AES-256 in counter mode from the block nonce ‖ 2 onwards, and never the same block for two stretches; the
 tag that GCM would give is not asked for. GCM because processors of servers do it more than twice as fast as bare
 counter mode (ADR 61). A seed is used for one vector of one attempt only; that is the key schedule's to ensure, and
-nothing here can check it. The stream is made in pieces that stay in a core's cache.
+nothing here can check it. The stream is made in pieces that stay in a core's cache, and the
+interpreter's lock is released meanwhile.
 """
 
 from collections.abc import Iterator
