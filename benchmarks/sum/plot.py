@@ -17,6 +17,7 @@ _PANELS = (
     ("bytes", "bytes per parameter, sent"),
     ("memory", "peak memory of one institution, MiB"),
 )
+_POWERS = [10**power for power in range(9)]
 
 
 def draw(table: Table) -> str:
@@ -42,11 +43,11 @@ def _rows(table: Table) -> list[dict[str, Any]]:
 
 def _drawn(alt: Any, rows: list[dict[str, Any]]) -> Path:
     base = alt.Chart(alt.Data(values=rows)).mark_line(point=True).encode(
-        x=alt.X("parameters:Q", title="parameters", scale=alt.Scale(type="log"), axis=alt.Axis(format="~e")),
+        x=alt.X("parameters:Q", title="parameters", scale=alt.Scale(type="log"), axis=_axis(alt)),
         color=alt.Color("engine:N", title=None, sort=list(ENGINES), legend=alt.Legend(orient="top")),
     )  # fmt: skip
     panels = [
-        base.encode(y=alt.Y(f"{name}:Q", title=title, scale=alt.Scale(type="log"))).properties(
+        base.encode(y=alt.Y(f"{name}:Q", title=title, scale=alt.Scale(type="log"), axis=_axis(alt))).properties(
             width=250, height=260
         )
         for name, title in _PANELS
@@ -55,3 +56,8 @@ def _drawn(alt: Any, rows: list[dict[str, Any]]) -> Path:
     PICTURE.parent.mkdir(exist_ok=True)
     alt.hconcat(*panels).properties(title=title).save(PICTURE)
     return PICTURE
+
+
+def _axis(alt: Any) -> Any:
+    """Powers of ten only: what a logarithmic axis has in between runs into each other."""
+    return alt.Axis(format="~s", values=_POWERS)
