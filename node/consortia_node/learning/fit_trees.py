@@ -147,7 +147,7 @@ class BoostingRounds:
         said: dict[str, object] = {"value": repr(rounded(node.value)), "rows": node.rows}
         if node.feature == trees.LEAF:
             return said
-        said |= {"column": node.feature, "child": node.child, "missing_left": node.left[-1]}
+        said |= {"column": node.feature, "child": node.child, "missing_left": bool(node.left[-1])}
         name = self._parameters.features[node.feature]
         if name in self._parameters.categories:
             places = range(len(self._parameters.categories[name]))
