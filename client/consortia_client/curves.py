@@ -4,23 +4,49 @@ What comes is one party's word, under its signature; whether all agree the recei
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from consortia_client.errors import ResultError
 
 _LEVELS = "▁▂▃▄▅▆▇█"
-_LOSSES = (("loss", "loss"), ("validation_loss", "validation"))
 
 
 @dataclass(frozen=True)
 class Point:
-    """The loss of the model behind so many rounds (of trees: trees): on rows learned from, on rows held out."""
+    """How the model behind so many rounds (of trees: trees) does on rows learned from, and on rows held out."""
 
     round: int
     loss: float | None
     validation_loss: float | None
+    validation_auc: float | None
+
+
+@dataclass(frozen=True)
+class Course:
+    """One of a point's measures: its field, what people call it, and which of its values is the best."""
+
+    field: str
+    short: str
+    title: str
+    best: Literal["lowest", "highest"] = "lowest"
+
+    def of(self, curve: Iterable[Any]) -> list[tuple[int, float]]:
+        """Round and value of those points that have it."""
+        found = ((point.round, getattr(point, self.field)) for point in curve)
+        return [(after, value) for after, value in found if value is not None]
+
+    def at_best(self, told: Sequence[tuple[int, float]]) -> tuple[int, float]:
+        """Where it was best, for the first time."""
+        return (min if self.best == "lowest" else max)(told, key=lambda point: point[1])
+
+
+COURSES = (
+    Course("loss", "loss", "Loss"),
+    Course("validation_loss", "validation", "Loss on rows held out"),
+    Course("validation_auc", "AUC", "AUC on rows held out", "highest"),
+)
 
 
 def points(told: Mapping[str, Any]) -> tuple[Point, ...]:
@@ -28,7 +54,7 @@ def points(told: Mapping[str, Any]) -> tuple[Point, ...]:
     found = told.get("curve", [])
     try:
         return tuple(
-            Point(int(each["round"]), _number(each["loss"]), _number(each["validation_loss"])) for each in found
+            Point(int(each["round"]), *(_number(each[course.field]) for course in COURSES)) for each in found
         )
     except (TypeError, ValueError, KeyError, OverflowError) as error:
         raise ResultError(
@@ -39,15 +65,14 @@ def points(told: Mapping[str, Any]) -> tuple[Point, ...]:
 
 
 def lines(curve: Sequence[Point], width: int = 40) -> list[str]:
-    """A line for each loss that was measured: its last value, and how it came there."""
+    """A line for each measure: its last value, how it came there, and its best."""
     found = []
-    for field, name in _LOSSES:
-        values = [value for point in curve if (value := getattr(point, field)) is not None]
-        if values:
-            lowest = curve[[getattr(point, field) for point in curve].index(min(values))].round
-            found.append(
-                f"{name:<10} {values[-1]:.5f}  {spark(values, width)}  lowest {min(values):.5f} after {lowest}"
-            )
+    for course in COURSES:
+        told = course.of(curve)
+        if told:
+            after, best = course.at_best(told)
+            shown = spark([value for _, value in told], width)
+            found.append(f"{course.short:<10} {told[-1][1]:.5f}  {shown}  {course.best} {best:.5f} after {after}")
     return found
 
 

@@ -39,6 +39,7 @@ class Round(_Shown):
     round: Rows
     loss: Real | None
     validation_loss: Real | None
+    validation_auc: Share | None
 
 
 class Measured(_Shown):

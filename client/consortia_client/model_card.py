@@ -7,6 +7,7 @@ et al., Model Cards for Model Reporting (2019).
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from consortia_client.curves import COURSES, Course
 from consortia_client.measured import Measured
 from consortia_client.pages import Figure, Page, Section
 from consortia_common.documents.fitted import (
@@ -178,32 +179,29 @@ def _named(each: NumericInput | IndicatorInput | EvidenceInput) -> str:
 def _trained(model: Model) -> Iterator[Section]:
     """How the fit went, round by round."""
     curve = Measured.of(model.metrics).curve
-    courses = {
-        name: [(each.round, loss) for each in curve if (loss := getattr(each, field)) is not None]
-        for field, name in (("loss", "Loss"), ("validation_loss", "Loss on rows held out"))
-    }
-    told = {name: course for name, course in courses.items() if len(course) > 1}
+    told = [(course, points) for course in COURSES if len(points := course.of(curve)) > 1]
     if told:
-        facts = [(name.lower(), _course(course)) for name, course in told.items()]
-        figures = [_drawn(name, course) for name, course in told.items()]
+        facts = [(course.title, _went(course, points)) for course, points in told]
+        figures = [_drawn(course, points) for course, points in told]
         sentence = "Sums over all institutions' rows, opened by all of them after each round (of trees: each tree)."
         yield Section("Training", [sentence], facts=facts, figures=figures)
 
 
-def _course(course: Sequence[tuple[int, float]]) -> str:
-    best, lowest = min(course, key=lambda point: point[1])
+def _went(course: Course, points: Sequence[tuple[int, float]]) -> str:
+    after, best = course.at_best(points)
     return (
-        f"{_number(course[0][1])} at first, lowest {_number(lowest)} after {best:,}, last after {course[-1][0]:,}"
+        f"{_number(points[0][1])} at first, {course.best} {_number(best)} after {after:,}, "
+        f"last {_number(points[-1][1])} after {points[-1][0]:,}"
     )
 
 
-def _drawn(name: str, course: Sequence[tuple[int, float]]) -> Figure:
+def _drawn(course: Course, points: Sequence[tuple[int, float]]) -> Figure:
     """In the unit square; the words beside it say what its sides are."""
-    last, losses = course[-1][0], [loss for _, loss in course]
-    low, high = min(losses), max(losses)
-    scaled = [(at / (last or 1), (loss - low) / ((high - low) or 1.0)) for at, loss in course]
-    up = f"{name.lower()}, {_number(low)} to {_number(high)}"
-    return Figure(name, f"rounds, 0 to {last:,}", up, scaled, diagonal=False)
+    last, values = points[-1][0], [value for _, value in points]
+    low, high = min(values), max(values)
+    scaled = [(at / (last or 1), (value - low) / ((high - low) or 1.0)) for at, value in points]
+    up = f"{_number(low)} to {_number(high)}"
+    return Figure(course.title, "rounds", up, scaled, diagonal=False, ends=("0", f"{last:,}"))
 
 
 def _tested(model: Model) -> Section:

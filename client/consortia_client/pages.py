@@ -56,6 +56,8 @@ class Figure:
     up: str
     points: Sequence[tuple[float, float]]
     diagonal: bool = True
+    ends: tuple[str, str] = ("0", "1")
+    """What the left and the right side of the square are."""
 
 
 @dataclass(frozen=True)
@@ -207,6 +209,7 @@ def _figures(figures: Sequence[Figure]) -> str:
 def _drawn(figure: Figure) -> str:
     """A square of _SIDE with room for the names of its axes."""
     line = " ".join(f"{_SIDE * x:.1f},{_SIDE * (1 - y):.1f}" for x, y in figure.points)
+    left, right = figure.ends
     diagonal = f'<path d="M0 {_SIDE} L{_SIDE} 0" stroke="#b5bec8" stroke-dasharray="4 4" fill="none"/>'
     return (
         f'<svg width="{_SIDE + 40}" height="{_SIDE + 36}" viewBox="-30 -8 {_SIDE + 40} {_SIDE + 36}" '
@@ -214,7 +217,8 @@ def _drawn(figure: Figure) -> str:
         f'<rect width="{_SIDE}" height="{_SIDE}" fill="#fafbfc" stroke="#c9d3dd"/>'
         f"{diagonal if figure.diagonal else ''}"
         f'<polyline points="{line}" fill="none" stroke="#1f4e79" stroke-width="2"/>'
-        f'<text x="0" y="{_SIDE + 13}">0</text><text x="{_SIDE}" y="{_SIDE + 13}" text-anchor="end">1</text>'
+        f'<text x="0" y="{_SIDE + 13}">{_safe(left)}</text>'
+        f'<text x="{_SIDE}" y="{_SIDE + 13}" text-anchor="end">{_safe(right)}</text>'
         f'<text x="{_SIDE / 2}" y="{_SIDE + 24}" text-anchor="middle">{_safe(figure.across)}</text>'
         f'<text x="-8" y="{_SIDE / 2}" text-anchor="middle" transform="rotate(-90 -8 {_SIDE / 2})">'
         f"{_safe(figure.up)}</text></svg>"

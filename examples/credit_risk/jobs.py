@@ -11,7 +11,8 @@ from examples.credit_risk.errors import DemoError
 from examples.credit_risk.story import Story
 
 SPECS = Path(__file__).parent / "specs"
-JOB_SECONDS = 180
+STILL_SECONDS = 180
+"""A job whose stage has not changed for so long is stuck."""
 _OVER = frozenset({"finished", "refused", "failed"})
 
 
@@ -56,14 +57,17 @@ def submit(spec: str, profile: Path) -> str:
 
 def watch(job: str, profile: Path, tell: Callable[[str], None], until: Callable[[Any], bool]) -> Any:
     """The job's status once ``until(status)`` or once it is over; ``tell`` hears how far it is meanwhile."""
-    deadline = time.monotonic() + JOB_SECONDS
+    stage, since = "", time.monotonic()
     while True:
         status = commands.ask("job", "show", job, "--profile", profile)
         if status["state"] in _OVER or until(status):
             return status
-        tell(status["stage"] or status["state"])
-        if time.monotonic() > deadline:
-            raise _stuck(job, f"it is still {status['state']} after {JOB_SECONDS} s")
+        now = status["stage"] or status["state"]
+        if now != stage:
+            stage, since = now, time.monotonic()
+            tell(stage)
+        if time.monotonic() > since + STILL_SECONDS:
+            raise _stuck(job, f"nothing has happened for {STILL_SECONDS} s: {stage}")
         time.sleep(0.3)
 
 

@@ -79,7 +79,10 @@ class StubSession:
         yield self.last
 
     def curve(self, status: pb.JobStatus) -> tuple[Point, ...]:
-        told = [{"round": round_, "loss": 0.7 - round_ / 10, "validation_loss": None} for round_ in range(3)]
+        told = [
+            {"round": round_, "loss": 0.7 - round_ / 10, "validation_loss": None, "validation_auc": None}
+            for round_ in range(3)
+        ]
         return points({"curve": told}) if status.state == "running" else ()
 
     def result(self, job_id: str) -> JobResult:

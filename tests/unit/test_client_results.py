@@ -273,7 +273,11 @@ class StubSession:
         yield self.status
 
     def curve(self, status: pb.JobStatus) -> tuple[Point, ...]:
-        return points({"curve": [{"round": 0, "loss": 0.7, "validation_loss": None}]}) if status else ()
+        return (
+            points({"curve": [{"round": 0, "loss": 0.7, "validation_loss": None, "validation_auc": None}]})
+            if status
+            else ()
+        )
 
     def cancel(self, job_id: str) -> pb.JobStatus:
         return pb.JobStatus(job_id=job_id, state="cancelled")

@@ -1,7 +1,7 @@
 """A fit that ends early: at one round for every party, by a rule of opened totals; nothing else is left out."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
 
 from consortia_client import curves
 from consortia_client.errors import ResultError
@@ -18,11 +19,14 @@ from consortia_common.content import Content
 from consortia_common.documents.base import Number
 from consortia_common.documents.fitted import Model
 from consortia_common.documents.kinds import Turn
-from consortia_common.documents.learners import LARGEST_LOSS, MEASURES, Stopping
+from consortia_common.documents.stopping import LARGEST_LOSS, MEASURES, RANKS, Stopping
+from consortia_common.errors import DocumentError
+from consortia_common.models.predict import predict
 from consortia_node import jobs as rules
 from consortia_node.errors import StepError
 from consortia_node.kinds import OVER
 from consortia_node.learning import measuring, stopping
+from consortia_node.learning.measuring import Answered, Reading
 from consortia_node.learning.rows import drawn
 from consortia_node.learning.stopping import Point
 from tests.support.specs import BANKS, spec
@@ -84,6 +88,41 @@ def test_the_model_is_that_of_the_best_round(model: Mapping[str, Any]) -> None:
     assert said["curve"][-1]["round"] == best + STOP["patience"]
     fewer, _ = run(banks(model | {rounds: best, "early_stopping": STOP | {"patience": 1000}}))
     assert fewer["model"]["fit"] == result["model"]["fit"]
+
+
+@pytest.mark.parametrize("model", [TREES, NETWORK])
+def test_or_that_of_the_round_that_ranks_best(model: Mapping[str, Any]) -> None:
+    """The area is that of the rows held out, whose answers the model at hand gives."""
+    rule = STOP | {"metric": "auc"}
+    result, _ = run(of := banks(model | {"early_stopping": rule}))
+    said = result["training"]
+    best = said["trees" if model is TREES else "rounds"]
+    areas = [point["validation_auc"] for point in said["curve"]]
+    assert areas[best] >= max(areas[1:]) - 0.001
+    assert said["curve"][-1]["round"] == best + STOP["patience"]
+    held = [work.memory["parts"].held_out for work in of.works.values()]
+    made = Model.from_value(result["model"], "the result")
+    scores = np.concatenate([predict(made, rows.columns) for rows in held])
+    assert areas[best] == pytest.approx(
+        roc_auc_score(np.concatenate([rows.label for rows in held]), scores), abs=0.005
+    )
+
+
+def test_a_metric_that_can_t_be_told_ends_the_job() -> None:
+    """Rather than the fit after a few rounds, as if nothing had become better."""
+    rare = {
+        bank: {"clients": made(150, place) | {"default": (np.arange(150) == 7) * 1.0}}
+        for place, bank in enumerate(BANKS)
+    }
+    asked = spec("train", model=NETWORK | {"early_stopping": STOP | {"metric": "auc"}}, test_dataset=None)
+    with pytest.raises(StepError, match="too few rows of one label"):
+        run(Banks(asked, rare, min_cell=5))
+
+
+@pytest.mark.parametrize("model", [TREES | {"objective": "squared"}, NETWORK | {"word_bits": 16}])
+def test_the_area_is_offered_where_there_are_classes_and_counts(model: Mapping[str, Any]) -> None:
+    with pytest.raises(DocumentError, match="auc needs zeros and ones"):
+        spec("train", model=model | {"early_stopping": STOP | {"metric": "auc"}})
 
 
 @pytest.mark.parametrize("model", [TREES | {"trees": 3}, NETWORK | {"rounds": 3}])
@@ -173,11 +212,52 @@ def test_one_row_s_loss_is_bounded(objective: Any, margin: float, target: float)
 
 
 def test_measures_add_up() -> None:
-    one = measuring.words(measuring.measures(np.ones(2), np.ones(2), np.full(3, 2.0), np.ones(3)))
-    other = measuring.words(measuring.measures(np.full(2, 3.0), np.ones(2), np.empty(0), np.empty(0)))
+    """Squared errors of 1 and of 9 where rows are learned from, and of 4 where one bank holds some out."""
+    one = measuring.words(measuring.measures("squared", answered([1, 1]), answered([2, 2, 2]), 0))
+    other = measuring.words(measuring.measures("squared", answered([3, 3]), answered([]), 0))
     assert len(one) == MEASURES
-    assert measuring.read(np.append([99, 98], one + other)) == measuring.Measured(2.0, 2.0)
-    assert measuring.read(np.zeros(MEASURES)) == measuring.Measured(None, None)
+    assert measuring.read(np.append([99, 98], one + other), Reading()) == measuring.Measured(5.0, 4.0)
+    assert measuring.read(np.zeros(MEASURES), Reading()) == measuring.Measured(None, None)
+
+
+def answered(margins: Sequence[float], targets: Sequence[float] | None = None) -> Answered:
+    known = np.zeros(len(margins)) if targets is None else np.array(targets, float)
+    return Answered(np.array(margins, float), known, np.ones(len(margins)))
+
+
+@given(st.lists(st.tuples(st.integers(-40, 40), st.booleans()), min_size=2, max_size=60), st.integers(0, 59))
+def test_the_area_is_that_of_all_parties_rows(rows: list[tuple[int, bool]], cut: int) -> None:
+    """Margins a fifth apart are in bins of their own; how the rows lie at two banks makes no difference."""
+    margins, labels = np.array([margin / 5 for margin, _ in rows]), np.array([float(one) for _, one in rows])
+    shares = [
+        measuring.measures("logistic", answered([]), answered(margins[part], labels[part]), RANKS)
+        for part in (slice(cut), slice(cut, None))
+    ]
+    found = measuring.read(np.sum(shares, axis=0), Reading(RANKS)).auc
+    assert found == (pytest.approx(roc_auc_score(labels, margins)) if 0 < labels.sum() < len(rows) else None)
+
+
+@pytest.mark.parametrize(
+    ("label", "fewest", "told"), [(1.0, 3, True), (1.0, 4, False), (0.0, 3, True), (0.0, 4, False)]
+)
+def test_of_few_rows_with_a_label_no_area_is_told(label: float, fewest: int, told: bool) -> None:
+    rows = answered(range(9), [label] * 3 + [1 - label] * 6)
+    share = measuring.measures("logistic", answered([]), rows, RANKS)
+    assert (measuring.read(share, Reading(RANKS, fewest=fewest)).auc is not None) == told
+
+
+@pytest.mark.parametrize("change", [-5, 10**6])
+@pytest.mark.parametrize("model", [TREES, NETWORK])
+def test_counts_that_no_rows_have_are_refused(model: Mapping[str, Any], change: int) -> None:
+    of = banks(model, max_rows=1000)
+    turns = of.spec.parameters.turns(BANKS[0])
+    first = next(place for place, turn in enumerate(turns) if turn.step == "train")
+    total = [of.add(turn.step, turn.round) for turn in turns[: first + 1]][-1]
+    unit = measuring.UNIT if model is TREES else np.abs(total[-MEASURES - RANKS : -MEASURES]).max() / 8
+    total[-MEASURES - 1] += int(change * unit)
+    of.give(turns[first].gives, total, 1)
+    with pytest.raises(StepError, match="total was refused"):
+        of.outcomes("train", Content(), 2)
 
 
 A, B, C = Turn("a"), Turn("b", 1, optional=True), Turn("b", 2, optional=True)
@@ -201,7 +281,7 @@ def test_a_curve_that_is_none_is_refused(told: Any) -> None:
 
 
 _VALUES = st.none() | st.booleans() | st.floats() | st.text(max_size=5)
-_POINT = st.dictionaries(st.sampled_from(["round", "loss", "validation_loss"]), _VALUES)
+_POINT = st.dictionaries(st.sampled_from(["round", "loss", "validation_loss", "validation_auc"]), _VALUES)
 
 
 @given(_VALUES | st.lists(_VALUES | _POINT, max_size=5))
@@ -211,10 +291,20 @@ def test_whatever_a_party_seals_is_a_curve_or_refused(value: Any) -> None:
 
 
 def test_losses_are_shown_with_how_they_came_there() -> None:
-    points = [{"round": n, "loss": 1 / (n + 1), "validation_loss": 0.5 + abs(n - 60) / 100} for n in range(81)]
-    first, second = curves.lines(curves.points(json.loads(json.dumps({"curve": points}))))
+    points = [
+        {
+            "round": n,
+            "loss": 1 / (n + 1),
+            "validation_loss": 0.5 + abs(n - 60) / 100,
+            "validation_auc": 0.8 - abs(n - 70) / 100,
+        }
+        for n in range(81)
+    ]
+    first, second, third = curves.lines(curves.points(json.loads(json.dumps({"curve": points}))))
     assert first.startswith("loss       0.01235  █")
     assert "lowest 0.50000 after 60" in second
+    assert third.startswith("AUC        0.70000")
+    assert "highest 0.80000 after 70" in third
     assert len(curves.spark([1.0] * 500, 40)) <= 40
 
 
@@ -233,4 +323,5 @@ def test_the_card_tells_how_the_fit_went() -> None:
     losses = [point["validation_loss"] for point in result["training"]["curve"]]
     assert f"lowest {min(losses):.6g} after {losses.index(min(losses))}" in " ".join(text.split())
     pictures = as_html(card(Model.from_value(result["model"], "the result")))
-    assert pictures.count("<figure") >= 2
+    assert pictures.count("<figure") >= 3
+    assert "AUC on rows held out" in text

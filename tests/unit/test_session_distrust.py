@@ -289,7 +289,9 @@ def test_a_signature_for_another_purpose_is_no_receipt(
 def progress(session: Session, job_id: str, sender: PrivateIdentity, sealed_by: str, **place: Any) -> pb.JobStatus:
     """A status with a curve that ``sender`` sealed."""
     words = {"purpose": "credit-risk-model", "job": job_id, "step": "progress", "sequence": 3} | place
-    told = json.dumps({"curve": [{"round": 1, "loss": 0.5, "validation_loss": None}]}).encode()
+    told = json.dumps(
+        {"curve": [{"round": 1, "loss": 0.5, "validation_loss": None, "validation_auc": None}]}
+    ).encode()
     envelope = seal(told, sender=sender, recipient=ANA.public, **words)
     return pb.JobStatus(job_id=job_id, progress=pb.Progress(sealed_by=sealed_by, round=3, envelope=envelope))
 

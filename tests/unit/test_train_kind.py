@@ -92,6 +92,12 @@ def test_trees_are_the_pooled_ones_split_for_split(model: Mapping[str, Any]) -> 
     assert run(apart)["model"]["fit"] == run(together)["model"]["fit"]
 
 
+def parted(seed: int) -> dict[str, Any]:
+    """Rows whose income gives their label away."""
+    age = np.random.default_rng(seed).normal(size=40).round(3)
+    return {"income": np.repeat([1.0, 2.0], 20), "age": age, "default": np.repeat([0.0, 1.0], 20)}
+
+
 def test_trees_learn_what_a_line_cannot() -> None:
     def ring(seed: int) -> dict[str, Any]:
         generator = np.random.default_rng(seed)
@@ -105,6 +111,15 @@ def test_trees_learn_what_a_line_cannot() -> None:
     )
     assert line["evaluation"]["auc"] < 0.6
     assert trees["evaluation"]["auc"] > 0.95
+
+
+def test_trees_that_answer_every_row_to_the_last_bit_stay_finite() -> None:
+    """No curvature is left then, and with l2 = 0 nothing else to divide by."""
+    tables = {
+        bank: {part: parted(place) for part in ("clients", "clients_test")} for place, bank in enumerate(BANKS)
+    }
+    asked = TREES | {"trees": 30, "learning_rate": "1", "l2": "0", "min_hessian": "0", "min_rows": 1}
+    assert run(banks(asked, tables, max_rows=1000))["evaluation"]["auc"] == 1
 
 
 def test_along_a_monotone_feature_the_answer_only_falls() -> None:

@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 
 from consortia_common.content import Content
 from consortia_common.documents.kinds import Turn
-from consortia_common.documents.learners import MEASURES
+from consortia_common.documents.stopping import MEASURES
 from consortia_common.sealed import policy_of
 from consortia_crypto.errors import SumError
 from consortia_node.errors import StepError, TotalRefusedError

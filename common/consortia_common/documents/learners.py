@@ -14,17 +14,13 @@ from pydantic import ConfigDict, Field
 from consortia_common.documents.base import ColumnName, Document, Number
 from consortia_common.documents.kinds import SumShape, Tensor, WordBits
 from consortia_common.documents.noise import TrainingNoise
+from consortia_common.documents.stopping import LARGEST_LOSS, MEASURES, RANKS, Stopping
 from consortia_common.documents.strategies import Setting, Strategy
 
 Positive = Annotated[Number, Field(gt=0, le=1_000_000)]
 Real = Annotated[Number, Field(ge=-(10**15), le=10**15)]
 Share = Annotated[Number, Field(gt=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=1 << 32)]
-MEASURES = 5
-"""Numbers of a round that say how the model before it does: summed loss and weight of the rows learned from, the
-same of those held out, and how many those are."""
-LARGEST_LOSS = Number(16)
-"""Of one row, in what is measured while a fit goes on: a single absurd row can't hide how the others do."""
 MEAN_BOUND = Number(1000)
 """Bound of a sum of Newton's method, relative to the spec's max_rows; standardised features keep far below it."""
 
@@ -52,17 +48,6 @@ Task = Literal["binary", "number", "count"]
 """What a label is: 0 or 1, any number, or a count."""
 
 
-class Stopping(Document):
-    """When a fit ends before its last round: once rows that it does not learn from are answered no better."""
-
-    share: Annotated[Number, Field(gt=0, le=Number("0.5"))] = Number("0.2")
-    """Of the customers, drawn by a hash of their number, so that a customer's rows are all held out or none."""
-    patience: Annotated[int, Field(ge=1, le=1000)] = 5
-    """After so many rounds (of trees: trees) that bring no better loss on them."""
-    tolerance: Annotated[Number, Field(ge=0, le=1)] = Number("0.0001")
-    """By how much the loss must fall to be better."""
-
-
 class Learner(Document):
     """A model to fit."""
 
@@ -82,6 +67,11 @@ class Learner(Document):
     def may_end_early(self) -> bool:
         """Whether the rounds can be over before the last one, by a rule that all parties follow alike."""
         return self.stopping is not None
+
+    @property
+    def ranks(self) -> int:
+        """How many of a round's numbers count rows held out, for the area under the ROC curve."""
+        return RANKS if self.stopping is not None and self.task == "binary" else 0
 
     def points(self, turn: int) -> int:
         """How many points the curve of the fit has in round ``turn``, if one is new: one for each round before."""
@@ -118,7 +108,8 @@ class Learner(Document):
     def problems(self, features: tuple[ColumnName, ...]) -> list[str]:
         """What is wrong with the settings, for these features."""
         del features
-        return []
+        unranked = self.stopping is not None and self.stopping.metric == "auc" and not self.ranks
+        return ["parameters.model.early_stopping.metric: auc needs zeros and ones, and counts"] if unranked else []
 
     def unfit_for_noise(self, noise: TrainingNoise) -> list[str]:
         """Settings that don't go together with noise."""
@@ -207,7 +198,7 @@ class BoostedTrees(Learner):
     monotone: dict[ColumnName, Literal["rising", "falling"]] = Field(default_factory=dict)
     """Numeric columns along which the prediction may only rise, or only fall."""
     early_stopping: Stopping | None = None
-    """Ends the fit when more trees bring no better loss on rows held out; the model is that of the best tree."""
+    """Ends the fit when more trees do no better on rows held out; the model is that of the best tree."""
     seed: Seed = 0
 
     @property
@@ -238,14 +229,14 @@ class BoostedTrees(Learner):
         return f"histograms{self.slots(turn)}"
 
     def slots(self, turn: int) -> int:
-        """Nodes whose histograms round ``turn`` sums: of two siblings only one; beside them the MEASURES."""
+        """Nodes whose histograms round ``turn`` sums: of two siblings only one; beside them how the model does."""
         _, level = self.tree_of(turn)
         return 1 << max(level - 1, 0) if self.growth == "level" else 1
 
     def shapes(self, inputs: int, columns: int, *, noisy: bool = False) -> Mapping[str, SumShape]:
-        """For each number of nodes: three numbers a bin, a bin more for missing values; and the MEASURES."""
+        """For each number of nodes: three numbers a bin, a bin more for missing values; and how the model does."""
         del inputs
-        said = 0 if noisy else MEASURES
+        said = 0 if noisy else self.ranks + MEASURES
         turns = range(1, self._rounds_a_tree + 1)
         return {
             self.given(turn): SumShape(word_bits=64, length=self.slots(turn) * columns * (self.bins + 1) * 3 + said)
@@ -265,7 +256,8 @@ class BoostedTrees(Learner):
     def problems(self, features: tuple[ColumnName, ...]) -> list[str]:
         """Monotone columns that are not features, and more rounds than anybody waits for."""
         strangers = sorted(set(self.monotone) - set(features))
-        problems = [f"parameters.model.monotone: {name} is not one of the features" for name in strangers]
+        problems = super().problems(features)
+        problems += [f"parameters.model.monotone: {name} is not one of the features" for name in strangers]
         if self.rounds_in_all > 20_000:
             problems.append("parameters.model: more than 20000 rounds; ask for fewer or smaller trees")
         return problems
@@ -278,6 +270,8 @@ class BoostedTrees(Learner):
 
 _LOCAL = ("epochs", "batch", "momentum", "max_norm", "clip", "word_bits", "engine", "dropout")
 """Settings of a network's local steps and of how their outcome is sealed."""
+_COUNTING_BITS = 32
+"""Shorter words of an update can't tell a few rows from none."""
 
 
 class Network(Learner):
@@ -311,7 +305,7 @@ class Network(Learner):
     flower: Strategy = Field(default=Strategy(), alias="strategy")
     """Flower's strategy for the server's step, and its settings."""
     early_stopping: Stopping | None = None
-    """Ends the fit when more rounds bring no better loss on rows held out; the model is that of the best round."""
+    """Ends the fit when more rounds do no better on rows held out; the model is that of the best round."""
     seed: Seed = 0
 
     model_config = ConfigDict(**{**Learner.model_config, "populate_by_name": True, "serialize_by_alias": True})
@@ -341,17 +335,23 @@ class Network(Learner):
         return sum((before + 1) * after for before, after in pairwise(sizes))
 
     def shapes(self, inputs: int, columns: int, *, noisy: bool = False) -> Mapping[str, SumShape]:
-        """An update, its weight, and the MEASURES; with noise a gradient."""
+        """An update, its weight, and how the model before it does; with noise a gradient."""
         del columns
         weights = self.weights(inputs)
         if noisy:
             return {"update": SumShape(word_bits=64, length=weights)}
         tensors = (
             Tensor(length=weights, clip=self.clip),
-            Tensor(length=1, clip=Number(1)),
+            Tensor(length=1 + self.ranks, clip=Number(1)),
             Tensor(length=MEASURES, clip=LARGEST_LOSS),
         )
-        return {"update": SumShape(word_bits=self.word_bits, length=weights + 1 + MEASURES, tensors=tensors)}
+        length = sum(tensor.length for tensor in tensors)
+        return {"update": SumShape(word_bits=self.word_bits, length=length, tensors=tensors)}
+
+    @property
+    def ranks(self) -> int:
+        """None where words are too short to hold counts."""
+        return super().ranks if self.word_bits >= _COUNTING_BITS else 0
 
     @property
     def task(self) -> Task:
@@ -364,10 +364,10 @@ class Network(Learner):
 
     def problems(self, features: tuple[ColumnName, ...]) -> list[str]:
         """The strategy's, and an engine that can't do what is asked."""
-        del features
+        problems = [*self.strategy.problems(), *super().problems(features)]
         if self.dropout and self.engine != "torch":
-            return [*self.strategy.problems(), "parameters.model.dropout: only the engine torch has it"]
-        return self.strategy.problems()
+            problems.append("parameters.model.dropout: only the engine torch has it")
+        return problems
 
     @property
     def libraries(self) -> tuple[str, ...]:

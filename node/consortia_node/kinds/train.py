@@ -68,7 +68,7 @@ def evaluate(work: Work, request: Content) -> Outcome:
     del request
     parameters = _parameters(work)
     _take_in(work, parameters.model.rounds_in_all)
-    fit, _ = _learning(work).finish(work.values)
+    fit, _ = _finished(work)
     return Outcome(summand=assessing.words(_model(work, fit, {}), _test_rows(work), parameters.model.task))
 
 
@@ -81,7 +81,7 @@ def conclude(work: Work, request: Content) -> Outcome:
         evaluation = assessing.reported(total, task, (Number("0.5"),), work.min_cell)
     else:
         _take_in(work, parameters.model.rounds_in_all)
-    fit, training = _learning(work).finish(work.values)
+    fit, training = _finished(work)
     model = _model(work, fit, {**evaluation, "curve": stopping.outline(stopping.curve(work.values))})
     return Outcome(
         result={
@@ -111,6 +111,10 @@ def _take_in(work: Work, turn: int) -> None:
     learning.absorb(work.values, work.real_total(name, turn) if tensors else work.total(name, turn), turn)
     if learning.is_over(work.values):
         work.values[OVER] = b"1"
+
+
+def _finished(work: Work) -> tuple[Fit, dict[str, object]]:
+    return work.remember("finished", lambda: _learning(work).finish(work.values))
 
 
 def _learning(work: Work) -> Learning:

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from consortia_common.documents.fitted import NetworkFit
 from consortia_common.documents.kinds.train import Parameters
-from consortia_common.documents.learners import MEASURES
 from consortia_common.documents.learners import Network as Asked
 from consortia_common.models.network import Network
 from consortia_common.models.predict import INVERSE_LINKS
@@ -17,6 +16,7 @@ from consortia_crypto.sum.terms import MAX_INSTITUTIONS, largest
 from consortia_node.errors import StepError, TotalRefusedError
 from consortia_node.learning import measuring, state, stopping
 from consortia_node.learning.descent import Descent, Trainable, train
+from consortia_node.learning.measuring import Answered, Reading
 from consortia_node.learning.preparing import Prepared
 from consortia_node.learning.rows import Parts, Rows
 from consortia_node.moments import rounded
@@ -35,12 +35,19 @@ class AveragingRounds:
     """The rounds of one fit; see Learning. All it remembers is in ``values``."""
 
     def __init__(
-        self, parameters: Parameters, asked: Asked, prepared: Prepared, institution: str, server_step: ServerStep
+        self,
+        parameters: Parameters,
+        asked: Asked,
+        prepared: Prepared,
+        institution: str,
+        min_cell: int,
+        server_step: ServerStep,
     ) -> None:
         self._parameters = parameters
         self._asked = asked
         self._prepared = prepared
         self._institution = institution
+        self._min_cell = min_cell
         self._server_step = server_step
         self._network = Network(asked.sizes(parameters.inputs), asked.activation)
 
@@ -60,8 +67,8 @@ class AveragingRounds:
 
     def absorb(self, values: state.Values, total: Any, turn: int) -> None:
         """See how the model does; then take the strategy's server step with the weighted mean of the updates."""
-        updates, rule = total[:-MEASURES], self._asked.early_stopping
-        stopping.note(values, turn - 1, measuring.read(total))
+        updates, rule = total[: self._network.length + 1], self._asked.early_stopping
+        stopping.note(values, turn - 1, measuring.read(total, self._reading), rule)
         if rule is not None and stopping.best(stopping.curve(values), rule) == turn - 1:
             state.keep_vector(values, _BEST, self._recall(values))
         if turn > self._asked.rounds:
@@ -78,12 +85,23 @@ class AveragingRounds:
 
     def _require_clipped(self, updates: Floats) -> None:
         """Return if clipped updates of the rows that there are can add up to this, whatever software made them."""
-        coarse = 2 * MAX_INSTITUTIONS / largest(MAX_INSTITUTIONS, self._asked.word_bits)
+        coarse = self._coarse
         rows = self._prepared.most_rows / self._parameters.max_rows
         if self._parameters.weight is None and updates[-1] > rows + coarse:
             raise TotalRefusedError("the updates weigh more than there are rows")
         if float(np.abs(updates[:-1]).max(initial=0.0)) > float(self._asked.clip) * (updates[-1] + coarse):
             raise TotalRefusedError("the sum of the updates is larger than clipped ones can add up to")
+
+    @property
+    def _coarse(self) -> float:
+        """What rounding to words can change in a sum of numbers up to 1."""
+        return 2 * MAX_INSTITUTIONS / largest(MAX_INSTITUTIONS, self._asked.word_bits)
+
+    @property
+    def _reading(self) -> Reading:
+        """Counts are relative to max_rows."""
+        rows, most = self._parameters.max_rows, self._prepared.most_rows
+        return Reading(self._asked.ranks, 1 / rows, max(self._coarse * rows, 0.5), self._min_cell, most)
 
     def finish(self, values: Mapping[str, bytes]) -> tuple[NetworkFit, dict[str, object]]:
         """The model: of the best round if rows were held out, else of the last."""
@@ -131,12 +149,16 @@ class AveragingRounds:
 
     def _measures(self, model: Floats, parts: Parts) -> Floats:
         """How the model does on this institution's rows, relative to max_rows."""
-        found = []
-        for rows in (parts.learned, parts.held_out):
-            margin = self._network.margin(model, self._prepared.preparation.matrix(rows.columns))
-            target = (rows.label - self._centre) / self._spread
-            found += [measuring.losses(self._asked.objective, margin, target), rows.weight]
-        return measuring.measures(*found) / self._parameters.max_rows
+        learned, held_out = (
+            Answered(
+                self._network.margin(model, self._prepared.preparation.matrix(rows.columns)),
+                (rows.label - self._centre) / self._spread,
+                rows.weight,
+            )
+            for rows in (parts.learned, parts.held_out)
+        )
+        measured = measuring.measures(self._asked.objective, learned, held_out, self._asked.ranks)
+        return measured / self._parameters.max_rows
 
     def _slope(self, rows: Rows) -> Callable[[Floats, NDArray[np.int64]], Floats]:
         """Of each row's loss by the network's output: answer less label, for all three objectives."""

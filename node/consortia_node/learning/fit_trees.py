@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from consortia_common.documents.fitted import TreesFit
 from consortia_common.documents.kinds.train import SPREAD_BINS, Parameters
-from consortia_common.documents.learners import MEASURES, BoostedTrees
+from consortia_common.documents.learners import BoostedTrees
+from consortia_common.documents.stopping import MEASURES
 from consortia_common.models.preparation import stacked
 from consortia_node.learning import binning, histograms, measuring, spread, state, stopping, trees
 from consortia_node.learning.binning import Codes, Feature
 from consortia_node.learning.boosting import OBJECTIVES, Gradient
+from consortia_node.learning.measuring import Answered, Reading
 from consortia_node.learning.preparing import Prepared, shape_of
 from consortia_node.learning.rows import Parts, Rows
 from consortia_node.learning.splits import Rules, Split
@@ -50,6 +52,8 @@ class BoostingRounds:
         self._institution = institution
         self._objective = OBJECTIVES[asked.objective]
         self._start = self._objective.start(prepared.label.mean)
+        self._said = asked.ranks + MEASURES
+        self._reading = Reading(asked.ranks, measuring.UNIT, fewest=min_cell, most=prepared.most_rows)
         self._limits = trees.Limits(asked.depth, asked.leaves, 1 if asked.growth == "leaf" else 1 << asked.depth)
         features = parameters.features
         self._rules = Rules(
@@ -81,7 +85,7 @@ class BoostingRounds:
     def contribute(self, values: Mapping[str, bytes], parts: Parts, turn: int) -> Integers:
         """The round's histograms; and, before a tree grows, how those before it do."""
         tree, level = self._asked.tree_of(turn)
-        said = self._measures(values, parts, tree) if level == 0 else np.zeros(MEASURES, np.int64)
+        said = self._measures(values, parts, tree) if level == 0 else np.zeros(self._said, np.int64)
         return np.concatenate([self._histograms(values, parts.learned, turn), said])
 
     def _histograms(self, values: Mapping[str, bytes], rows: Rows, turn: int) -> Integers:
@@ -102,10 +106,10 @@ class BoostingRounds:
         """See how the trees before do; grow the tree from histograms that rows can have, and keep it once grown."""
         tree, level = self._asked.tree_of(turn)
         if level == 0:
-            stopping.note(values, tree, measuring.read(total))
+            stopping.note(values, tree, measuring.read(total, self._reading), self._asked.early_stopping)
         if tree == self._asked.trees:
             return
-        totals = total[:-MEASURES].reshape(self._asked.slots(turn), -1, self._asked.bins + 1, 3)
+        totals = total[: -self._said].reshape(self._asked.slots(turn), -1, self._asked.bins + 1, 3)
         histograms.require_possible(totals, self._prepared.most_rows)
         growing = self._growing(values, turn)
         if trees.parted(growing, totals):
@@ -147,7 +151,7 @@ class BoostingRounds:
         said: dict[str, object] = {"value": repr(rounded(node.value)), "rows": node.rows}
         if node.feature == trees.LEAF:
             return said
-        said |= {"column": node.feature, "child": node.child, "missing_left": node.left[-1]}
+        said |= {"column": node.feature, "child": node.child, "missing_left": bool(node.left[-1])}
         name = self._parameters.features[node.feature]
         if name in self._parameters.categories:
             places = range(len(self._parameters.categories[name]))
@@ -178,14 +182,15 @@ class BoostingRounds:
     def _measures(self, values: Mapping[str, bytes], parts: Parts, tree: int) -> Integers:
         """How the trees before ``tree`` do on this institution's rows."""
         centre, spread = self._label_scale
-        found = []
-        for part, rows in (("learned", parts.learned), ("held out", parts.held_out)):
-            margin = (self._grown_on(values, part, rows, tree).margin - centre) / spread
-            found += [
-                measuring.losses(self._asked.objective, margin, (rows.label - centre) / spread),
+        learned, held_out = (
+            Answered(
+                (self._grown_on(values, part, rows, tree).margin - centre) / spread,
+                (rows.label - centre) / spread,
                 rows.weight,
-            ]
-        return measuring.words(measuring.measures(*found))
+            )
+            for part, rows in (("learned", parts.learned), ("held out", parts.held_out))
+        )
+        return measuring.words(measuring.measures(self._asked.objective, learned, held_out, self._asked.ranks))
 
     @property
     def _label_scale(self) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from consortia_node.learning.boosting import Gradient
 
 Integers = NDArray[np.int64]
 FIRST, SECOND, ROWS = range(3)
-"""The three numbers of a bin."""
+"""The three numbers of a bin, in this order."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +38,17 @@ def build(codes: Codes, slots: NDArray[np.int64], gradient: Gradient, shape: Sha
     Exact: a bin's sum stays below 2^53 for up to 2^23 rows at the largest derivative, and for 2^33 at 1.
     """
     inside = np.flatnonzero(slots >= 0)
-    first, second = gradient.first[inside].astype(np.float64), gradient.second[inside].astype(np.float64)
-    base = slots[inside] * shape.bins
-    table = np.empty((shape.features, shape.slots * shape.bins, 3), np.int64)
+    everything = len(inside) == len(slots)
+    numbers = (gradient.first[inside].astype(np.float64), gradient.second[inside].astype(np.float64), None)
+    base, length = slots[inside] * shape.bins, shape.slots * shape.bins
+    table = np.empty((shape.features, 3, length), np.int64)
     for feature in range(shape.features):
-        index = base + codes[inside, feature]
-        for number, weights in ((FIRST, first), (SECOND, second), (ROWS, None)):
-            table[feature, :, number] = np.bincount(index, weights, shape.slots * shape.bins)
-    by_slot = table.reshape(shape.features, shape.slots, shape.bins, 3)
-    return np.ascontiguousarray(by_slot.transpose(1, 0, 2, 3))
+        column = codes[:, feature]
+        index = base + (column if everything else column.take(inside))
+        for number, weights in enumerate(numbers):
+            table[feature, number] = np.bincount(index, weights, length)
+    by_slot = table.reshape(shape.features, 3, shape.slots, shape.bins)
+    return np.ascontiguousarray(by_slot.transpose(2, 0, 3, 1))
 
 
 def require_possible(totals: Integers, rows: float) -> None:

@@ -54,7 +54,7 @@ def learning_of(
         case BoostedTrees() as asked:
             return BoostingRounds(parameters, asked, prepared, institution, min_cell, remember)
         case Network() as asked:
-            return AveragingRounds(parameters, asked, prepared, institution, server_step)
+            return AveragingRounds(parameters, asked, prepared, institution, min_cell, server_step)
 
 
 def _private(
@@ -75,4 +75,6 @@ def _private(
                 parameters, asked, prepared, institution, min_cell, remember, noising=noising
             )
         case Network() as asked:
-            return PrivateDescentRounds(parameters, asked, prepared, institution, server_step, noising)
+            return PrivateDescentRounds(
+                parameters, asked, prepared, institution, min_cell, server_step, noising=noising
+            )

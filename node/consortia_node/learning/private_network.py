@@ -30,10 +30,12 @@ class PrivateDescentRounds(AveragingRounds):
         asked: Asked,
         prepared: Prepared,
         institution: str,
+        min_cell: int,
         server_step: ServerStep,
+        *,
         noising: Noising,
     ) -> None:
-        super().__init__(parameters, asked, prepared, institution, server_step)
+        super().__init__(parameters, asked, prepared, institution, min_cell, server_step)
         self._noising = noising
 
     def contribute(self, values: Mapping[str, bytes], parts: Parts, turn: int) -> Integers:

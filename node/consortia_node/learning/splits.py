@@ -46,8 +46,8 @@ class Split:
 
 
 def value(totals: Integers, l2: float) -> float:
-    """The value of a leaf, learning rate 1."""
-    return -float(totals[FIRST]) / (float(totals[SECOND]) + l2 * UNIT)
+    """The value of a leaf, learning rate 1. Rows answered so well that they have no curvature get a unit of it."""
+    return -float(totals[FIRST]) / (max(float(totals[SECOND]), 1.0) + l2 * UNIT)
 
 
 def best(
@@ -59,16 +59,8 @@ def best(
     value. Of equal gains the first feature wins, then the first threshold, then missing values to the left.
     """
     order = _order(histograms, rules)
-    known = (
-        np.take_along_axis(histograms[:, :, :-1], order[..., None], axis=2)
-        if rules.categorical
-        else histograms[:, :, :-1]
-    )
-    total = histograms[:, 0].sum(axis=1)[:, None, None, None]
-    prefix = np.cumsum(known, axis=2)
-    left = np.stack([prefix + histograms[:, :, -1:], prefix], axis=3)
-    right = total - left
-    gains = _gains(left, right, total, rules, np.array(bounds).T[:, :, None, None, None])
+    left, total = _prefixes(histograms, order, rules), histograms[:, 0].sum(axis=1).T[:, :, None, None, None]
+    gains = _gains(left, total, rules, np.array(bounds).T[:, :, None, None, None])
     gains[:, ~allowed] = -np.inf
     largest = np.argmax(gains.reshape(len(gains), -1), axis=1)
     found: list[Split | None] = []
@@ -81,8 +73,8 @@ def best(
         goes_left = np.zeros(histograms.shape[2], bool)
         goes_left[order[node, feature, : threshold + 1]] = True
         goes_left[-1] = side == 0
-        totals = (left[node, feature, threshold, side], right[node, feature, threshold, side])
-        found.append(Split(feature, goes_left, gain, totals))
+        part = left[:, node, feature, threshold, side]
+        found.append(Split(feature, goes_left, gain, (part, total[:, node, 0, 0, 0] - part)))
     return found
 
 
@@ -92,31 +84,46 @@ def _order(histograms: Integers, rules: Rules) -> Integers:
     order = np.tile(np.arange(bins), (nodes, features, 1))
     for feature in sorted(rules.categorical):
         table = histograms[:, feature, :-1].astype(np.float64)
-        ratio = table[..., FIRST] / (table[..., SECOND] + rules.l2 * UNIT)
+        ratio = table[..., FIRST] / (np.maximum(table[..., SECOND], 1.0) + rules.l2 * UNIT)
         order[:, feature] = np.argsort(ratio, axis=1, kind="stable")
     return order
 
 
-def _gains(left: Integers, right: Integers, total: Integers, rules: Rules, bounds: Floats) -> Floats:
-    """The gain of every candidate, −∞ where the rules forbid it; (nodes, features, bins − 1, 2)."""
+def _prefixes(histograms: Integers, order: Integers, rules: Rules) -> Integers:
+    """The totals left of every candidate; (3, nodes, features, bins − 1, sides).
+
+    The sides are those on which missing values go left and right; only the first if there are none.
+    """
+    by_number = np.ascontiguousarray(np.moveaxis(histograms, -1, 0))
+    known, missing = by_number[..., :-1], by_number[..., -1:]
+    if rules.categorical:
+        known = np.take_along_axis(known, order[None], axis=-1)
+    prefix = np.cumsum(known, axis=-1)
+    return np.stack([prefix + missing, prefix], axis=-1) if missing.any() else prefix[..., None]
+
+
+def _gains(left: Integers, total: Integers, rules: Rules, bounds: Floats) -> Floats:
+    """The gain of every candidate, −∞ where the rules forbid it; (nodes, features, bins − 1, sides)."""
+    right = total - left
     gains = _quality(left, rules, bounds) + _quality(right, rules, bounds) - _quality(total, rules, bounds)
     for part in (left, right):
-        gains[part[..., ROWS] < rules.min_rows] = -np.inf
-        gains[part[..., SECOND] < rules.min_hessian * UNIT] = -np.inf
+        gains[(part[ROWS] < rules.min_rows) | (part[SECOND] < max(rules.min_hessian * UNIT, 1))] = -np.inf
     for feature, direction in rules.monotone.items():
         own = bounds[:, :, 0]
-        rise = _values(right[:, feature], rules, own) - _values(left[:, feature], rules, own)
+        rise = _values(right[:, :, feature], rules, own) - _values(left[:, :, feature], rules, own)
         gains[:, feature][direction * rise < 0] = -np.inf
     return np.asarray(gains)
 
 
 def _values(totals: Integers, rules: Rules, bounds: Floats) -> Floats:
-    first, second = totals[..., FIRST].astype(np.float64), totals[..., SECOND].astype(np.float64)
-    return np.clip(-first / (second + rules.l2 * UNIT), bounds[0], bounds[1])
+    first, second = totals[FIRST].astype(np.float64), np.maximum(totals[SECOND], 1.0)
+    return np.asarray(np.clip(-first / (second + rules.l2 * UNIT), bounds[0], bounds[1]))
 
 
 def _quality(totals: Integers, rules: Rules, bounds: Floats) -> Floats:
     """By how much the loss falls if these rows get the best value within ``bounds``, the lowest and the highest."""
-    first, second = totals[..., FIRST] / UNIT, totals[..., SECOND] / UNIT + rules.l2
+    first, second = totals[FIRST] / UNIT, np.maximum(totals[SECOND], 1) / UNIT + rules.l2
+    if not rules.monotone:  # nothing else bounds a value
+        return np.asarray(0.5 * np.square(first) / second)
     values = np.clip(-first / second, bounds[0], bounds[1])
     return np.asarray(-(first * values + 0.5 * second * np.square(values)))

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from consortia_common.documents.kinds.train import SHOWN_POINTS
-from consortia_common.documents.learners import Stopping
+from consortia_common.documents.stopping import Stopping
+from consortia_node.errors import StepError
 from consortia_node.learning.measuring import Measured
 from consortia_node.learning.state import Values
 from consortia_node.moments import rounded
@@ -25,6 +26,12 @@ class Point:
     after: int
     loss: float | None
     held_out: float | None
+    auc: float | None = None
+
+    def score(self, rule: Stopping) -> float | None:
+        """What the rule goes by, the larger the better."""
+        loss = None if self.held_out is None else -self.held_out
+        return self.auc if rule.metric == "auc" else loss
 
 
 def curve(values: Mapping[str, bytes]) -> tuple[Point, ...]:
@@ -32,11 +39,17 @@ def curve(values: Mapping[str, bytes]) -> tuple[Point, ...]:
     return tuple(Point(*point) for point in json.loads(values.get(_CURVE, b"[]")))
 
 
-def note(values: Values, after: int, found: Measured) -> None:
-    """Put a point behind the others."""
-    loss, held_out = (None if each is None else rounded(each, _DIGITS) for each in (found.loss, found.held_out))
-    points = [[point.after, point.loss, point.held_out] for point in curve(values)]
-    values[_CURVE] = json.dumps([*points, [after, loss, held_out]]).encode()
+def note(values: Values, after: int, found: Measured, rule: Stopping | None = None) -> None:
+    """Put a point behind the others. Raises StepError if it lacks what ``rule`` goes by."""
+    if rule is not None and rule.metric == "auc" and found.auc is None:
+        raise StepError(
+            "too few rows of one label are held out for an area under the ROC curve to be told",
+            blame="the job spec",
+            remedy="submit the job again with a larger share in early_stopping, or with the metric loss",
+        )
+    point = (None if each is None else rounded(each, _DIGITS) for each in (found.loss, found.held_out, found.auc))
+    known = [[each.after, each.loss, each.held_out, each.auc] for each in curve(values)]
+    values[_CURVE] = json.dumps([*known, [after, *point]]).encode()
 
 
 def best(points: Sequence[Point], rule: Stopping) -> int:
@@ -44,10 +57,11 @@ def best(points: Sequence[Point], rule: Stopping) -> int:
 
     The model of no round at all is not among them.
     """
-    found, lowest = 1, float("inf")
+    found, highest = 1, float("-inf")
     for point in points:
-        if point.after > 0 and point.held_out is not None and point.held_out < lowest - float(rule.tolerance):
-            found, lowest = point.after, point.held_out
+        score = point.score(rule)
+        if point.after > 0 and score is not None and score > highest + float(rule.tolerance):
+            found, highest = point.after, score
     return found
 
 
@@ -58,7 +72,15 @@ def is_over(points: Sequence[Point], rule: Stopping | None) -> bool:
 
 def told(points: Sequence[Point]) -> list[dict[str, object]]:
     """The curve as results have it."""
-    return [{"round": point.after, "loss": point.loss, "validation_loss": point.held_out} for point in points]
+    return [
+        {
+            "round": point.after,
+            "loss": point.loss,
+            "validation_loss": point.held_out,
+            "validation_auc": point.auc,
+        }
+        for point in points
+    ]
 
 
 def outline(points: Sequence[Point]) -> list[dict[str, object]]:

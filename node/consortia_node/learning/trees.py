@@ -40,7 +40,8 @@ class Node:
     rows: int
     bounds: tuple[float, float] = _FREE
     feature: int = LEAF
-    left: tuple[bool, ...] = ()
+    left: bytes = b""
+    """For each bin whether its rows go left: 1 or 0."""
     gain: float = 0.0
     child: int = 0
     depth: int = 0
@@ -81,20 +82,19 @@ class Growing:
 
 def packed(nodes: tuple[Node, ...]) -> dict[str, NDArray[Any]]:
     """The nodes as an array a field, which are kept and read back far faster than text."""
-    left = np.zeros((len(nodes), _width(nodes)), bool)
-    for place, node in enumerate(nodes):
-        left[place, : len(node.left)] = node.left
     columns: dict[str, NDArray[Any]] = {
         name: np.array([getattr(node, name) for node in nodes], kind) for name, kind in _FIELDS.items()
     }
-    return columns | {"left": left.astype(np.uint8)}
+    bins = max((len(node.left) for node in nodes), default=0)
+    left = b"".join(node.left or bytes(bins) for node in nodes)
+    return columns | {"left": np.frombuffer(left, np.uint8).reshape(len(nodes), bins)}
 
 
 def unpacked(arrays: Mapping[str, NDArray[Any]]) -> tuple[Node, ...]:
     """The inverse of ``packed``."""
-    rows = zip(*(arrays[name].tolist() for name in _FIELDS), arrays["left"].astype(bool).tolist(), strict=True)
+    rows = zip(*(arrays[name].tolist() for name in _FIELDS), arrays["left"], strict=True)
     return tuple(
-        Node(value, count, tuple(bounds), feature, tuple(left) if feature != LEAF else (), gain, child, depth)
+        Node(value, count, tuple(bounds), feature, left.tobytes() if feature != LEAF else b"", gain, child, depth)
         for value, count, bounds, feature, gain, child, depth, left in rows
     )
 
@@ -152,10 +152,6 @@ def values(nodes: tuple[Node, ...], place: Integers) -> Floats:
     return np.asarray(np.array([node.value for node in nodes])[place])
 
 
-def _width(nodes: tuple[Node, ...]) -> int:
-    return max((len(node.left) for node in nodes), default=1) or 1
-
-
 def _candidates(
     nodes: tuple[Node, ...],
     fresh: list[tuple[int, Integers]],
@@ -197,7 +193,7 @@ def _divide(nodes: list[Node], candidate: Candidate, rules: Rules) -> tuple[int,
     node, split, child = nodes[candidate.node], candidate.split, len(nodes)
     halves = _bounds(node, split, rules)
     nodes[candidate.node] = replace(
-        node, feature=split.feature, left=tuple(bool(each) for each in split.left), gain=split.gain, child=child
+        node, feature=split.feature, left=split.left.tobytes(), gain=split.gain, child=child
     )
     for part, bounds in zip(split.totals, halves, strict=True):
         held = float(np.clip(value(part, rules.l2), *bounds))

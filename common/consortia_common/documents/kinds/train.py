@@ -18,6 +18,7 @@ SPREAD_BINS = 2048
 """Fine bins of every numeric column, from whose joint counts the edges of trees' bins are chosen."""
 SHOWN_POINTS = 128
 """Points of a fit's curve, at most, that watchers and cards have."""
+_POINT_BYTES = 90
 MOMENT_WORDS = 4
 """Words a numeric column: rows that have it, its sum, and its sum of squares in two halves."""
 NOISY_MOMENT_WORDS = 3
@@ -129,12 +130,12 @@ class Parameters(KindParameters):
     def tells(self, turn: Turn) -> int:
         """The curve so far, in the rounds that add a point to it."""
         points = self.model.points(turn.round) if turn.step == "train" else 0
-        return 14 + min(points, SHOWN_POINTS) * 62 if points else 0
+        return 14 + min(points, SHOWN_POINTS) * _POINT_BYTES if points else 0
 
     def result_bytes(self) -> int:
         """The model, above all; and the curve, whole and in the model."""
         points = max(map(self.model.points, range(1, self.model.rounds_in_all + 2)))
-        curve = (points + min(points, SHOWN_POINTS)) * 62
+        curve = (points + min(points, SHOWN_POINTS)) * _POINT_BYTES
         test = 2 * 8000 if self.test_dataset and self.model.task == "binary" else 0
         return 1500 + curve + test + self.model.document_bytes(self.inputs)
 
@@ -179,7 +180,7 @@ class Parameters(KindParameters):
         problems = [f"parameters.prepare: noise needs low and high of {', '.join(bare[:5])}"] if bare else []
         if self.model.stopping:
             problems.append(
-                "parameters.model.early_stopping: the loss on rows held out would be told without noise"
+                "parameters.model.early_stopping: how it does on rows held out would be told without noise"
             )
         if self.weight:
             problems.append("parameters.weight: with noise all rows count alike")
