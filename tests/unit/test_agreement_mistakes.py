@@ -100,7 +100,7 @@ RECEIPT: dict[str, Any] = {
     "sums": None,
     "cohorts": [{"dataset": "clients", "rows_used": 5, "rows_left_out": 1, "consent_root": "c" * 64}],
     "result": None,
-    "took": {"bytes_up": 1, "bytes_down": 1, "elapsed_ms": 1, "memory_mib": 1},
+    "took": {"bytes_up": 1, "bytes_down": 1, "elapsed_ms": 1, "memory_mib": 1, "planned_ms": 1, "planned_mib": 1},
     "closed_ms": 1,
 }
 
