@@ -86,7 +86,7 @@ class Parameters(KindParameters):
         del parties
         problems = []
         if bool(self.group) != bool(self.groups):
-            problems.append("parameters.group and parameters.groups: give both or neither")
+            problems.append("parameters.group: give both group and groups, or neither")
         if self.group and self.task != "binary":
             problems.append("parameters.group: only decisions about 0 and 1 are compared between groups")
         for name, values in (("features", self.features), ("groups", self.groups)):

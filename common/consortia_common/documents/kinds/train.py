@@ -163,6 +163,8 @@ class Parameters(KindParameters):
             for name in ("label", "weight")
             if getattr(self, name) in self.features
         ]
+        if self.weight == self.label:
+            problems.append("parameters.weight: the label is also the weight")
         if self.test_dataset == self.dataset:
             problems.append("parameters.test_dataset: the model would be tested on what it was fitted to")
         if self.encoding == "weight_of_evidence" and self.model.task != "binary":
@@ -191,8 +193,11 @@ class Parameters(KindParameters):
 
     def _misfits(self) -> list[str]:
         """Settings about columns that they don't suit."""
-        strange = sorted((set(self.categories) | set(self.prepare)) - set(self.features))
-        problems = [f"parameters: {name} has settings, but is not one of the features" for name in strange]
+        problems = [
+            f"parameters.{setting}.{name}: it is none of the features"
+            for setting in ("categories", "prepare")
+            for name in sorted(set(getattr(self, setting)) - set(self.features))
+        ]
         problems += [
             f"parameters.categories.{name}: a category is named twice"
             for name, values in self.categories.items()
