@@ -1,9 +1,10 @@
 """Forms a cohort: which customers' rows a job may use, how many those are, and a copy of them where one is needed.
 
 The source is scanned for its customer numbers alone, once for as long as its files stand as they stood; everything
-else that is done here is as large as the number of customers, not of rows. The job's worker then scans the source itself with the filter made here, in the same
-query as what it computes. Rows are copied only where that could not give the same rows each time, or would be
-slower: PostgreSQL, a CSV file that is read more than once, and steps that need all rows in memory (docs/adr/0038).
+else that is done here is as large as the number of customers, not of rows. The job's worker then scans the source
+itself with the filter made here, in the same query as what it computes. Rows are copied only where that could not
+give the same rows each time, or would be slower: PostgreSQL, a CSV file that is read more than once, and steps that
+need all rows in memory (docs/adr/0038).
 """
 
 import os
