@@ -23,7 +23,7 @@ from benchmarks.statistics.data import COLUMNS
 from benchmarks.statistics.questions import QUESTIONS, Question
 from consortia_common.documents.kinds.statistics import Parameters
 from consortia_node.datasets import ColumnSettings, DatasetSettings
-from consortia_node.sources.forming import form
+from consortia_node.sources.forming import Counted, form
 from consortia_node.sources.places import Cohort, state_of
 from consortia_node.sources.scans import Scans
 from consortia_node.sources.tally import count_by
@@ -90,7 +90,7 @@ def _work(folder: Path, table: str, questions: Sequence[Question]) -> str:
     cohort = Cohort(dataset, COLUMNS, None, folder / "subjects.parquet", state_of(dataset))
 
     def do() -> None:
-        form(cohort, allowed)
+        form(cohort, allowed, Counted())
         for question in questions:
             parameters = Parameters.model_validate(question.parameters)
             with Scans({"table": cohort}) as scans:

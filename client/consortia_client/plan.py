@@ -81,6 +81,23 @@ class Plan:
         return max((float(party.answer.seconds) for party in self.parties if party.answer), default=0.0)
 
     @property
+    def time(self) -> str:
+        """The same in words, with how far it may be off."""
+        slowest = max(
+            (one.answer for one in self.parties if one.accepts and one.answer), key=_seconds, default=None
+        )
+        if slowest is None:
+            return "unknown, as no node would run it"
+        about, jobs = f"{self.seconds:.1f} s", slowest.past_jobs
+        if not jobs:
+            return f"{about}, reckoned for a quiet machine: no job of this kind has ended there yet"
+        if jobs == 1:
+            return f"{about}, by the one job of this kind that has ended there"
+        return (
+            f"{about}; of the last {jobs} jobs of this kind there, three in four were within {slowest.factor} times"
+        )
+
+    @property
     def memory_mib(self) -> int:
         """About the most that the job takes at any node."""
         return max((party.answer.memory_mib for party in self.parties if party.answer), default=0)
@@ -98,7 +115,8 @@ class Plan:
         told = {
             "question": f"{self.spec.name} ({self.spec.kind})",
             "sealed sums": self.rounds,
-            "takes about": f"{self.seconds:.1f} s and {self.memory_mib} MiB at a node",
+            "takes about": self.time,
+            "memory": f"about {self.memory_mib} MiB at a node",
             **{f"{who} learns": what for who, what in self.learns.items()},
             **({"not the same everywhere": "; ".join(self.unlike)} if self.unlike else {}),
         }
@@ -199,6 +217,10 @@ def _answer(
             remedy="ask again; if it persists, tell the network's operator",
         )
     return answer
+
+
+def _seconds(answer: PlanAnswer) -> float:
+    return float(answer.seconds)
 
 
 def _party(party: PlannedParty) -> dict[str, Any]:

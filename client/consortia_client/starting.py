@@ -87,8 +87,13 @@ def _parameters(
             lines.append(_line(name, value, note, indent="  "))
         else:
             default = to_jsonable_python(field.get_default(call_default_factory=True))
-            lines.append(_line(f"#{name}", default, note, indent="  "))
+            lines.append(_line(f"#{name}", default, note + _such_as(properties[name]), indent="  "))
     return lines
+
+
+def _such_as(schema: Mapping[str, Any]) -> str:
+    """How a field that may be left out is written, where its type does not say it."""
+    return f" Such as: {_flow(schema['examples'][0])}" if schema.get("examples") else ""
 
 
 def _suggested(
@@ -125,6 +130,11 @@ def _one_of(values: tuple[str, ...], otherwise: str) -> str:
 
 
 def _line(name: str, value: Any, note: str = "", indent: str = "") -> str:
-    written = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10_000, sort_keys=False)
-    line = f"{indent}{name}: " + written.strip().removesuffix("...").strip()
+    line = f"{indent}{name}: {_flow(value)}"
     return f"{line:<{_NOTE_COLUMN}} # {note}" if note else line
+
+
+def _flow(value: Any) -> str:
+    """As YAML in one line."""
+    written = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10_000, sort_keys=False)
+    return str(written).strip().removesuffix("...").strip()

@@ -226,6 +226,13 @@ def _receipt(spec: JobSpec, party: str) -> Receipt:
             for reads in spec.parameters.reads(party)
         ),
         result=_HASH,
-        took=Took(bytes_up=100_000, bytes_down=100_000, elapsed_ms=10_000, memory_mib=200),
+        took=Took(
+            bytes_up=100_000,
+            bytes_down=100_000,
+            elapsed_ms=10_000,
+            memory_mib=200,
+            planned_ms=10_000,
+            planned_mib=200,
+        ),
         closed_ms=1_700_000_000_000,
     )

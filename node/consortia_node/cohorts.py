@@ -28,7 +28,7 @@ from consortia_node.datasets import DatasetSettings
 from consortia_node.errors import RefusedError, SourceError
 from consortia_node.guards import Guards
 from consortia_node.kinds import step_of
-from consortia_node.sources.forming import form
+from consortia_node.sources.forming import Counted, form
 from consortia_node.sources.places import Cohort, form_of, state_of
 from consortia_node.sources.scans import require_state
 from consortia_node.store.cohorts import CohortStore
@@ -48,6 +48,7 @@ class Cohorts:
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
         self._guards = Guards(tools)
+        self._counted = Counted()
 
     def ready(self, job: AcceptedJob) -> dict[str, Cohort]:
         """The cohort of each dataset that the job reads here. Raises RefusedError, SourceError."""
@@ -102,7 +103,7 @@ class Cohorts:
         version = self._tools.consents.version()
         allowed, everybody = self._allowed(job, reads, now_ms)
         place = self._place(job, reads, state_of(self._dataset(reads)))
-        formed = form(place, allowed.numbers)
+        formed = form(place, allowed.numbers, self._counted)
         members = allowed.subject_ids.take(pa.array(formed.members))
         try:
             with self._guards.admitting(job, formed.rows_used, members.to_numpy(), again=again):

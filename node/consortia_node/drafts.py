@@ -105,7 +105,8 @@ def _lines(column: ColumnProfile, open_: Passes) -> Iterator[str]:
     elif "int" in stored and column.distinct <= 2 and {column.least, column.greatest} <= {"0", "1"}:
         yield f'{column.name} = {{ type = "boolean", {said} }}   # role = "label" if it is what models predict'
     elif "int" in stored:
-        yield f'{column.name} = {{ type = "integer", {said}, unit = "" }}   # and its public range, low and high'
+        hint = 'low and high, its public range; or type = "category"'
+        yield f'{column.name} = {{ type = "integer", {said}, unit = "" }}   # {hint}'
     elif "float" in stored or "decimal" in stored:
         yield f'{column.name} = {{ type = "number", {said}, unit = "" }}   # and its public range, low and high'
     elif "date" in stored:

@@ -21,8 +21,10 @@ from consortia_node.approvals import WAITING_MS
 from consortia_node.asked import read
 from consortia_node.cohorts import COHORT, Cohorts
 from consortia_node.errors import RefusedError, StateError
+from consortia_node.experience import Experience, reads_of
 from consortia_node.gatekeeper import Gatekeeper
 from consortia_node.store.agreements import AgreementStore, StoredAgreement
+from consortia_node.store.cohorts import CohortStore
 from consortia_node.store.jobs import JobStore, StoredJob
 from consortia_node.store.sums import SumStore
 from consortia_node.sums import sums_used
@@ -154,13 +156,20 @@ class Offers:
         return Answer(Content(config={WAITING_MS: until}), store=lambda c: JobStore(c).create(job))
 
     def _took(self, job: StoredJob, traffic: tuple[int, int]) -> Took:
+        spec = Submission.from_canonical(job.submission, "a stored submission").spec
         with reading(self._tools.engine) as connection:
             peak = JobStore(connection).value(job.job_id, PEAK)
+            cohorts = CohortStore(connection).of([job.job_id])
+            past = Experience(connection, self._tools.institution)
+            need = past.need(spec, reads_of(spec, self._tools.institution, cohorts))
+            took = past.took_seconds(job, self._tools.now_ms())
         return Took(
             bytes_up=traffic[0],
             bytes_down=traffic[1],
-            elapsed_ms=max(0, self._tools.now_ms() - job.accepted_ms),
+            elapsed_ms=round(1000 * took),
             memory_mib=int(peak or 0),
+            planned_ms=round(need.seconds * 1000),
+            planned_mib=need.memory_mib,
         )
 
     def _finish(self, job: AcceptedJob, absent: tuple[str, ...], took: Took) -> Answer:

@@ -6,6 +6,7 @@ answer is sealed to the analyst: the coordinator carries it and can't read it.
 """
 
 from consortia_common.content import Content
+from consortia_common.database import reading
 from consortia_common.documents.base import refuse
 from consortia_common.documents.jobspec import Submission
 from consortia_common.documents.plan import (
@@ -17,11 +18,13 @@ from consortia_common.documents.plan import (
 )
 from consortia_common.gate.request import Decision
 from consortia_crypto.envelope import seal
-from consortia_node import approval, estimates
+from consortia_node import approval
 from consortia_node.answers import Answer
 from consortia_node.asked import read
 from consortia_node.cohorts import need_of
 from consortia_node.errors import RefusedError
+from consortia_node.estimates import Need
+from consortia_node.experience import Experience
 from consortia_node.gatekeeper import Gatekeeper
 from consortia_node.guards import Guards
 from consortia_node.store.agreements import AgreementStore, StoredAgreement
@@ -96,19 +99,25 @@ class Plans:
             return PlanAnswer.from_value(about | why, "the plan")
         approvals = approval.asked_by(stored.agreement, question.spec.kind)
         reads = self._reads(submission, stored)
-        sizes = [(one.columns, one.customers.high if one.customers else 0) for one in reads]
-        need = estimates.of(question.spec, self._tools.institution, sizes)
+        need = self._need(question, reads)
         return PlanAnswer.from_value(
             about
             | {
                 "officers": approvals.officers if approvals else 0,
                 "reads": reads,
                 "budgets": self._budgets(question, stored),
-                "memory_mib": min(need.memory_mib, self._tools.settings.worker_memory_mib),
-                "seconds": need.seconds,
-            },
+            }
+            | need.told,
             "the plan",
         )
+
+    def _need(self, question: PlanQuestion, reads: list[PlannedRead]) -> Need:
+        """By the upper end of each band, and as many rows of a customer as an earlier job found."""
+        with reading(self._tools.engine) as connection:
+            past = Experience(connection, self._tools.institution)
+            customers = [(one, one.customers.high if one.customers else 0) for one in reads]
+            sizes = [(one.columns, int(count * past.rows_each(one.dataset))) for one, count in customers]
+            return past.need(question.spec, sizes)
 
     def _reads(self, submission: Submission, stored: StoredAgreement) -> list[PlannedRead]:
         here, spec, now_ms = self._tools.institution, submission.spec, self._tools.now_ms()

@@ -31,7 +31,8 @@ _VALUES: dict[type[Document], dict[str, Any]] = {
         "agreement": f"credit-risk@1#{KEY}", "parties": ["bank-a"], "absent": [], "cohorts": [], "result": None,
         "sums": {"engine": "masked", "parameters": "x", "institutions": 3, "threshold": 2, "colluding": 0,
                  "opened": 1, "missing": [{"sum": "table", "institutions": ["bank-b"]}]},
-        "took": {"bytes_up": 1, "bytes_down": 1, "elapsed_ms": 1, "memory_mib": 1},
+        "took": {"bytes_up": 1, "bytes_down": 1, "elapsed_ms": 1, "memory_mib": 1,
+                 "planned_ms": 1, "planned_mib": 1},
         "closed_ms": 1,
     },
     AgreementChange: {

@@ -27,7 +27,10 @@ PARAMETERS: dict[str, Any] = {
     "correlations": ["income", "age"],
     "crosstabs": [["region", "quarter"]],
     "information": ["region", "age"],
+    "compare": {"column": "quarter", "base": 1},
 }
+RANGES = {"income": (-5000, 5000), "age": (0, 128)}
+BINS = 8
 skewed = st.one_of(
     st.none(),
     st.floats(-100, 100).map(lambda x: round(x**3 / 10, 2)),
@@ -52,7 +55,7 @@ def near(found: Any, expected: Any) -> bool:
 spread = st.lists(st.lists(rows, max_size=12), min_size=3, max_size=6).filter(any)
 
 
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=2, deadline=None)
 @given(spread)
 def test_a_few_rows_however_they_are_spread(shares: list[list[tuple[Any, ...]]]) -> None:
     check(shares)
@@ -63,6 +66,42 @@ def test_a_few_rows_however_they_are_spread(shares: list[list[tuple[Any, ...]]])
 @given(spread)
 def test_whatever_the_rows_and_however_they_are_spread(shares: list[list[tuple[Any, ...]]]) -> None:
     check(shares)
+
+
+shapes = st.tuples(
+    st.integers(0, 2**32 - 1),
+    st.lists(st.integers(0, 400), min_size=3, max_size=6).filter(any),
+    st.sampled_from([0.0, 0.05, 0.6]),
+    st.sampled_from([0.1, 1.0, 3.0]),
+)
+"""A seed, how many rows each institution has, the share of nulls, and how skewed amounts are."""
+
+
+def test_many_rows_and_an_institution_without_any() -> None:
+    check(drawn(7, [300, 0, 120], 0.05, 1.0))
+
+
+@pytest.mark.slow
+@settings(max_examples=100, deadline=None)
+@given(shapes)
+def test_many_rows_of_any_shape_nulls_skew_and_spread(shape: tuple[int, list[int], float, float]) -> None:
+    check(drawn(*shape))
+
+
+def drawn(seed: int, sizes: list[int], nulls: float, skew: float) -> list[list[tuple[Any, ...]]]:
+    generator = np.random.default_rng(seed)
+
+    def some(values: list[Any]) -> list[Any]:
+        return [None if generator.random() < nulls else value for value in values]
+
+    def share(size: int) -> list[tuple[Any, ...]]:
+        income = np.round(generator.lognormal(3, skew, size) * generator.choice([-1, 1], size), 2).clip(-1e5, 1e5)
+        columns = [income.tolist(), generator.binomial(128, 0.3, size).tolist()]
+        columns += [generator.choice(["north", "south", "east"], size, p=[0.7, 0.2, 0.1]).tolist()]
+        columns += [generator.integers(1, 3, size).tolist(), (generator.random(size) < 0.3).astype(int).tolist()]
+        return list(zip(*map(some, columns), strict=True))
+
+    return [share(size) for size in sizes]
 
 
 def check(shares: list[list[tuple[Any, ...]]]) -> None:
@@ -99,18 +138,31 @@ def described(told: Any, pooled: pd.DataFrame) -> None:
             assert near(figures[name], expected), (column, name)
 
 
+def classes(column: str, values: pd.Series) -> pd.Series:
+    """Of each value 0 below the range, 1 to BINS within, BINS + 1 above it; in whole steps of the spec's decimals,
+    so that a value on an edge is on the same side for both."""
+    low, high = (bound * 100 for bound in RANGES[column])
+    steps = (values.astype(float) * 100).round()
+    inner = pd.cut(steps, np.append(np.linspace(low, high, BINS + 1)[:-1], np.inf), right=False, labels=False) + 1
+    return inner.where(steps >= low, 0).where(steps <= high, BINS + 1).astype(int)
+
+
+def counted(codes: pd.Series) -> Any:
+    return np.bincount(codes, minlength=BINS + 2)
+
+
 def distributed(found: Any, pooled: pd.DataFrame) -> None:
-    for column, (low, high) in (("income", (-5000, 5000)), ("age", (0, 128))):
-        values = pooled[column].dropna().astype(float)
-        # Whole steps of the spec's decimals, so that a value on an edge is on the same side for both.
-        steps, edges = (values * 100).round(), np.linspace(low * 100, high * 100, 9)
-        counts = np.histogram(steps, bins=edges)[0].tolist()
-        told = [item["count"] for item in found["histograms"][column]["bins"]]
-        assert told == [int((values < low).sum()), *counts, int((values > high).sum())]
+    for column, (low, high) in RANGES.items():
+        values = pooled[column].dropna()
+        histogram = found["histograms"][column]
+        assert [item["count"] for item in histogram["bins"]] == counted(classes(column, values)).tolist()
+        if len(values) and values.between(low, high).all():
+            assert 0 <= values.min() - histogram["min"] <= histogram["resolution"] + 1e-9
+            assert 0 <= histogram["max"] - values.max() <= histogram["resolution"] + 1e-9
         for quantile in found["quantiles"][column]:
             if quantile["value"] is None:
                 continue
-            expected = np.quantile(values, quantile["at"], method="inverted_cdf")
+            expected = np.quantile(values.astype(float), quantile["at"], method="inverted_cdf")
             assert abs(quantile["value"] - expected) <= quantile["error"] + 1e-9
 
 
@@ -120,11 +172,61 @@ def related(found: Any, pooled: pd.DataFrame) -> None:
         assert found["correlations"]["covariance"] == [
             [pytest.approx(value, rel=1e-8, abs=1e-6) for value in line] for line in both.cov().to_numpy()
         ]
+        if (both.nunique() > 1).all():
+            expected = stats.pearsonr(both["income"], both["age"]).statistic
+            assert found["correlations"]["correlation"][0][1] == pytest.approx(expected, rel=1e-6, abs=1e-9)
     table = pd.crosstab(pooled["region"], pooled["quarter"])
     (told,) = found["crosstabs"]
     if min(table.shape) > 1:
-        assert near(told["chi2"], stats.chi2_contingency(table, correction=False).statistic)
+        expected = stats.chi2_contingency(table, correction=False)
+        assert near(told["chi2"], expected.statistic)
+        assert (told["dof"], told["p"]) == (expected.dof, pytest.approx(expected.pvalue, abs=1e-8))
+        assert near(told["cramers_v"], stats.contingency.association(table, method="cramer"))
     assert sum(cell["count"] for cell in told["cells"]) == len(pooled)
+    informed(found["information"]["region"], pooled, pooled["region"])
+    ages = pooled["age"].dropna()
+    informed(found["information"]["age"], pooled, classes("age", ages))
+    for column in RANGES:
+        compared(found["compare"][column], pooled, column)
+
+
+def informed(told: Any, pooled: pd.DataFrame, codes: pd.Series) -> None:
+    """Weights and value by their definitions over the classes that are told, KS as scipy finds it over those."""
+    rows = pd.DataFrame({"code": codes, "label": pooled["default"]}).dropna()
+    known = rows["label"].value_counts()
+    if not told["bins"]:
+        assert told["iv"] is None
+        return
+    zeros, ones = (np.array([item[name] for item in told["bins"]], float) for name in ("zeros", "ones"))
+    if "category" not in told["bins"][0]:
+        assert (zeros.sum(), ones.sum()) == (known[0], known[1])
+    weights = [
+        np.log(zero / zeros.sum() / (one / ones.sum())) if zero and one else None
+        for zero, one in zip(zeros, ones, strict=True)
+    ]
+    assert [near(item["woe"], weight) for item, weight in zip(told["bins"], weights, strict=True)]
+    known_weights = np.array([weight or 0.0 for weight in weights])
+    assert near(told["iv"], float(((zeros / zeros.sum() - ones / ones.sum()) * known_weights).sum()))
+    if "ks" in told:
+        places = np.arange(len(zeros))
+        samples = (np.repeat(places, counts.astype(int)) for counts in (zeros, ones))
+        assert told["ks"] == pytest.approx(stats.ks_2samp(*samples).statistic)
+
+
+def compared(told: Any, pooled: pd.DataFrame, column: str) -> None:
+    """Where no bins were put together, PSI by its definition and KS as scipy finds it; else no more than that."""
+    values = pooled[[column, "quarter"]].dropna()
+    codes = classes(column, values[column])
+    part, base = codes[values["quarter"] == "other"], codes[values["quarter"] == "1"]
+    if not told or told[0]["ks"] is None:
+        return
+    ks = stats.ks_2samp(part, base).statistic
+    p, q = counted(part), counted(base)
+    assert told[0]["ks"] <= ks + 1e-9
+    if ((p > 0) == (q > 0)).all():
+        p, q = p[p > 0] / p.sum(), q[q > 0] / q.sum()
+        assert told[0]["ks"] == pytest.approx(ks)
+        assert near(told[0]["psi"], float(((p - q) * np.log(p / q)).sum()))
 
 
 _EMPTY = {"income": np.zeros(0), "age": np.zeros(0, int), "region": np.zeros(0, str), "quarter": [], "default": []}

@@ -33,7 +33,9 @@ RECEIPT = Receipt.from_value(
         "sums": None,
         "cohorts": [],
         "result": None,
-        "took": {"bytes_up": 1, "bytes_down": 1, "elapsed_ms": 1, "memory_mib": 1},
+        "took": dict.fromkeys(
+            ("bytes_up", "bytes_down", "elapsed_ms", "memory_mib", "planned_ms", "planned_mib"), 1
+        ),
         "closed_ms": 1,
     },
     "the test's receipt",

@@ -116,7 +116,14 @@ def receipt(bank: str) -> Receipt:
         "sums": None,
         "cohorts": [used],
         "result": None,
-        "took": {"bytes_up": 30_000, "bytes_down": 33_000, "elapsed_ms": 1500, "memory_mib": 180},
+        "took": {
+            "bytes_up": 30_000,
+            "bytes_down": 33_000,
+            "elapsed_ms": 1500,
+            "memory_mib": 180,
+            "planned_ms": 1400,
+            "planned_mib": 200,
+        },
         "closed_ms": 1,
     }
     return Receipt.from_value(value, "the receipt")

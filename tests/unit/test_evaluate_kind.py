@@ -135,7 +135,7 @@ def test_another_model_than_the_spec_means_is_refused(parameters: Mapping[str, A
 @pytest.mark.parametrize(
     ("parameters", "mistake"),
     [
-        ({"group": "region"}, "give both or neither"),
+        ({"group": "region"}, "give both group and groups"),
         ({"group": "region", "groups": ["north"], "task": "number"}, "decisions about 0 and 1"),
         ({"groups": ["a", "a"], "group": "region"}, "named twice"),
         ({"thresholds": ["1.5"]}, "less than 1"),

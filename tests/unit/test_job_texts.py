@@ -5,6 +5,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
+from pydantic import TypeAdapter
 
 from consortia_client.errors import ClientError
 from consortia_client.offering import OfferedColumn, OfferedDataset, Offering, newest
@@ -58,6 +60,17 @@ def test_a_new_spec_names_every_parameter_and_says_what_it_means(kind: str) -> N
         assert line.startswith("  #") != field.is_required()
         assert field.description, name
         assert " ".join(field.description.split()) in line
+
+
+@pytest.mark.parametrize("kind", names())
+def test_examples_can_be_taken_as_they_stand(kind: str) -> None:
+    """Each in a line of the new spec, and of the field's type."""
+    spec = text(kind)
+    for name, field in parameters_of(kind).model_fields.items():
+        for example in field.examples or ():
+            TypeAdapter(field.annotation).validate_python(example)
+            (line,) = [line for line in spec.splitlines() if re.match(rf"  #?{name}: ", line)]
+            assert yaml.safe_load(line.partition(" Such as: ")[2] or line.partition(": ")[2]) == example
 
 
 @pytest.mark.parametrize("kind", names())

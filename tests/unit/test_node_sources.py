@@ -13,11 +13,11 @@ import pytest
 
 from consortia_node.datasets import ColumnSettings
 from consortia_node.errors import SourceError
-from consortia_node.sources.duckdb_engine import Frame
-from consortia_node.sources.forming import Formed
+from consortia_node.sources.duckdb_engine import Engine, Frame
+from consortia_node.sources.forming import Counted, Formed, form
 from consortia_node.sources.places import SUBJECT, Cohort
 from consortia_node.sources.scans import Scans
-from tests.support.tables import COLUMNS, TABLE, cohort, dataset, formed, parquet, write
+from tests.support.tables import COLUMNS, TABLE, allowed, cohort, dataset, formed, parquet, write
 
 WAYS = pytest.mark.parametrize("copy", [False, True])
 
@@ -262,6 +262,28 @@ def test_a_source_that_changes_or_vanishes_in_mid_job_is_refused(tmp_path: Path)
     source.path.unlink()
     with pytest.raises(SourceError, match="does not exist"):
         rows(place, "limit")
+
+
+def test_customers_are_counted_once_for_as_long_as_the_source_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scanned: list[Frame] = []
+    honest = Engine.collect
+    monkeypatch.setattr(Engine, "collect", lambda self, frame: scanned.append(frame) or honest(self, frame))
+    known, source = Counted(), parquet(tmp_path)
+    place = cohort(source, tmp_path, "limit")
+    assert counts(form(place, allowed("4", "7"), known)) == (2, 2, [0, 1])
+    assert counts(form(place, allowed("30"), known)) == (1, 3, [0])
+    assert len(scanned) == 1
+    with pytest.raises(SourceError, match="does not offer"):
+        form(cohort(source, tmp_path, "id"), allowed("30"), known)
+    changed = cohort(parquet(tmp_path, id=[4, 5, 6, 7]), tmp_path, "limit")
+    assert counts(form(changed, allowed("5", "30"), known)) == (1, 3, [0])
+    assert len(scanned) == 2
+    few = Counted(most=3)
+    for _ in range(2):
+        form(changed, allowed("5"), few)
+    assert len(scanned) == 4
 
 
 def test_a_column_name_is_never_read_as_sql(tmp_path: Path) -> None:

@@ -85,6 +85,25 @@ def test_a_plan_is_what_every_party_says() -> None:
 
 
 @pytest.mark.parametrize(
+    ("past", "words"),
+    [
+        ({}, "1.5 s, reckoned for a quiet machine: no job of this kind has ended there yet"),
+        ({"past_jobs": 1, "factor": "1.0"}, "1.5 s, by the one job of this kind that has ended there"),
+        (
+            {"past_jobs": 9, "factor": "1.4"},
+            "1.5 s; of the last 9 jobs of this kind there, three in four were within 1.4 times",
+        ),
+    ],
+)
+def test_a_plan_says_how_far_its_time_may_be_off(past: dict[str, Any], words: str) -> None:
+    assert (
+        plan_of(said("bank-a", **past), said("bank-b", seconds="1.0"), said("bank-c", seconds="0.2")).time == words
+    )
+    refused = {"accepts": False, "clause": "max_jobs", "sentence": "5 jobs have run."}
+    assert plan_of(*(said(bank, **refused) for bank in BANKS)).time.startswith("unknown")
+
+
+@pytest.mark.parametrize(
     ("lie", "error"),
     [
         (lambda: said("bank-a", by="bank-b"), EnvelopeError),

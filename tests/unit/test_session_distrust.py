@@ -101,7 +101,14 @@ class Coordinator:
             "sums": sums(self.says.get(f"dropped {bank}", self.says.get("dropped", ()))),
             "cohorts": [],
             "result": hashlib.sha256(result).hexdigest(),
-            "took": {"bytes_up": 1, "bytes_down": 1, "elapsed_ms": 1, "memory_mib": 1},
+            "took": {
+                "bytes_up": 1,
+                "bytes_down": 1,
+                "elapsed_ms": 1,
+                "memory_mib": 1,
+                "planned_ms": 1,
+                "planned_mib": 1,
+            },
             "closed_ms": 1,
         }
         document = Receipt.from_value(values | self.says.get(f"receipt {bank}", {}), "the test's").canonical()

@@ -300,12 +300,12 @@ def test_a_spec_s_turns_are_steps_that_there_are(model: Mapping[str, Any]) -> No
         ({"features": ["income", "income"]}, "named twice"),
         ({"features": ["income", "default"]}, "also a feature"),
         ({"test_dataset": "clients"}, "fitted to"),
-        ({"categories": {"branch": ["north"]}}, "not one of the features"),
+        ({"categories": {"branch": ["north"]}}, "none of the features"),
         ({"prepare": {"income": {"low": "2", "high": "1"}}}, "low must be below high"),
         ({"model": TREES | {"monotone": {"branch": "rising"}}}, "not one of the features"),
         ({"model": TREES | {"trees": 2000, "depth": 10, "growth": "leaf"}}, "more than 20000 rounds"),
         ({"model": {"type": "linear_regression", "class_weight": "balanced"}, "label": "loss"}, "has classes"),
-        ({"model": {"type": "oracle"}}, "oracle"),
+        ({"model": {"type": "oracle"}}, "the type must be one of"),
     ],
 )
 def test_a_spec_s_mistakes_are_named(parameters: Any, mistake: str) -> None:

@@ -84,7 +84,7 @@ def _facts(made: Any) -> dict[str, str]:
         **({"reads": "; ".join(reads)} if reads else {}),
         "sealed sums": f"{made.rounds}, one after the other" if made.rounds else "none",
         "bytes": f"{made.bytes.up:,} up, {made.bytes.down:,} down",
-        **({"takes about": f"{made.seconds:.1f} s and {made.memory_mib} MiB at a node"} if first else {}),
+        **({"takes about": made.time, "memory": f"about {made.memory_mib} MiB at a node"} if first else {}),
         **budgets,
     }
 

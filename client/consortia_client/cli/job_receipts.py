@@ -88,13 +88,15 @@ def _show(proof: Any, as_json: bool) -> None:
             one.institution,
             _against(one.took.bytes_up, planned[one.institution].up),
             _against(one.took.bytes_down, planned[one.institution].down),
-            f"{one.took.elapsed_ms / 1000:,.1f} s",
-            f"{one.took.memory_mib:,} MiB",
+            _against(one.took.elapsed_ms / 1000, one.took.planned_ms / 1000, ",.1f", " s"),
+            _against(one.took.memory_mib, one.took.planned_mib, unit=" MiB"),
         )
         for one in proof.receipts
     ]
-    terminal.table(("institution", "bytes up (plan)", "bytes down (plan)", "time", "memory"), took)
+    terminal.table(("institution", "bytes up", "bytes down", "time", "memory"), took)
+    terminal.note("In brackets: how much more or less that is than was planned.")
 
 
-def _against(fact: int, planned: int) -> str:
-    return f"{fact:,} ({fact / planned - 1:+.0%})"
+def _against(fact: float, planned: float, form: str = ",", unit: str = "") -> str:
+    off = f" ({fact / planned - 1:+.0%})" if planned else ""
+    return f"{fact:{form}}{unit}{off}"

@@ -92,7 +92,8 @@ def _meant(mistake: str) -> str:
     field, _, why = mistake.partition(": ")
     if why != NO_SUCH_FIELD:
         return ""
-    near = get_close_matches(field.rpartition(".")[2], field_names(), 1)
+    name = field.rpartition(".")[2]
+    near = get_close_matches(name, field_names() - {name}, 1)
     return f"; did you mean {near[0]}?" if near else ""
 
 

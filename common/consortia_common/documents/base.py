@@ -16,7 +16,7 @@ from pydantic import (
     ValidationError,
 )
 
-from consortia_common.documents import strict_yaml
+from consortia_common.documents import strict_yaml, wording
 from consortia_common.documents.strict_yaml import Marked
 from consortia_common.errors import DocumentError, Mistake
 from consortia_crypto import canonical
@@ -114,10 +114,13 @@ class Document(BaseModel):
         try:
             return cls.model_validate(marked.value)
         except ValidationError as error:
-            located = [(item, _without_tags(item["loc"], marked.value)) for item in error.errors()]
+            errors = error.errors()
+            places = [item["loc"] for item in errors]
+            told = [item for item in errors if not wording.is_said_by_another(item, places)]
+            located = [(item, _without_tags(item["loc"], marked.value)) for item in told]
             found = [(loc, text) for item, loc in located for text in _explain(item, loc)]
-            places = [_placed(text, marked.place(_path(loc, text, marked))) for loc, text in found]
-            raise _refused(source, [text for _, text in found], places) from error
+            mistakes = [_placed(text, marked.place(_path(loc, text, marked))) for loc, text in found]
+            raise _refused(source, [text for _, text in found], mistakes) from error
         except (RecursionError, ValueError) as error:
             raise refuse(source, ["a value in it can't be read"]) from error
 
@@ -184,5 +187,4 @@ def _explain(item: Any, loc: Sequence[str | int]) -> list[str]:
         return [f"{field}: {NO_SUCH_FIELD}"]
     if item["type"] == "missing":
         return [f"{field}: this field is required"]
-    message = str(item["msg"])
-    return [f"{field or 'the document'}: {message[:1].lower()}{message[1:]}"]
+    return [f"{field or 'the document'}: {wording.in_words(item)}"]

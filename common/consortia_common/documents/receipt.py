@@ -49,9 +49,13 @@ class Took(Document):
     bytes_down: Count
     """Of the coordinator's messages to it."""
     elapsed_ms: Count
-    """Since the job was accepted; waiting for others, and for people, is in it."""
+    """Since the job was accepted, or the last officer approved it; waiting for others is in it."""
     memory_mib: Count
     """The most memory that the job's worker used; 0 if there was nothing to compute."""
+    planned_ms: Count
+    """How long the node's plan would have said, had it known the rows."""
+    planned_mib: Count
+    """Likewise how much memory."""
 
 
 class Receipt(Document):

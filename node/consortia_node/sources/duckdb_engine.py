@@ -274,7 +274,8 @@ def _unreadable(dataset: DatasetSettings) -> SourceError:
     return refuse(
         dataset,
         "it can't be read, or its cohort can't be written",
-        "check that it is intact Parquet, CSV or DuckDB and has the table, and the free space in the node's folder",
+        "check that it is intact Parquet, CSV or DuckDB and has the table, or that its server is up; and the free"
+        " space in the node's folder",
     )
 
 

@@ -1,9 +1,10 @@
 """Forms a cohort: which customers' rows a job may use, how many those are, and a copy of them where one is needed.
 
-The source is scanned for its customer numbers alone; everything else that is done here is as large as the number
-of customers, not of rows. The job's worker then scans the source itself with the filter made here, in the same
-query as what it computes. Rows are copied only where that could not give the same rows each time, or would be
-slower: PostgreSQL, a CSV file that is read more than once, and steps that need all rows in memory (docs/adr/0038).
+The source is scanned for its customer numbers alone, once for as long as its files stand as they stood; everything
+else that is done here is as large as the number of customers, not of rows. The job's worker then scans the source
+itself with the filter made here, in the same query as what it computes. Rows are copied only where that could not
+give the same rows each time, or would be slower: PostgreSQL, a CSV file that is read more than once, and steps that
+need all rows in memory (docs/adr/0038).
 """
 
 import os
@@ -24,6 +25,9 @@ from consortia_node.sources import duckdb_engine, postgres
 from consortia_node.sources.places import SUBJECT, Cohort, refuse
 from consortia_node.sources.scans import require_state
 
+MOST_CUSTOMERS = 1_000_000
+"""Of so many it is kept in memory how many rows each has, about 50 bytes for one."""
+
 
 @dataclass(frozen=True)
 class Formed:
@@ -34,17 +38,44 @@ class Formed:
     members: NDArray[np.int64]
 
 
-def form(cohort: Cohort, allowed: pa.Array) -> Formed:
+class Counted:
+    """The customers in each source with their numbers of rows, for as long as its files stand as they stood.
+
+    In memory alone, and of the newest sources only. A table on a server has no state to go by and is counted anew.
+    """
+
+    def __init__(self, most: int = MOST_CUSTOMERS) -> None:
+        self._most = most
+        self._known: dict[str, tuple[str, pa.Table]] = {}
+
+    def get(self, cohort: Cohort) -> pa.Table | None:
+        """Those of the source as the cohort takes it to be, if they are known."""
+        state, counted = self._known.get(cohort.dataset.name, ("", None))
+        return counted if state and state == cohort.state else None
+
+    def keep(self, cohort: Cohort, counted: pa.Table) -> None:
+        """Know them from now on; the oldest are forgotten where there are too many."""
+        name = cohort.dataset.name
+        self._known = {other: known for other, known in self._known.items() if other != name}
+        if cohort.state:
+            self._known[name] = cohort.state, counted
+        while sum(len(known) for _, known in self._known.values()) > self._most:
+            del self._known[next(iter(self._known))]
+
+
+def form(cohort: Cohort, allowed: pa.Array, known: Counted) -> Formed:
     """Write the cohort's files (mode 0600): the filter by customer, and the copy of the rows, by customer.
 
     ``allowed`` has each customer number once, as text. Of a cohort without a file ``subjects`` all rows are used,
-    as consent is not the basis; ``allowed`` then only tells whose they are. Raises SourceError, and leaves no file.
+    as consent is not the basis; ``allowed`` then only tells whose they are. What is ``known`` of the source is not
+    counted again. Raises SourceError, and leaves no file.
     """
     dataset, columns, spill = cohort.dataset, cohort.columns, cohort.spill
     try:
         with _server(dataset) as server:
             with duckdb_engine.opened(dataset, spill, server and server.rows(())) as engine:
-                counted = engine.collect(engine.customers(() if server else columns))
+                customers = engine.customers(() if server else columns)
+                counted = known.get(cohort) or engine.collect(customers)
             formed = _chosen(cohort, counted, allowed)
             if cohort.rows is not None:
                 with duckdb_engine.opened(dataset, spill, server and server.rows(columns)) as engine:
@@ -52,6 +83,7 @@ def form(cohort: Cohort, allowed: pa.Array) -> Formed:
                     chosen = [SUBJECT, *columns] if cohort.named else [*columns]
                     _write((part.select(chosen) for part in engine.parts(frame)), cohort.rows)
         require_state(cohort)
+        known.keep(cohort, counted)
     except BaseException:
         cohort.discard()
         raise

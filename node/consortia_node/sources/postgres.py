@@ -83,7 +83,11 @@ def opened(dataset: DatasetSettings) -> Iterator[Server]:
     import adbc_driver_postgresql.dbapi as adbc  # noqa: PLC0415 - a node without PostgreSQL needs none of it
 
     try:
-        with adbc.connect(dataset.postgresql or "") as connection:
+        connection = adbc.connect(dataset.postgresql or "")
+    except adbc.Error:
+        raise _unreached(dataset) from None
+    try:
+        with connection:
             with connection.cursor() as cursor:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             server = Server(dataset, connection)
@@ -95,10 +99,18 @@ def opened(dataset: DatasetSettings) -> Iterator[Server]:
         raise unreadable(dataset) from None
 
 
-def unreadable(dataset: DatasetSettings) -> SourceError:
-    """The error for a table that the server does not let be read."""
+def _unreached(dataset: DatasetSettings) -> SourceError:
     return refuse(
         dataset,
-        "PostgreSQL does not let it be read",
-        "check the address and the table in datasets.toml, and the rights of the node's user on the server",
+        "its PostgreSQL server can't be reached, or does not let the node's user in",
+        "check the address and that the server runs, and the user's rights and password file (docs/datasets.md)",
+    )
+
+
+def unreadable(dataset: DatasetSettings) -> SourceError:
+    """The error for a table that the server does not have, or does not let be read to its end."""
+    return refuse(
+        dataset,
+        f"PostgreSQL does not let a table {dataset.table_name} be read",
+        "check that the table or view is there, with its schema, and that the node's user may read it",
     )

@@ -1,6 +1,6 @@
 """What officers decided on jobs that wait for them."""
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from consortia_node.store.tables import job_approvals
 
@@ -20,3 +20,8 @@ class ApprovalStore:
         """By the officers' fingerprints."""
         query = select(job_approvals.c.officer, job_approvals.c.decision).where(job_approvals.c.job_id == job_id)
         return {row.officer: row.decision for row in self._connection.execute(query)}
+
+    def last_ms(self, job_id: str) -> int | None:
+        """When the last of them was made; None without any."""
+        query = select(func.max(job_approvals.c.at_ms)).where(job_approvals.c.job_id == job_id)
+        return self._connection.execute(query).scalar()

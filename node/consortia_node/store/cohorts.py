@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.dialects.sqlite import insert
 
 from consortia_node.differencing import Ids
-from consortia_node.store.tables import cohort_members, cohorts
+from consortia_node.store.tables import cohort_members, cohorts, jobs
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,12 @@ class CohortStore:
         rows = self._connection.execute(select(cohorts)).all()
         kept = [KeptCohort(**row._mapping) for row in rows if row.job_id in rank]
         return sorted(kept, key=lambda cohort: (rank[cohort.job_id], cohort.dataset))
+
+    def last(self, dataset: str) -> KeptCohort | None:
+        """Of the newest job that used the dataset."""
+        query = select(cohorts).join(jobs, jobs.c.job_id == cohorts.c.job_id).where(cohorts.c.dataset == dataset)
+        row = self._connection.execute(query.order_by(jobs.c.accepted_ms.desc()).limit(1)).one_or_none()
+        return KeptCohort(**row._mapping) if row else None
 
     def members(self, job_id: str, dataset: str) -> Ids:
         """The ids of the customers in the cohort who have not been erased, ascending."""

@@ -112,6 +112,11 @@ class JobStore:
         rows = self._connection.execute(query.order_by(jobs.c.accepted_ms, jobs.c.job_id))
         return [StoredJob(**row._mapping) for row in rows]
 
+    def finished(self, most: int) -> list[StoredJob]:
+        """The jobs that came to their end, newest first."""
+        query = select(jobs).where(jobs.c.state == rules.FINISHED).order_by(jobs.c.finished_ms.desc()).limit(most)
+        return [StoredJob(**row._mapping) for row in self._connection.execute(query)]
+
     def put(self, job_id: str, name: str, value: bytes) -> None:
         """Keep ``value`` until the job ends, in place of an earlier one. Raises StateError if it has ended."""
         if self._require(job_id).state not in rules.UNDER_WAY:

@@ -32,9 +32,9 @@ class Parameters(KindParameters):
     """What really happened."""
     task: Literal["binary", "number", "count"] = "binary"
     """What the label is: 0 and 1, any number, or a count."""
-    group: ColumnName | None = None
+    group: ColumnName | None = Field(default=None, examples=["region"])
     """A column of categories, between whose groups the model's errors and decisions are compared (binary)."""
-    groups: Annotated[tuple[Category, ...], Field(max_length=20)] = ()
+    groups: Annotated[tuple[Category, ...], Field(max_length=20, examples=[[1, 2, 3]])] = ()
     """The agreed categories of ``group``; all other values are one more group."""
     thresholds: Annotated[tuple[Threshold, ...], Field(min_length=1, max_length=20)] = (Number("0.5"),)
     """Scores from which a decision is made (binary)."""
@@ -86,7 +86,7 @@ class Parameters(KindParameters):
         del parties
         problems = []
         if bool(self.group) != bool(self.groups):
-            problems.append("parameters.group and parameters.groups: give both or neither")
+            problems.append("parameters.group: give both group and groups, or neither")
         if self.group and self.task != "binary":
             problems.append("parameters.group: only decisions about 0 and 1 are compared between groups")
         for name, values in (("features", self.features), ("groups", self.groups)):

@@ -50,35 +50,39 @@ class Parameters(KindParameters):
 
     dataset: Name
     """A dataset that every party offers under the agreement."""
-    columns: Columns = ()
+    columns: Annotated[Columns, Field(examples=[["income", "age"]])] = ()
     """Numeric columns to describe: count, sum, mean, variance, standard deviation."""
     decimals: Annotated[int, Field(ge=0, le=6)] = 2
     """Values are rounded to this many decimals before they are summed; sums are then exact."""
-    label: ColumnName | None = None
+    label: ColumnName | None = Field(default=None, examples=["default"])
     """A 0/1 column whose rate is given for each group."""
-    by: Annotated[tuple[ColumnName, ...], Field(max_length=3)] = ()
+    by: Annotated[tuple[ColumnName, ...], Field(max_length=3, examples=[["region"]])] = ()
     """Category columns to group by."""
-    categories: dict[ColumnName, Categories] = Field(default_factory=dict)
+    categories: dict[ColumnName, Categories] = Field(default_factory=dict, examples=[{"region": [1, 2, 3]}])
     """The categories of each category column that is named anywhere; any other value counts as "other"."""
-    ranges: dict[ColumnName, tuple[Bound, Bound]] = Field(default_factory=dict)
+    ranges: dict[ColumnName, tuple[Bound, Bound]] = Field(default_factory=dict, examples=[{"income": [0, 50000]}])
     """The public lowest and highest value of each column that is divided into bins."""
     bins: Annotated[int, Field(ge=2, le=1000)] = 20
     """Into so many equal bins each range is divided."""
-    histograms: Columns = ()
+    histograms: Annotated[Columns, Field(examples=[["income"]])] = ()
     """Columns whose distribution is counted; lowest and highest value come with it, to the width of a bin."""
-    quantiles: Quantiles | None = None
+    quantiles: Quantiles | None = Field(
+        default=None, examples=[{"columns": ["income"], "at": ["0.5", "0.9"], "rounds": 2}]
+    )
     """Medians and other quantiles."""
-    correlations: Annotated[tuple[ColumnName, ...], Field(max_length=64)] = ()
+    correlations: Annotated[tuple[ColumnName, ...], Field(max_length=64, examples=[["income", "age"]])] = ()
     """Columns whose covariances and correlations are given, over the rows that have them all."""
-    crosstabs: Annotated[tuple[tuple[ColumnName, ColumnName], ...], Field(max_length=32)] = ()
+    crosstabs: Annotated[
+        tuple[tuple[ColumnName, ColumnName], ...], Field(max_length=32, examples=[[["region", "product"]]])
+    ] = ()
     """Pairs of category columns to count against each other, with chi² and Cramér's V."""
-    information: Columns = ()
+    information: Annotated[Columns, Field(examples=[["income", "region"]])] = ()
     """Columns, with categories or a range, whose information value for the label is given, bin by bin."""
-    compare: Comparison | None = None
+    compare: Comparison | None = Field(default=None, examples=[{"column": "quarter", "base": "q1"}])
     """Periods whose histograms are compared: population stability index, Kolmogorov–Smirnov distance."""
     place: bool = False
     """Each institution also gets its own figures beside the joint ones, in a file that stays with it."""
-    noise: Noise | None = None
+    noise: Noise | None = Field(default=None, examples=[{"epsilon": "0.5", "rows_per_customer": 1}])
     """Without it, answers are exact."""
 
     def layout(self) -> Layout:

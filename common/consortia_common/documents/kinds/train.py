@@ -30,19 +30,21 @@ class Parameters(KindParameters):
 
     dataset: Name
     """To which the model is fitted, at every party."""
-    test_dataset: Name | None = None
+    test_dataset: Name | None = Field(default=None, examples=["clients_test"])
     """Where the finished model is scored, at every party."""
     features: Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=256)]
     """What to predict from: columns of numbers, and of categories, which ``categories`` then lists."""
     label: ColumnName
     """What to predict: 0 and 1, a number, or a count, as the model's type or objective wants it."""
-    weight: ColumnName | None = None
+    weight: ColumnName | None = Field(default=None, examples=["exposure"])
     """A column of how much each row counts, above 0; all alike unless named."""
-    categories: dict[ColumnName, Categories] = Field(default_factory=dict)
+    categories: dict[ColumnName, Categories] = Field(default_factory=dict, examples=[{"region": [1, 2, 3]}])
     """The agreed categories of the features that are no numbers; any other value counts as none of them."""
     encoding: Literal["one_hot", "weight_of_evidence"] = "one_hot"
     """How categories become numbers, where the model is no tree: a column each, or ln(share of ones / of zeros)."""
-    prepare: dict[ColumnName, Prepare] = Field(default_factory=dict)
+    prepare: dict[ColumnName, Prepare] = Field(
+        default_factory=dict, examples=[{"income": {"fill": "0", "low": "0", "high": "50000", "log1p": True}}]
+    )
     """What is done to numeric features before they are standardised."""
     max_rows: Annotated[int, Field(ge=1, le=10**9)] = 1_000_000
     """Public upper bound of any party's rows (of their weights, if there is a column of them)."""
@@ -50,7 +52,7 @@ class Parameters(KindParameters):
     """Numbers are rounded to this many decimals where their means and spreads are summed."""
     model: AnyLearner = Field(examples=[{"type": "logistic_regression"}])
     """What to fit: its type and settings."""
-    noise: TrainingNoise | None = None
+    noise: TrainingNoise | None = Field(default=None, examples=[{"epsilon": "3", "delta": "0.000001"}])
     """Without it, the model is that of the exact sums."""
 
     def reads(self, party: str) -> tuple[Reads, ...]:
@@ -164,6 +166,8 @@ class Parameters(KindParameters):
             for name in ("label", "weight")
             if getattr(self, name) in self.features
         ]
+        if self.weight == self.label:
+            problems.append("parameters.weight: the label is also the weight")
         if self.test_dataset == self.dataset:
             problems.append("parameters.test_dataset: the model would be tested on what it was fitted to")
         if self.encoding == "weight_of_evidence" and self.model.task != "binary":
@@ -192,8 +196,11 @@ class Parameters(KindParameters):
 
     def _misfits(self) -> list[str]:
         """Settings about columns that they don't suit."""
-        strange = sorted((set(self.categories) | set(self.prepare)) - set(self.features))
-        problems = [f"parameters: {name} has settings, but is not one of the features" for name in strange]
+        problems = [
+            f"parameters.{setting}.{name}: it is none of the features"
+            for setting in ("categories", "prepare")
+            for name in sorted(set(getattr(self, setting)) - set(self.features))
+        ]
         problems += [
             f"parameters.categories.{name}: a category is named twice"
             for name, values in self.categories.items()
