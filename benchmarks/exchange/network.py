@@ -63,11 +63,8 @@ class Network:
 def running(root: Path, institutions: int) -> Iterator[Network]:
     """A coordinator that serves, and the analyst's profile in ``root/analyst``."""
     port, banks = free_port(), roster(institutions)
-    network.create(root / "coordinator", NETWORK, f"127.0.0.1:{port}", _now())
-    settings_file = root / "coordinator" / "coordinator.toml"
-    settings_file.write_text(f'witnesses = "none"\n{settings_file.read_text()}')
+    settings_file = prepare(root, port, banks)
     settings = config.load(settings_file)
-    _admit(settings, root, banks)
     with (root / "coordinator.log").open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.exchange.coordinator", settings_file, root / "stamps"],
@@ -87,6 +84,15 @@ def running(root: Path, institutions: int) -> Iterator[Network]:
     finally:
         process.terminate()
         process.wait(30)
+
+
+def prepare(root: Path, port: int, banks: Sequence[str]) -> Path:
+    """A network with these members; the coordinator's settings."""
+    network.create(root / "coordinator", NETWORK, f"127.0.0.1:{port}", _now())
+    settings_file = root / "coordinator" / "coordinator.toml"
+    settings_file.write_text(f'witnesses = "none"\n{settings_file.read_text()}')
+    _admit(config.load(settings_file), root, banks)
+    return settings_file
 
 
 def _admit(settings: config.CoordinatorSettings, root: Path, banks: Sequence[str]) -> None:

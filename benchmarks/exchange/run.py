@@ -14,6 +14,7 @@ from pathlib import Path
 from benchmarks.exchange import flower, plain, report
 from benchmarks.exchange.costs import Costs
 from benchmarks.exchange.measure import measure
+from benchmarks.exchange.streams import Shape
 from benchmarks.figures import show, store
 from benchmarks.sum import kinds
 
@@ -33,10 +34,11 @@ def main(arguments: Sequence[str]) -> None:
     print(f"load of this machine before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     costs = {size: _measured(size, large=size == SIZES[0]) for size in sizes}
     limits = {size: _limit(size, LENGTH) for size in sizes}
-    _say("plaintext streams, a large message")
-    large = _limit(SIZES[0], LARGE)
+    _say("streams, a large message")
+    shape = Shape(SIZES[0], 4 * LARGE, ROUNDS)
+    large = report.Limits(4 * LARGE, plain.measure(shape), plain.measure_tls(shape))
     peer = None if options.without_flower else _peer()
-    figures = [*report.growth(costs, limits), *report.goals(costs, large, 4 * LARGE, peer)]
+    figures = [*report.growth(costs, limits), *report.goals(costs, large, peer)]
     print()
     show(figures, "exchange", "beside")
     print(f"stored in {store(figures, 'exchange')}")
@@ -56,7 +58,7 @@ def _measured(size: int, *, large: bool) -> Costs:
 
 
 def _limit(size: int, length: int) -> float:
-    return plain.measure(plain.Shape(size, 4 * length, ROUNDS))
+    return plain.measure(Shape(size, 4 * length, ROUNDS))
 
 
 def _peer() -> float:

@@ -78,6 +78,10 @@ class LogCopy:
         if size < self.head.size:
             raise _damaged(f"it has {size} entries, but its head counts {self.head.size}")
 
+    def documents(self) -> Iterator[bytes]:
+        """What is attached to the entries."""
+        return (keyfiles.read_file(path) for path in _files_in(self.folder, "documents"))
+
     def _segments(self) -> Iterator[_File]:
         first, length = 0, 0
         parts: list[bytes] = []

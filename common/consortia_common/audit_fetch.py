@@ -1,11 +1,13 @@
 """A log over the network: every year of it in messages of bounded size, and a verifiable copy made of them.
 
-Of each year there come the entries, then the signed head that counts them, the signed checkpoint, the keys that may
-sign one, and the checkpoints that others cosigned; earlier years come first, named, and the present one last. The
-sender is not trusted: what arrives is checked for its form and its bounds here, and for its truth by
+Of each year there come the entries, the documents that are attached to them, then the signed head that counts the
+entries, the signed checkpoint, the keys that may sign one, and the checkpoints that others cosigned; earlier years
+come first, named, and the present one last. The sender is not trusted: what arrives is checked for its form and its
+bounds here, and for its truth by
 ``consortia audit verify``, which needs nothing but the copy.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +29,8 @@ from consortia_proto.v1 import network_pb2 as pb
 CHUNK_BYTES = 1 << 20
 MAX_COSIGNED = 64
 """So many cosigned checkpoints of one year are taken."""
+DOCUMENTS_AN_ENTRY = 2
+"""So many documents an entry cites at most: what is attached to it, and an agreement."""
 _LAST_YEAR = 9999
 _SENDER = "whoever sent the log"
 _AGAIN = "ask for another copy"
@@ -65,22 +69,26 @@ def receive(stream: Iterable[pb.LogChunk], owner: PublicIdentity, out: Path) -> 
 
 
 def _year_chunks(copy: LogCopy, start: int, year: int) -> Iterator[pb.LogChunk]:
-    batch: list[bytes] = []
-    size = 0
-    for entry in copy.entries(start):
-        if size + len(entry) > CHUNK_BYTES:
-            yield pb.LogChunk(entries=batch, year=year)
-            batch, size = [], 0
-        batch.append(entry)
-        size += len(entry)
-    yield pb.LogChunk(
-        entries=batch,
-        year=year,
-        head=copy.head.raw,
-        checkpoint=copy.note or b"",
-        keys=copy.keys or b"",
-        cosigned=list(copy.cosigned.values())[-MAX_COSIGNED:],
-    )
+    chunk, size = pb.LogChunk(year=year), 0
+    for field, item in _contents(copy, start):
+        if size and size + len(item) > CHUNK_BYTES:
+            yield chunk
+            chunk, size = pb.LogChunk(year=year), 0
+        getattr(chunk, field).append(item)
+        size += len(item)
+    if size > CHUNK_BYTES:  # a document for itself
+        yield chunk
+        chunk = pb.LogChunk(year=year)
+    chunk.head, chunk.checkpoint, chunk.keys = copy.head.raw, copy.note or b"", copy.keys or b""
+    chunk.cosigned.extend(list(copy.cosigned.values())[-MAX_COSIGNED:])
+    yield chunk
+
+
+def _contents(copy: LogCopy, start: int) -> Iterator[tuple[str, bytes]]:
+    """A year's entries, and for a whole log what is attached to them, by the field in which they go."""
+    yield from (("entries", entry) for entry in copy.entries(start))
+    if start == 0:
+        yield from (("documents", document) for document in copy.documents())
 
 
 def _receive_year(first: pb.LogChunk, rest: Iterator[pb.LogChunk], owner: PublicIdentity, folder: LogFolder) -> int:
@@ -90,8 +98,7 @@ def _receive_year(first: pb.LogChunk, rest: Iterator[pb.LogChunk], owner: Public
         while True:
             if chunk.year != first.year:
                 raise _bad("a year ends without its head")
-            for entry in chunk.entries:
-                entries.add(entry)
+            entries.take(chunk)
             if chunk.head:
                 break
             following = next(rest, None)
@@ -126,10 +133,11 @@ def _write_signed(folder: LogFolder, chunk: pb.LogChunk, owner: PublicIdentity) 
 
 
 class _Entries:
-    """The segments of a copy in the making."""
+    """The segments of a copy in the making, and what is attached to its entries."""
 
     def __init__(self, folder: LogFolder) -> None:
         self.size = 0
+        self._attached = 0
         self._folder = folder
         self._file: BinaryIO | None = None
         keyfiles.make_folder(folder.segments)
@@ -143,8 +151,14 @@ class _Entries:
         if self._file is not None:
             self._file.close()
 
-    def add(self, entry: bytes) -> None:
-        """Take the next entry."""
+    def take(self, chunk: pb.LogChunk) -> None:
+        """Write what came with ``chunk``."""
+        for entry in chunk.entries:
+            self._add(entry)
+        for document in chunk.documents:
+            self._attach(document)
+
+    def _add(self, entry: bytes) -> None:
         if not 0 < len(entry) <= MAX_ENTRY_BYTES:
             raise _bad(f"entry {self.size} has an impossible length")
         if self._file is None or self._file.tell() >= SEGMENT_BYTES:
@@ -153,6 +167,13 @@ class _Entries:
             self._file = self._folder.segment(self.size).open("wb")
         self._file.write(frame(entry))
         self.size += 1
+
+    def _attach(self, document: bytes) -> None:
+        """Write what an entry cites, under the name that the entry has for it."""
+        self._attached += 1
+        if not document or self._attached > DOCUMENTS_AN_ENTRY * self.size:
+            raise _bad("it has more attached documents than its entries can cite")
+        put(self._folder.documents / f"{hashlib.sha256(document).hexdigest()}.json", document)
 
 
 def _bad(why: str) -> LogStorageError:

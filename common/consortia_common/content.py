@@ -1,7 +1,8 @@
 """PURE: the content of tasks and replies as plain values, and its encoding on the wire.
 
 Content is Flower's three records (arrays, config, metrics) without Flower, so that job kinds never import it.
-Long arrays and blobs may travel beside the message, in its body, and are copied once instead of by every layer.
+Long arrays and blobs may travel beside the message, in its body, and are not copied by every layer. Arrays that
+came can't be written to: they are the bytes that came.
 Bytes from a peer become either a Content whose every array has a known type and the size it claims, or an
 ExchangeError; nothing else can come of them, and never more bytes than came.
 """
@@ -29,6 +30,8 @@ MAX_EXTENT = 1 << 40
 """Bytes that an array's dimensions may span, those of no length counted as one."""
 SPAN_BYTES = 64 << 10
 """Arrays and blobs from this length on go into the body, where there is one."""
+Octets = bytes | memoryview
+"""One of them; of an array it is the array's own memory, which is not to change before it is written."""
 _LISTS: dict[type, tuple[str, type]] = {
     str: ("texts", pb.Texts),
     int: ("integers", pb.Integers),
@@ -74,7 +77,7 @@ class Content:
     config: Values = field(default_factory=dict)
     metrics: Values = field(default_factory=dict)
 
-    def to_proto(self, body: list[bytes] | None = None) -> pb.Content:
+    def to_proto(self, body: list[Octets] | None = None) -> pb.Content:
         """The wire form; what is long is appended to ``body``, if there is one. Raises ExchangeError."""
         beside = _Beside(body)
         try:
@@ -104,7 +107,7 @@ class Content:
 
     @classmethod
     def from_proto(cls, message: pb.Content, sender: str, body: Body = Bytes()) -> "Content":
-        """The content of a message from ``sender``, copied and checked. Raises ExchangeError."""
+        """The content of a message from ``sender``, checked. Raises ExchangeError."""
         tail = _Tail(body, sender)
         if len(message.arrays) > MAX_ARRAYS or len(message.config) + len(message.metrics) > MAX_FIELDS:
             raise _refused("it has too many arrays or fields", sender)
@@ -121,16 +124,16 @@ class Content:
 class _Beside:
     """Puts what is long beside the message that is being made."""
 
-    def __init__(self, body: list[bytes] | None) -> None:
+    def __init__(self, body: list[Octets] | None) -> None:
         self._open = body is not None
-        self._body: list[bytes] = [] if body is None else body
+        self._body: list[Octets] = [] if body is None else body
         self._size = 0
 
     def takes(self, size: int) -> bool:
         """Whether a value of ``size`` bytes is to go there."""
         return self._open and size >= SPAN_BYTES
 
-    def put(self, data: bytes) -> pb.Span:
+    def put(self, data: Octets) -> pb.Span:
         """Where it is now."""
         self._body.append(data)
         self._size += len(data)
@@ -160,7 +163,7 @@ def _array_to_proto(name: str, array: NDArray[Any], beside: _Beside) -> pb.Array
     little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
     made = pb.Array(name=name, dtype=array.dtype.name, shape=list(array.shape))
     if beside.takes(little.nbytes):
-        made.span.CopyFrom(beside.put(little.tobytes()))
+        made.span.CopyFrom(beside.put(little.reshape(-1).view(np.uint8).data))
     else:
         made.data = little.tobytes()
     return made
@@ -177,7 +180,8 @@ def _array_from_proto(message: pb.Array, tail: _Tail) -> NDArray[Any]:
     data = tail.read(message.span) if message.HasField("span") else message.data
     if extent > MAX_EXTENT or math.prod(message.shape) * dtype.itemsize != len(data):
         raise _refused("an array's bytes do not match its shape", sender)
-    return np.frombuffer(data, dtype).reshape(tuple(message.shape)).astype(dtype.newbyteorder("="))
+    found = np.frombuffer(data, dtype).reshape(tuple(message.shape))
+    return found.astype(dtype.newbyteorder("="), copy=False)
 
 
 def _value_to_proto(name: str, value: Any, beside: _Beside) -> pb.Value:

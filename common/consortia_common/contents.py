@@ -33,6 +33,7 @@ from sqlalchemy import (
 )
 
 from consortia_common import keyfiles
+from consortia_common.content import Octets
 from consortia_common.database import reading
 from consortia_common.stream import CHUNK_BYTES
 
@@ -153,7 +154,7 @@ class Contents:
         path, digest = self._write([head])
         return Held(len(head), digest.digest(), path=path)
 
-    def make_all(self, heads: Sequence[bytes], body: Sequence[bytes]) -> list[Held]:
+    def make_all(self, heads: Sequence[bytes], body: Sequence[Octets]) -> list[Held]:
         """As ``make``, with one body for all, which is written once and linked to for each."""
         if not body:
             return [self.make(head) for head in heads]
@@ -175,7 +176,7 @@ class Contents:
         link.hardlink_to(path)
         return link
 
-    def _write(self, parts: Sequence[bytes]) -> "tuple[Path, hashlib._Hash]":
+    def _write(self, parts: Sequence[Octets]) -> "tuple[Path, hashlib._Hash]":
         path, digest = self.new_path(), hashlib.sha256()
         with path.open("xb") as file:
             for part in parts:

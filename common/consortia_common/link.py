@@ -3,9 +3,9 @@
 Trusted for: a message counts as sent only when the other end has acknowledged it, and is acknowledged only when
 ``End.received`` has stored it. Each direction carries one message of a job at a time, and pieces of a few jobs'
 messages in turn, so that the megabytes of one do not hold up the others; a piece of each is in memory. It waits for
-Acks when some messages are under way, and nothing is read before what came last is on disk. So a slow peer holds up
-itself only. A message of which the peer has the beginning goes on from there. A peer that is silent for three
-heartbeats is dead. What a link does not do is try again: whoever runs it makes a new one.
+Acks when some messages are under way, and of what comes one piece waits while another one is written to disk. So a
+slow peer holds up itself only. A message of which the peer has the beginning goes on from there. A peer that is
+silent for three heartbeats is dead. What a link does not do is try again: whoever runs it makes a new one.
 
 The state of a link lives in one event loop; only ``wake`` and ``close`` may be called from other threads.
 """
@@ -113,6 +113,7 @@ class Link:
         self._unsent: set[str] = set()
         self._unsure = False
         """Whether more may be waiting than the last look could take."""
+        self._came: asyncio.Queue[Piece] = asyncio.Queue(maxsize=1)
         self._closing: asyncio.Future[str] = self._loop.create_future()
 
     def wake(self) -> None:
@@ -131,7 +132,7 @@ class Link:
         Raises ConnectionLostError, ExchangeError when the peer broke a rule (it is told which), and what ``End``
         raises.
         """
-        parts = (self._read(), self._until_closed(), self._send(), self._beat())
+        parts = (self._read(), self._until_closed(), self._keep(), self._send(), self._beat())
         tasks: list[asyncio.Task[Any]] = [asyncio.create_task(part) for part in parts]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -177,15 +178,20 @@ class Link:
         while True:
             match self._receiver.receive(await _next_frame(self._wire, silence, self._peer)):
                 case Piece() as piece:
-                    await self._take(piece)
+                    await self._came.put(piece)
                 case pb.Ack() as ack:
                     await self._take_ack(ack.message_id)
                 case pb.Bye() as bye:
+                    await self._came.join()
                     return Ended(legible(bye.reason), by_peer=True)
 
-    async def _take(self, piece: Piece) -> None:
-        if await asyncio.to_thread(self._store, piece):
-            await self._write(pb.Frame(ack=pb.Ack(message_id=piece.message_id)))
+    async def _keep(self) -> NoReturn:
+        """Store what came, piece by piece, while the next one is read."""
+        while True:
+            piece = await self._came.get()
+            if await asyncio.to_thread(self._store, piece):
+                await self._write(pb.Frame(ack=pb.Ack(message_id=piece.message_id)))
+            self._came.task_done()
 
     def _store(self, piece: Piece) -> bool:
         """Whether a whole message is stored now."""

@@ -16,6 +16,10 @@ _UNAVAILABLE = (
         ("its name can't be resolved", "whoever wrote the address", "correct the address"),
     ),
     (
+        ("ping_timeout", "ping timeout", "keepalive"),
+        ("the connection was silent for too long", "the network, or a machine that is too busy", "try again"),
+    ),
+    (
         ("certificate_verify_failed", "hostname", "peer name", "not in peer certificate"),
         (
             "it does not show a certificate of this network that is valid by this machine's clock",

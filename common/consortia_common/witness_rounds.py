@@ -215,7 +215,7 @@ class Rounds:
             f"nothing was released: the log's checkpoint was not cosigned by the quorum in "
             f"{self._means.seconds:g} s ({self._state.cause})",
             blame="the witnesses that are named, or the network between",
-            remedy="see that their nodes run and know this institution's fingerprint; then try again",
+            remedy="see that their nodes run and know this institution's fingerprint, and that all clocks agree",
         )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from consortia_common.audit_log import AuditLog
-from consortia_common.content import Content
+from consortia_common.content import Content, Octets
 from consortia_common.documents.jobspec import CONCLUDE, PROGRESS, JobSpec
 from consortia_common.documents.kinds.train import Parameters as TrainParameters
 from consortia_common.errors import ExchangeError
@@ -133,10 +133,10 @@ class JobRun:
     def _posts(
         self, step: str, turn: int, asked: Mapping[str, Content], ids: Mapping[str, str], deadline_ms: int
     ) -> Iterator[Post]:
-        made: tuple[Content | None, content_pb2.Content, list[bytes]] = None, content_pb2.Content(), []
+        made: tuple[Content | None, content_pb2.Content, list[Octets]] = None, content_pb2.Content(), []
         for party, content in asked.items():
             if content is not made[0]:  # what all are asked is made once
-                body: list[bytes] = []
+                body: list[Octets] = []
                 made = content, content.to_proto(body), body
             task = exchange_pb2.Task(
                 task_id=ids[party],

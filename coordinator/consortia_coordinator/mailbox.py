@@ -17,7 +17,7 @@ from pathlib import Path
 from google.protobuf.message import DecodeError
 from sqlalchemy import Engine
 
-from consortia_common.content import Body, Bytes
+from consortia_common.content import Body, Bytes, Octets
 from consortia_common.contents import Held, Message, in_memory
 from consortia_common.errors import ExchangeError
 from consortia_common.inbox import Inbox
@@ -27,7 +27,7 @@ from consortia_coordinator.store.tasks import ANSWERED, FAILED, Entry, Posted, T
 from consortia_proto.v1 import exchange_pb2 as pb
 
 Wake = Callable[[], None]
-Post = tuple[pb.Task, str, Sequence[bytes]]
+Post = tuple[pb.Task, str, Sequence[Octets]]
 """A task, for which institution, and the body to which spans in it point; neighbours share one."""
 
 
@@ -65,7 +65,6 @@ class Mailbox:
 
     def post(self, posts: Iterable[Post]) -> None:
         """Queue tasks for institutions, in one transaction; of one whose id is there already, the first stands.
-
 
         Raises ExchangeError, queueing none, if one is too large to travel.
         """
@@ -207,7 +206,7 @@ class Mailbox:
                         told[task_id] = outcome
                 self._changed.notify_all()
 
-    def _held(self, tasks: Sequence[pb.Task], body: Sequence[bytes]) -> list[Held]:
+    def _held(self, tasks: Sequence[pb.Task], body: Sequence[Octets]) -> list[Held]:
         heads = [task.SerializeToString(deterministic=True) for task in tasks]
         check_size(max(map(len, heads)) + sum(map(len, body)), self._limit, "this coordinator's job")
         return self._journal.contents.make_all(heads, body)

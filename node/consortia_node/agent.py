@@ -11,7 +11,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from consortia_common.content import Content
+from consortia_common.content import Content, Octets
 from consortia_common.database import reading, scrub
 from consortia_common.documents.catalogue import CatalogueQuestion
 from consortia_common.documents.confirmation import STEP as CONFIRMATION
@@ -78,7 +78,7 @@ class Agent:
         """Do the task and store its answer. Raises StoppingError if the node stops before it is done."""
         with self._deciding if task.step == "offer" else nullcontext():
             answer = self._answer(task)
-            body: list[bytes] = []
+            body: list[Octets] = []
             reply = answer.reply(task, body)
             content = self._tools.tasks.sized(reply, body)
             with self._tools.engine.begin() as connection:

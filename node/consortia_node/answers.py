@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from consortia_common.content import Content
+from consortia_common.content import Content, Octets
 from consortia_crypto.errors import ConsortiaError
 from consortia_node.errors import RefusedError
 from consortia_proto.v1 import exchange_pb2 as pb
@@ -18,7 +18,7 @@ class Answer:
     say: Content | pb.Failure
     store: Callable[[Connection], object] = lambda _: None
 
-    def reply(self, task: pb.Task, body: list[bytes] | None = None) -> pb.Reply:
+    def reply(self, task: pb.Task, body: list[Octets] | None = None) -> pb.Reply:
         """The reply to ``task``; what is long in it is appended to ``body``, if there is one."""
         if isinstance(self.say, pb.Failure):
             return pb.Reply(task_id=task.task_id, job_id=task.job_id, failure=self.say)

@@ -1,6 +1,7 @@
 """Worker processes that die under their job: an idle one costs nothing, one in a step at most its job."""
 
 import os
+import re
 import signal
 from typing import Any
 
@@ -47,7 +48,10 @@ def test_a_worker_that_dies_twice_in_a_step_ends_its_job_and_no_other(
     assert status.state == "failed"
     (refusal,) = status.refusals
     assert refusal.institution == "bank-b"
-    assert refusal.failure.what == "the worker for step 'train' ended unexpectedly, perhaps for lack of memory"
+    assert re.fullmatch(  # in whichever step it was stuck
+        r"the worker for step '(train|sum\.\w+)' ended unexpectedly, perhaps for lack of memory",
+        refusal.failure.what,
+    )
     assert "bank-b" in refusal.failure.blame
     assert "worker_memory_mib" in refusal.failure.remedy
     after = processes.finish(processes.consortium.submit(spec("statistics")))

@@ -64,6 +64,7 @@ def test_what_the_peer_explains_arrives(code: grpc.StatusCode, family: type[Cons
         (grpc.StatusCode.UNAVAILABLE, "DNS resolution failed for x:1", "name can't be resolved"),
         (grpc.StatusCode.UNAVAILABLE, "CERTIFICATE_VERIFY_FAILED: x", "does not show a certificate"),
         (grpc.StatusCode.UNAVAILABLE, "Socket closed", "refused, or cut"),
+        (grpc.StatusCode.UNAVAILABLE, "GOAWAY received; Debug Text: ping_timeout", "silent for too long"),
         (grpc.StatusCode.UNAVAILABLE, "", "can't be reached"),
         (grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded", "no answer in time"),
         (grpc.StatusCode.RESOURCE_EXHAUSTED, "Received message larger than max", "larger than"),

@@ -78,6 +78,28 @@ def test_a_log_travels_in_chunks(log, tmp_path, monkeypatch):
     assert sum(len(chunk.entries) for chunk in audit_fetch.chunks(log.folder, 8)) == 2
     assert audit_fetch.receive(chunks, OWNER.public, tmp_path / "copy") == 10
     assert verify_folder(tmp_path / "copy").verdict == "verified"
+    assert [path.read_bytes() for path in (tmp_path / "copy" / "documents").iterdir()] == [b"a paper"]
+
+
+def test_a_document_travels_by_itself_if_it_is_long(log, tmp_path, monkeypatch):
+    monkeypatch.setattr(audit_fetch, "CHUNK_BYTES", 5000)
+    log.append("peer.connected", peer="a", payload_commit=log.attach(b"long" * 2000))
+    chunks = list(audit_fetch.chunks(log.folder))
+    (alone,) = (chunk for chunk in chunks if b"long" * 2000 in chunk.documents)
+    assert not alone.entries
+    assert not alone.head
+    assert audit_fetch.receive(chunks, OWNER.public, tmp_path / "copy") == 11
+    assert verify_folder(tmp_path / "copy").verdict == "verified"
+
+
+def test_more_documents_than_entries_can_cite_are_refused(log, tmp_path):
+    (whole,) = audit_fetch.chunks(log.folder)
+    for more in ([b""], [bytes([number]) for number in range(20)]):
+        flood = pb.LogChunk()
+        flood.CopyFrom(whole)
+        flood.documents.extend(more)
+        with pytest.raises(LogStorageError, match="more attached documents"):
+            audit_fetch.receive([flood], OWNER.public, tmp_path / "copy")
 
 
 @pytest.fixture

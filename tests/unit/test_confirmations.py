@@ -7,7 +7,9 @@ from typing import Any
 import grpc
 import pytest
 
+from consortia_common import audit_fetch
 from consortia_common.audit_log import AuditLog
+from consortia_common.audit_segments import LogFolder
 from consortia_common.audit_verify import verify_folder
 from consortia_common.documents.confirmation import CONFIRMED, Confirmation, SignedConfirmation
 from consortia_common.errors import DocumentError
@@ -102,6 +104,13 @@ def test_a_log_s_owner_can_make_up_no_officer_s_word(attached: bytes, tmp_path: 
 def test_the_entry_says_what_was_signed(change: dict[str, str], tmp_path: Path) -> None:
     report = write(tmp_path / "log", confirmation(OLGA).canonical(), **change)
     assert "than the entry says" in report.cause
+
+
+def test_a_copy_that_was_fetched_shows_it_too(tmp_path: Path) -> None:
+    write(tmp_path / "log", confirmation(OLGA).canonical())
+    audit_fetch.receive(audit_fetch.chunks(LogFolder(tmp_path / "log")), OWNER.public, tmp_path / "copy")
+    report = verify_folder(tmp_path / "copy", OWNER.public.fingerprint)
+    assert (report.verdict, report.confirmations) == ("verified", 1)
 
 
 @pytest.fixture

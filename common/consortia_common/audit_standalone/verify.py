@@ -14,8 +14,8 @@ For each log it is checked that
   4. the Merkle tree over the entries has the root that the signed checkpoint names, and the tiles are its parts;
   5. a key that the owner endorsed signed the checkpoint, and witnesses cosigned it as the policy asks;
   6. each proof leads from its entry to that root; each year's first entry names the end of the year before.
-Not checked here: ML-DSA signatures (each stands beside an Ed25519 one), and whether each access was allowed by an
-agreement and covered by consent, which `consortia audit verify` says. docs/audit-log.md describes the formats.
+Not checked here: ML-DSA signatures (each stands beside an Ed25519 one), what officers signed, and whether accesses
+were allowed and covered by consent, which `consortia audit verify` says. docs/audit-log.md describes the formats.
 Exit status: 0 verified, 1 tampered with, 2 unverifiable (something needed is missing), 64 called wrongly.
 """
 

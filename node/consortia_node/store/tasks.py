@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
-from consortia_common.content import Body
+from consortia_common.content import Body, Octets
 from consortia_common.contents import REPLY, TASK, Contents, Held, Message
 from consortia_common.database import reading, recoverable
 from consortia_common.inbox import Inbox
@@ -85,7 +85,7 @@ class TaskStore:
         """What follows a stored task. Raises StoreError if there is none."""
         return self._request(task_id)
 
-    def sized(self, reply: pb.Reply, body: Sequence[bytes] = ()) -> Held:
+    def sized(self, reply: pb.Reply, body: Sequence[Octets] = ()) -> Held:
         """What ``answer`` takes. Raises ExchangeError for one that is too large to travel."""
         head = reply.SerializeToString()
         check_size(len(head) + sum(map(len, body)), self.limit, "this node's job handler")

@@ -644,6 +644,7 @@ class LogChunk(_message.Message):
     CHECKPOINT_FIELD_NUMBER: _builtins.int
     KEYS_FIELD_NUMBER: _builtins.int
     COSIGNED_FIELD_NUMBER: _builtins.int
+    DOCUMENTS_FIELD_NUMBER: _builtins.int
     head: _builtins.bytes
     """in the last chunk of a year: the signed head that counts exactly the entries sent"""
     year: _builtins.int
@@ -658,6 +659,10 @@ class LogChunk(_message.Message):
     def cosigned(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """checkpoints with witnesses' signatures"""
 
+    @_builtins.property
+    def documents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """what entries cite by its SHA-256, after the year's entries; only where they are sent from 0"""
+
     def __init__(
         self,
         *,
@@ -667,10 +672,11 @@ class LogChunk(_message.Message):
         checkpoint: _builtins.bytes = ...,
         keys: _builtins.bytes = ...,
         cosigned: _abc.Iterable[_builtins.bytes] | None = ...,
+        documents: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "cosigned", b"cosigned", "entries", b"entries", "head", b"head", "keys", b"keys", "year", b"year"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "cosigned", b"cosigned", "documents", b"documents", "entries", b"entries", "head", b"head", "keys", b"keys", "year", b"year"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

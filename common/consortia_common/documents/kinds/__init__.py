@@ -6,6 +6,7 @@ consortia_node.kinds and one in consortia_coordinator.kinds, each with the kind'
 
 import importlib
 import pkgutil
+import threading
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,10 @@ from typing import ClassVar, Literal
 from pydantic import ConfigDict
 
 from consortia_common.documents.base import Document, Number, refuse
+
+_IMPORTING = threading.RLock()
+"""Held while a kind is imported: pydantic parses its source for the texts under the fields, and CPython before
+3.11.8 raises SystemError where two threads parse at a time (https://github.com/python/cpython/issues/106905)."""
 
 
 class Reads(Document):
@@ -177,6 +182,7 @@ def parameters_of(kind: str) -> type[KindParameters]:
     """The parameter schema of ``kind``. Raises DocumentError for an unknown kind."""
     if kind not in names():
         raise refuse("the job spec", [f"kind: there is no kind {kind[:60]!r}; there are {', '.join(names())}"])
-    module = importlib.import_module(f"{__name__}.{kind}")
+    with _IMPORTING:
+        module = importlib.import_module(f"{__name__}.{kind}")
     found: type[KindParameters] = module.Parameters
     return found
