@@ -27,7 +27,7 @@ from consortia_crypto import canonical
 from consortia_crypto.keys import PublicIdentity
 from consortia_proto.v1 import exchange_pb2, network_pb2, network_pb2_grpc
 
-_CONSENT_TYPES = (withdrawal.WITHDRAWN, withdrawal.ACKNOWLEDGED)
+_WITHDRAWAL_TYPES = (withdrawal.WITHDRAWN, withdrawal.ACKNOWLEDGED)
 _AGREEMENT_TYPES = (statements.PROPOSED, statements.SIGNED)
 _ROLES = {
     statements.PROPOSED: ("node",),
@@ -45,7 +45,8 @@ _STEPS = {
     statements.APPROVAL: "notice.approval",
     CONFIRMED: STEP,
     statements.MODEL_WITHDRAWN: "notice.model",
-    **dict.fromkeys(_CONSENT_TYPES, "notice.consent"),
+    withdrawal.WITHDRAWN: "notice.consent",
+    withdrawal.ACKNOWLEDGED: "notice.acknowledgement",
 }
 """The step by which a node is told of it, where that is not notice.statement."""
 
@@ -76,7 +77,7 @@ class StatementService(network_pb2_grpc.StatementsServicer):
         return network_pb2.PublishResponse(statement_id=statement_id)
 
     async def List(self, request: network_pb2.ListStatementsRequest, context: Any) -> network_pb2.StatementList:
-        """Every statement so far; those about consents only where they concern the caller's institution."""
+        """Every statement so far; those about consents, and acknowledgements, only if they concern the caller."""
         del request
         peer = self._members.require(context, "node", "analyst", "officer", "regulator")
         found = [item.statement for item in await asyncio.to_thread(self._store.all)]
@@ -125,8 +126,8 @@ class StatementService(network_pb2_grpc.StatementsServicer):
     def _checked(self, statement: network_pb2.Statement, author: PublicIdentity) -> tuple[str, dict[str, Any]]:
         """The event, with its fields, for the log, if ``author`` may make it. Raises ConsortiaError."""
         _require_role(statement, author)
-        if statement.type in _CONSENT_TYPES:
-            return _consent(statement, author)
+        if statement.type in _WITHDRAWAL_TYPES:
+            return _withdrawal(statement, author)
         if statement.type in _AGREEMENT_TYPES:
             agreement = Agreement.from_canonical(statement.document, "the agreement")
             author.verify(statements.SIGNED, statement.document, statement.signature)
@@ -142,7 +143,8 @@ class StatementService(network_pb2_grpc.StatementsServicer):
         elif statement.type == statements.MODEL_WITHDRAWN:
             model = ModelWithdrawal.from_canonical(statement.document, "the withdrawal of a model")
             _require_same((model.network, model.institution, model.signer), self._members.network, author)
-            return statement.type, {"job": model.job, "digest": model.model, "reason": model.reason}
+            said = {"job": model.job, "reason": model.reason, "statement": model.statement}
+            return statement.type, said | ({"digest": model.model} if model.model else {})
         else:
             approval = JobApproval.from_canonical(statement.document, "the approval")
             _require_same((approval.network, approval.institution, approval.officer), self._members.network, author)
@@ -160,8 +162,8 @@ class StatementService(network_pb2_grpc.StatementsServicer):
         return stored.statement_id
 
 
-def _consent(statement: network_pb2.Statement, author: PublicIdentity) -> tuple[str, dict[str, Any]]:
-    """What ``author`` states of consents that ended. Raises ConsortiaError."""
+def _withdrawal(statement: network_pb2.Statement, author: PublicIdentity) -> tuple[str, dict[str, Any]]:
+    """What ``author`` states of consents that ended, or acknowledges. Raises ConsortiaError."""
     about = withdrawal.read(statement.type, statement.document)
     _require_own(about.institution, author)
     author.verify(statement.type, statement.document, statement.signature)
@@ -195,7 +197,7 @@ def _require_own(institution: str, author: PublicIdentity) -> None:
 
 
 def _may_read(peer: Peer, statement: network_pb2.Statement) -> bool:
-    if statement.type not in _CONSENT_TYPES or peer.role == "regulator":
+    if statement.type not in _WITHDRAWAL_TYPES or peer.role == "regulator":
         return True
     about = withdrawal.read(statement.type, statement.document)
     return peer.institution in (about.institution, *about.recipients)
@@ -208,7 +210,7 @@ def _concerns(stored: StoredStatement, author: PublicIdentity, institution: str)
         return False
     if statement.type == statements.APPROVAL:
         return author.institution == institution
-    if statement.type in _CONSENT_TYPES:
+    if statement.type in _WITHDRAWAL_TYPES:
         return institution in withdrawal.read(statement.type, statement.document).recipients
     if statement.type == CONFIRMED:
         about = Confirmation.from_canonical(statement.document, "the confirmation")

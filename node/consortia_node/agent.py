@@ -28,11 +28,14 @@ from consortia_node.cohorts import Cohorts
 from consortia_node.compute import Compute
 from consortia_node.epochs import Epochs
 from consortia_node.errors import BadCiphertextError, RefusedError, StateError, StoppingError, TotalRefusedError
+from consortia_node.model_desk import STEP as MODEL
 from consortia_node.model_desk import ModelDesk
 from consortia_node.notices import Notices
 from consortia_node.offers import Offers
 from consortia_node.plans import Plans
 from consortia_node.revocations import Revocations
+from consortia_node.statements import STEP as ACKNOWLEDGEMENT
+from consortia_node.statements import Statements
 from consortia_node.store.jobs import JobStore
 from consortia_node.sums import Sums
 from consortia_node.tools import Tools
@@ -66,7 +69,8 @@ class Agent:
             "notice.change": notices.receive_change,
             "notice.statement": notices.receive,
             CONFIRMATION: partial(confirmations.receive, tools),
-            "notice.model": models.receive,
+            MODEL: models.receive,
+            ACKNOWLEDGEMENT: Statements(tools).receive,
             CONSENT: withdrawals.receive,
             "notice.revocation": Revocations(tools, self._cohorts).receive,
         }

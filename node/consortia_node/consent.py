@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from consortia_common.documents.base import utc
 from consortia_common.documents.consent_notice import ConsentNotice
 from consortia_crypto import canonical
 from consortia_node.errors import ConsentError
@@ -214,6 +215,11 @@ def change_of(record: ConsentRecord, change: Change, record_id: str, now_ms: int
 def milliseconds(moment: datetime) -> int:
     """Unix milliseconds of an aware ``moment``, rounded down."""
     return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+def moment(unix_ms: int) -> str:
+    """Unix milliseconds as documents and logs write them."""
+    return utc(datetime.fromtimestamp(unix_ms / 1000, UTC))
 
 
 def notice_id(reference: str) -> str:

@@ -15,19 +15,18 @@ from consortia_common.audit_segments import LogFolder, records
 from consortia_common.audit_verify import find_log
 from consortia_common.consent_proof import ROOTS, ConsentProof
 from consortia_common.database import reading
-from consortia_common.documents.base import utc
 from consortia_common.documents.consent_notice import ConsentNotice
 from consortia_crypto.audit.entry import Entry
 from consortia_node import consent_proofs
 from consortia_node.cohorts import Cohorts
-from consortia_node.consent import ENDING, Change, ConsentRecord, milliseconds, refuse
+from consortia_node.consent import ENDING, Change, ConsentRecord, milliseconds, moment, refuse
 from consortia_node.consent_import import Findings
 from consortia_node.sources.consent_file import read_file
 from consortia_node.sources.consent_postgres import read_postgres
 from consortia_node.sources.consent_rows import refuse as refuse_table
 from consortia_node.sources.consent_rows import rows_of
-from consortia_node.store.consent_statements import ConsentStatementStore
 from consortia_node.store.consents import Taken
+from consortia_node.store.statements import StatementStore
 from consortia_node.store.subject_record import Held
 from consortia_node.store.subjects import Subject
 from consortia_node.tools import Tools
@@ -122,7 +121,7 @@ class ConsentDesk:
         subject = self._tools.consents.find(number)
         with reading(self._tools.engine) as connection:
             reach = self._withdrawals.reach(connection, subject.id)
-            answers = ConsentStatementStore(connection).acknowledgements(list(reach.jobs))
+            answers = StatementStore(connection).answers_about(list(reach.jobs))
         return pb.ConsentView(
             pseudonym=subject.pseudonym,
             records=[state_of(record) for record in subject.records],
@@ -233,11 +232,6 @@ def state_of(record: ConsentRecord) -> pb.ConsentState:
         recorded_at=moment(record.recorded_ms),
         evidence=record.evidence,
     )
-
-
-def moment(unix_ms: int) -> str:
-    """Unix milliseconds as documents and logs write them."""
-    return utc(datetime.fromtimestamp(unix_ms / 1000, UTC))
 
 
 def _transition(

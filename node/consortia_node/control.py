@@ -18,7 +18,8 @@ from consortia_node import confirmations, subject_report
 from consortia_node.agreement import state_at
 from consortia_node.approval import until_ms
 from consortia_node.approvals import ApprovalDesk
-from consortia_node.consent_desk import ConsentDesk, moment
+from consortia_node.consent import moment
+from consortia_node.consent_desk import ConsentDesk
 from consortia_node.erasure import Erased, Erasures, reach_of
 from consortia_node.model_desk import ModelDesk
 from consortia_node.notices import Notices

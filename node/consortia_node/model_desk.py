@@ -1,7 +1,8 @@
 """The models that this node keeps: brought, handed out, and withdrawn by this institution or by another party.
 
 Every use is logged before it happens. A withdrawal is said to the other parties of the job that made the model,
-again and again until the coordinator has it; only they are heard, by the keys that the agreement names. What has
+again and again until the coordinator has it, and they acknowledge it; only they are heard, by the keys that the
+agreement names. What has
 left a node before, as a file, no withdrawal can fetch back.
 """
 
@@ -15,21 +16,26 @@ from consortia_common.content import Content
 from consortia_common.database import reading
 from consortia_common.documents.base import refuse
 from consortia_common.documents.fitted import Model
-from consortia_common.documents.jobspec import Submission
+from consortia_common.documents.jobspec import JobSpec, Submission
 from consortia_common.documents.statements import MODEL_WITHDRAWN, SKEW_MS, ModelWithdrawal
 from consortia_crypto.keys import PublicIdentity
 from consortia_node import agreement as agreements
 from consortia_node import jobs as rules
 from consortia_node.answers import Answer
+from consortia_node.consent import moment
 from consortia_node.errors import AgreementError, StoreError
 from consortia_node.notices import signed_parts
+from consortia_node.statements import Statements, addressed
 from consortia_node.store.agreements import AgreementStore
-from consortia_node.store.consent_statements import ConsentStatementStore, OwnStatement
 from consortia_node.store.jobs import JobStore, StoredJob
-from consortia_node.store.models import IMPORTED, ModelStore, StoredModel, Withdrawn, moment
+from consortia_node.store.models import IMPORTED, ModelStore, StoredModel, Withdrawn
+from consortia_node.store.statements import StatementStore
 from consortia_node.tools import Tools
 from consortia_proto.v1 import control_pb2 as pb
 from consortia_proto.v1 import exchange_pb2
+
+STEP = "notice.model"
+"""The step of a task that brings a withdrawal; what is answered to it goes out through StatementOutbox."""
 
 
 class ModelDesk:
@@ -37,6 +43,7 @@ class ModelDesk:
 
     def __init__(self, tools: Tools, said: Callable[[], object]) -> None:
         self._tools = tools
+        self._statements = Statements(tools)
         self._said = said
 
     def add(self, request: pb.AddModelRequest) -> pb.ModelView:
@@ -48,36 +55,48 @@ class ModelDesk:
         return self.show(request.name).view
 
     def all(self) -> pb.ModelList:
-        """Every model that is kept here, those that were withdrawn too."""
+        """Every model that is kept here, and every one that was withdrawn, kept here or not."""
         with reading(self._tools.engine) as connection:
-            return pb.ModelList(models=[_view(stored) for stored in ModelStore(connection).all()])
+            store, statements = ModelStore(connection), StatementStore(connection)
+            kept = [_view(stored, statements) for stored in store.all()]
+            absent = {by.job_id: by for by in reversed(store.of_absent())}
+            views = [
+                pb.ModelView(name=job_id, origin=job_id, withdrawn=_withdrawn(by, statements))
+                for job_id, by in absent.items()
+            ]
+        return pb.ModelList(models=[*kept, *views])
 
     def show(self, name: str) -> pb.ModelDocument:
         """A model to be read about; one that was withdrawn too."""
         stored = self._find(name)
-        return pb.ModelDocument(document=stored.model.canonical(), view=_view(stored))
+        return self._document(stored)
 
     def export(self, name: str) -> pb.ModelDocument:
         """A model to be used elsewhere. Raises StoreError if it was withdrawn."""
         stored = self._find(name)
         stored.require_standing()
         self._tools.log.append("model.exported", model=name, digest=stored.model.hash())
-        return pb.ModelDocument(document=stored.model.canonical(), view=_view(stored))
+        return self._document(stored)
 
     def withdraw(self, name: str, reason: str) -> pb.ModelView:
-        """Withdraw a model for all parties of its job. Raises StoreError if it was withdrawn already."""
-        stored = self._find(name)
-        stored.require_standing()
-        job = self._job(stored.model.origin.job)
+        """Withdraw a model for all parties of its job. Raises StoreError if it was withdrawn already.
+
+        ``name`` may be that of a job whose model only its analyst holds.
+        """
+        with reading(self._tools.engine) as connection:
+            stored = ModelStore(connection).get(name)
+        job = self._job(stored.model.origin.job) if stored else self._trained(name)
+        if stored:
+            stored.require_standing()
         stated = self._stated(stored, job, reason)
         commit = self._tools.log.attach(stated.canonical()) if job else None
-        self._log(stated, model=name, payload_commit=commit)
+        self._log(stated, model=name if stored else None, payload_commit=commit)
         with self._tools.engine.begin() as connection:
             ModelStore(connection).withdraw(_row(stated))
             if job:
-                ConsentStatementStore(connection).add(self._signed(stated))
+                self._statements.write(connection, stated.statement, MODEL_WITHDRAWN, stated.canonical())
         self._said()
-        return self.show(name).view
+        return next(view for view in self.all().models if view.name == name)
 
     def receive(self, task: exchange_pb2.Task, content: Content) -> Answer:
         """Another party's withdrawal, as the coordinator passes it on. Raises ConsortiaError."""
@@ -91,30 +110,47 @@ class ModelDesk:
             if ModelStore(connection).knows(_row(stated)):
                 return Answer(Content())
         self._log(stated, payload_commit=self._tools.log.attach(document))
-        return Answer(Content(), store=partial(_keep, _row(stated)))
+        return Answer(Content(), store=partial(self._keep, stated))
+
+    def _keep(self, stated: ModelWithdrawal, connection: Connection) -> None:
+        ModelStore(connection).withdraw(_row(stated))
+        self._statements.acknowledge(connection, stated.statement, stated.institution)
+
+    def _document(self, stored: StoredModel) -> pb.ModelDocument:
+        with reading(self._tools.engine) as connection:
+            view = _view(stored, StatementStore(connection))
+        return pb.ModelDocument(document=stored.model.canonical(), view=view)
 
     def _find(self, name: str) -> StoredModel:
         with reading(self._tools.engine) as connection:
             stored = ModelStore(connection).get(name)
         if stored is None:
-            raise StoreError(
-                f"this node keeps no model named {name[:60]}",
-                blame="whoever asked",
-                remedy="`consortia model list` shows those there are",
-            )
+            raise _unknown(name)
         return stored
 
     def _job(self, job_id: str) -> StoredJob | None:
         with reading(self._tools.engine) as connection:
             return JobStore(connection).get(job_id) if job_id else None
 
-    def _stated(self, stored: StoredModel, job: StoredJob | None, reason: str) -> ModelWithdrawal:
+    def _trained(self, job_id: str) -> StoredJob:
+        """A finished training whose model is not kept here, and stands. Raises StoreError."""
+        job = self._job(job_id)
+        if job is None or job.state != rules.FINISHED or _spec(job).kind != "train":
+            raise _unknown(job_id)
+        with reading(self._tools.engine) as connection:
+            known = [by for by in ModelStore(connection).of_absent() if by.job_id == job_id]
+        for by in known:
+            by.refuse(job_id)
+        return job
+
+    def _stated(self, stored: StoredModel | None, job: StoredJob | None, reason: str) -> ModelWithdrawal:
         parties = _parties(job) if job else ()
         return ModelWithdrawal.from_value(
             {
+                "statement": secrets.token_hex(16),
                 "network": self._tools.settings.network,
-                "job": stored.model.origin.job,
-                "model": stored.model.hash(),
+                "job": stored.model.origin.job if stored else job.job_id if job else "",
+                "model": stored.model.hash() if stored else "",
                 "institution": self._tools.institution,
                 "signer": self._tools.identity.public.fingerprint,
                 "recipients": [party for party in parties if party != self._tools.institution],
@@ -124,18 +160,18 @@ class ModelDesk:
             "the withdrawal",
         )
 
-    def _signed(self, stated: ModelWithdrawal) -> OwnStatement:
-        document = stated.canonical()
-        signature = self._tools.identity.sign(MODEL_WITHDRAWN, document)
-        return OwnStatement(secrets.token_hex(16), MODEL_WITHDRAWN, document, signature)
-
     def _log(self, stated: ModelWithdrawal, **more: object) -> None:
-        said = {"job": stated.job or None, "recipients": list(stated.recipients[:50]), **more}
+        said = {
+            "job": stated.job or None,
+            "digest": stated.model or None,
+            "recipients": list(stated.recipients[:50]),
+            **more,
+        }
         self._tools.log.append(
             MODEL_WITHDRAWN,
             institution=stated.institution,
-            digest=stated.model,
             reason=stated.reason,
+            statement=stated.statement,
             **{name: value for name, value in said.items() if value is not None},
         )
 
@@ -160,28 +196,54 @@ class ModelDesk:
         self._tools.peers.require_standing(signer.fingerprint)
         with reading(self._tools.engine) as connection:
             stored = ModelStore(connection).get(stated.job)
-        if stored is not None and stored.model.hash() != stated.model:
+        if stored is not None and stated.model not in ("", stored.model.hash()):
             raise refuse("the withdrawal", ["it names another model than the one that the job made"])
 
 
+def _unknown(name: str) -> StoreError:
+    return StoreError(
+        f"this node keeps no model named {name[:60]}, and knows no finished training of that id",
+        blame="whoever asked",
+        remedy="`consortia model list` shows those there are",
+    )
+
+
+def _spec(job: StoredJob) -> JobSpec:
+    return Submission.from_canonical(job.submission, "a stored submission").spec
+
+
 def _parties(job: StoredJob) -> tuple[str, ...]:
-    return Submission.from_canonical(job.submission, "a stored submission").spec.parties
-
-
-def _keep(row: Withdrawn, connection: Connection) -> None:
-    ModelStore(connection).withdraw(row)
+    return _spec(job).parties
 
 
 def _row(stated: ModelWithdrawal) -> Withdrawn:
-    return Withdrawn(stated.model, stated.job, stated.institution, stated.reason, stated.at_ms)
+    return Withdrawn(stated.model, stated.job, stated.institution, stated.reason, stated.at_ms, stated.statement)
 
 
-def _view(stored: StoredModel) -> pb.ModelView:
-    by = stored.withdrawn
+def _view(stored: StoredModel, statements: StatementStore) -> pb.ModelView:
     return pb.ModelView(
         name=stored.name,
         digest=stored.model.hash(),
         origin=stored.origin,
         features=stored.model.columns,
-        withdrawn=pb.WithdrawnModel(institution=by.institution, at=moment(by), reason=by.reason) if by else None,
+        withdrawn=_withdrawn(stored.withdrawn, statements) if stored.withdrawn else None,
+    )
+
+
+def _withdrawn(by: Withdrawn, statements: StatementStore) -> pb.WithdrawnModel:
+    """Who withdrew it, when and why; if it was this institution, who was told, and who has said so."""
+    own = statements.find(by.statement)
+    answers = [
+        pb.Acknowledgement(
+            statement=answer.statement, institution=answer.institution, received_at=moment(answer.received_ms)
+        )
+        for answer in statements.answers_to(by.statement)
+    ]
+    recipients = addressed(own)[0] if own else ()
+    return pb.WithdrawnModel(
+        institution=by.institution,
+        at=moment(by.at_ms),
+        reason=by.reason,
+        recipients=recipients,
+        acknowledgements=answers,
     )

@@ -30,15 +30,17 @@ from consortia_node.abandoned import end_abandoned
 from consortia_node.agent import Agent
 from consortia_node.config import NodeSettings
 from consortia_node.consent_desk import ConsentDesk
-from consortia_node.consent_outbox import ConsentOutbox
 from consortia_node.control import ControlService
 from consortia_node.endings import finish_failures
 from consortia_node.erasure import Erasures, open_ring
 from consortia_node.errors import StoppingError
 from consortia_node.exchange import NodeExchange, NodeExchangeSettings
+from consortia_node.model_desk import STEP as MODEL
 from consortia_node.model_desk import ModelDesk
 from consortia_node.notices import Notices
 from consortia_node.peers import PEERS_FOLDER, Peers
+from consortia_node.statement_outbox import StatementOutbox
+from consortia_node.statements import Statements
 from consortia_node.store.consents import ConsentStore
 from consortia_node.store.database import open_database
 from consortia_node.store.tasks import TaskStore
@@ -95,7 +97,7 @@ async def serving(settings: NodeSettings) -> AsyncIterator[Running]:
     notices = Notices(tools)
     connect = partial(_channel, settings, tools.clock)
     withdrawals = Withdrawals(tools)
-    outbox = ConsentOutbox(withdrawals, partial(_publish, connect))
+    outbox = StatementOutbox(Statements(tools), partial(_publish, connect))
     models = ModelDesk(tools, outbox.poke)
     exchange = NodeExchange(
         connect,
@@ -206,12 +208,12 @@ async def _finish_erasures(tools: Tools) -> None:
         await asyncio.sleep(ERASE_AGAIN_SECONDS)
 
 
-def _handle(agent: Agent, outbox: ConsentOutbox, task: exchange_pb2.Task) -> None:
-    """Do a task; what a statement about consent makes this institution say goes out."""
+def _handle(agent: Agent, outbox: StatementOutbox, task: exchange_pb2.Task) -> None:
+    """Do a task; what another institution's withdrawal makes this one say goes out."""
     try:
         agent.handle(task)
     finally:
-        if task.step == CONSENT:
+        if task.step in (CONSENT, MODEL):
             outbox.poke()
 
 

@@ -15,11 +15,11 @@ from consortia_common.documents.agreement import Agreement
 from consortia_common.documents.base import utc
 from consortia_common.documents.jobspec import Submission
 from consortia_crypto.audit.entry import Entry
-from consortia_node.consent_desk import moment
+from consortia_node.consent import moment
 from consortia_node.consent_proofs import open_version
-from consortia_node.store.consent_statements import ConsentStatementStore
 from consortia_node.store.jobs import JobStore
 from consortia_node.store.models import ModelStore
+from consortia_node.store.statements import StatementStore
 from consortia_node.store.subject_record import Held
 from consortia_node.store.subjects import Subject
 from consortia_node.tools import Tools
@@ -33,7 +33,7 @@ def of(tools: Tools, number: str) -> dict[str, Any]:
     with reading(tools.engine) as connection:
         reached = JobStore(connection).reached_by(subject.id)
         models = ModelStore(connection).made_by(reached)
-        answers = ConsentStatementStore(connection).acknowledgements(reached)
+        answers = StatementStore(connection).answers_about(reached)
     uses = list(_uses(tools, subject, frozenset(reached)))
     notices = {notice.reference: notice for notice in tools.consents.notices()}
     cited = {record.notice for record in subject.records}

@@ -1,13 +1,11 @@
-"""A consent that ended: what it had been used for, which jobs stop, who is told, and who has acknowledged it.
+"""A consent that ended: what it had been used for, which jobs stop, and who is told.
 
 What it reaches is logged, and what the recipients are told is written down, in the transaction that ends the
-consent; it is said afterwards, again and again until the coordinator has it. Recipients learn which jobs relied on
-a consent that stands no more, never whose it was. Whoever states or acknowledges something must be a party, by the
-key that the agreement names, to a job that this node knows.
+consent. Recipients learn which jobs relied on a consent that stands no more, never whose it was.
 """
 
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -15,26 +13,24 @@ from sqlalchemy import Connection
 
 from consortia_common.content import Content
 from consortia_common.database import reading
-from consortia_common.documents import withdrawal
 from consortia_common.documents.agreement import Agreement
-from consortia_common.documents.base import refuse, utc
+from consortia_common.documents.base import refuse
 from consortia_common.documents.jobspec import Submission
-from consortia_common.documents.withdrawal import Acknowledgement, WithdrawalStatement
+from consortia_common.documents.withdrawal import WITHDRAWN, WithdrawalStatement
 from consortia_crypto import canonical
-from consortia_crypto.keys import PublicIdentity
 from consortia_node import jobs as rules
 from consortia_node.answers import Answer
-from consortia_node.consent import ConsentRecord, milliseconds
-from consortia_node.errors import AgreementError
+from consortia_node.consent import ConsentRecord
+from consortia_node.notices import signed_parts
+from consortia_node.statements import Statements
 from consortia_node.store.agreements import AgreementStore
-from consortia_node.store.consent_statements import Answered, ConsentStatementStore, OwnStatement
-from consortia_node.store.jobs import JobStore, StoredJob
+from consortia_node.store.jobs import JobStore
 from consortia_node.store.models import ModelStore
 from consortia_node.tools import Tools
-from consortia_proto.v1 import exchange_pb2, network_pb2
+from consortia_proto.v1 import exchange_pb2
 
 STEP = "notice.consent"
-"""The step of a task that brings a statement; what is answered to it goes out through ConsentOutbox."""
+"""The step of a task that brings a statement; what is answered to it goes out through StatementOutbox."""
 STOP = "stop"
 
 
@@ -55,6 +51,7 @@ class Withdrawals:
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
+        self._statements = Statements(tools)
 
     def reach(self, connection: Connection, subject_id: int, purpose: str = "", since_ms: int = 0) -> Reached:
         """The jobs (for ``purpose``, under way since then) that used the customer's rows, and where it went."""
@@ -114,33 +111,24 @@ class Withdrawals:
     def receive(self, task: exchange_pb2.Task, content: Content) -> Answer:
         """A statement of another institution, as the coordinator passes it on. Raises ConsortiaError."""
         del task
-        names = ("type", "document", "signature", "identity")
-        kind, document, signature, identity = (content.config.get(name) for name in names)
-        if not (isinstance(kind, str) and isinstance(document, bytes) and isinstance(signature, bytes)):
-            raise refuse("a statement about consent", ["it lacks its type, its document or its signature"])
-        signer = PublicIdentity.from_document(canonical.decode(identity if isinstance(identity, bytes) else b""))
-        stated = withdrawal.read(kind, document)
-        signer.verify(kind, document, signature)
+        document, signature, signer = signed_parts(content)
+        stated = WithdrawalStatement.from_canonical(document, "the statement about consent")
+        signer.verify(WITHDRAWN, document, signature)
         if stated.institution != signer.institution or self._tools.institution not in stated.recipients:
             raise refuse("a statement about consent", ["it is signed by, or meant for, somebody else"])
-        if isinstance(stated, Acknowledgement):
-            return self._acknowledged(stated, signer)
-        return self._withdrawn(stated, signer)
-
-    def unsent(self) -> list[OwnStatement]:
-        """What the coordinator does not have yet."""
         with reading(self._tools.engine) as connection:
-            return ConsentStatementStore(connection).unsent()
-
-    def sent(self, own: OwnStatement) -> None:
-        """Note that the coordinator has it."""
-        with self._tools.engine.begin() as connection:
-            ConsentStatementStore(connection).mark_sent(own)
-
-    def on_the_wire(self, own: OwnStatement) -> network_pb2.Statement:
-        """The statement as it is published."""
-        return network_pb2.Statement(
-            type=own.type, document=own.document, signature=own.signature, institution=self._tools.institution
+            known = self._statements.shared(connection, stated.jobs, signer)
+        self._tools.log.append(
+            "withdrawal.received",
+            institution=signer.institution,
+            statement=stated.statement,
+            purpose=stated.purpose,
+            decision=stated.state,
+            jobs=known[:50],
+            payload_commit=self._tools.log.attach(document),
+        )
+        return Answer(
+            Content(), store=lambda c: self._statements.acknowledge(c, stated.statement, signer.institution)
         )
 
     def _state(self, connection: Connection, record: ConsentRecord, found: Reached, statement: str) -> None:
@@ -153,65 +141,7 @@ class Withdrawals:
             effective_at=datetime.fromtimestamp(record.effective_ms / 1000, UTC),
             jobs=tuple(found.jobs),
         )
-        self._write(connection, statement, withdrawal.WITHDRAWN, told.canonical())
-
-    def _write(self, connection: Connection, statement: str, kind: str, document: bytes) -> None:
-        signature = self._tools.identity.sign(kind, document)
-        ConsentStatementStore(connection).add(OwnStatement(statement, kind, document, signature))
-
-    def _withdrawn(self, stated: WithdrawalStatement, signer: PublicIdentity) -> Answer:
-        with reading(self._tools.engine) as connection:
-            known = self._shared(connection, stated.jobs, signer)
-        now = self._tools.clock()
-        self._tools.log.append(
-            "withdrawal.received",
-            institution=signer.institution,
-            statement=stated.statement,
-            purpose=stated.purpose,
-            decision=stated.state,
-            jobs=known[:50],
-            payload_commit=self._tools.log.attach(stated.canonical()),
-        )
-        answer = Acknowledgement(
-            statement=stated.statement,
-            institution=self._tools.institution,
-            recipients=(signer.institution,),
-            received_at=utc(now),
-        )
-        return Answer(
-            Content(),
-            store=lambda c: self._write(c, stated.statement, withdrawal.ACKNOWLEDGED, answer.canonical()),
-        )
-
-    def _acknowledged(self, stated: Acknowledgement, signer: PublicIdentity) -> Answer:
-        with reading(self._tools.engine) as connection:
-            own = ConsentStatementStore(connection).find(stated.statement)
-            if own is None or signer.institution not in own.recipients:
-                raise refuse("an acknowledgement", ["nothing of the kind was stated to that institution"])
-            self._shared(connection, own.jobs, signer)
-        self._tools.log.append(
-            "withdrawal.acknowledged", institution=signer.institution, statement=stated.statement
-        )
-        answered = Answered(stated.statement, signer.institution, milliseconds(stated.received_at))
-        return Answer(Content(), store=lambda c: ConsentStatementStore(c).acknowledge(answered))
-
-    def _shared(self, connection: Connection, job_ids: Collection[str], signer: PublicIdentity) -> list[str]:
-        """Those of the jobs that this node has with the signer. Raises AgreementError if there is none."""
-        store = JobStore(connection)
-        known = [job for job in map(store.get, job_ids) if job]
-        shared = [job.job_id for job in known if self._is_party(job, signer)]
-        if not shared:
-            raise AgreementError(
-                f"{signer.institution} spoke of jobs that {self._tools.institution} has not had with it",
-                blame=signer.institution,
-                remedy="compare the two institutions' logs with `consortia audit reconcile`",
-            )
-        return shared
-
-    def _is_party(self, job: StoredJob, signer: PublicIdentity) -> bool:
-        agreement = AgreementStore(self._tools.engine).find(job.agreement).agreement
-        keys = {party.key for party in agreement.parties if party.institution == signer.institution}
-        return job.state != rules.REFUSED and signer.fingerprint in keys
+        self._statements.write(connection, statement, WITHDRAWN, told.canonical())
 
 
 _STOPPED = "a consent that it relied on was withdrawn, and the agreement says that the job stops then"

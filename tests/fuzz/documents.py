@@ -44,7 +44,8 @@ _VALUES: dict[type[Document], dict[str, Any]] = {
         "reason": "", "at_ms": 1,
     },
     ModelWithdrawal: {
-        "v": 1, "network": "lab", "job": JOB, "model": KEY, "institution": "bank-a", "signer": KEY,
+        "v": 1, "statement": "d" * 32, "network": "lab", "job": JOB, "model": KEY,
+        "institution": "bank-a", "signer": KEY,
         "recipients": ["bank-b"], "reason": "a mistake", "at_ms": 1,
     },
     WithdrawalStatement: {

@@ -26,7 +26,7 @@ from tests.support.specs import BANKS, spec
 
 NOTICES = (
     "notice.change", "notice.statement", "notice.consent", "notice.approval", "notice.confirmation",
-    "approval", "approval.end",
+    "notice.model", "notice.acknowledgement", "approval", "approval.end",
 )  # fmt: skip
 SHALLOW, DEEP = 150, 4
 

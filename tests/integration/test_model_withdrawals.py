@@ -8,11 +8,15 @@ import pytest
 from consortia_common.content import Content
 from consortia_common.documents.fitted import Model
 from consortia_common.documents.statements import MODEL_WITHDRAWN, ModelWithdrawal
+from consortia_common.documents.withdrawal import ACKNOWLEDGED
 from consortia_crypto import canonical
 from consortia_crypto.keys import PrivateIdentity
+from consortia_node import jobs as rules
 from consortia_node.errors import StoreError
-from consortia_node.store.consent_statements import ConsentStatementStore, OwnStatement
+from consortia_node.statements import Statements
+from consortia_node.store.jobs import JobStore
 from consortia_node.store.models import ModelStore
+from consortia_node.store.statements import OwnStatement
 from consortia_proto.v1 import control_pb2
 from tests.support.consortium import build
 from tests.support.hostile import Bank, Deal, Hostile, content_of, failure_of, hostile
@@ -58,21 +62,26 @@ def model(job_id: str) -> Model:
 
 def own_words(bank: Bank) -> OwnStatement:
     """What the bank has to tell of the model that it withdrew last."""
-    with bank.tools.engine.connect() as connection:
-        unsent = ConsentStatementStore(connection).unsent()
+    unsent = [own for own in Statements(bank.tools).unsent() if own.type == MODEL_WITHDRAWN]
     return max(unsent, key=lambda own: ModelWithdrawal.from_canonical(own.document, "own").at_ms)
+
+
+def answer_to(bank: Bank, own: OwnStatement) -> OwnStatement:
+    """The bank's acknowledgement."""
+    (answer,) = (one for one in Statements(bank.tools).unsent() if one.statement == own.statement)
+    assert answer.type == ACKNOWLEDGED
+    return answer
 
 
 def relayed(document: bytes, signature: bytes, signer: PrivateIdentity) -> Content:
     """A statement as the coordinator passes it on."""
     identity = canonical.encode(signer.public.document())
-    return Content(
-        config={"type": MODEL_WITHDRAWN, "document": document, "signature": signature, "identity": identity}
-    )
+    return Content(config={"document": document, "signature": signature, "identity": identity})
 
 
 def stated(seat: Hostile, deal: Deal, signer: PrivateIdentity, /, **changes: Any) -> Content:
     said = {
+        "statement": "ab" * 16,
         "network": "lab",
         "job": deal.job_id,
         "model": model(deal.job_id).hash(),
@@ -119,6 +128,54 @@ def test_a_withdrawn_model_is_refused_by_all_who_hold_it(seat: Hostile, deal: De
     assert stands(seat.banks["bank-c"], deal.job_id)  # it was away, and is told when it comes
 
 
+def test_who_has_heard_of_it_is_known(seat: Hostile, deal: Deal) -> None:
+    """By the acknowledgements of the parties that were told, and of nobody else."""
+    one, other = seat.banks["bank-a"], seat.banks["bank-b"]
+    assert list(one.models.withdraw(deal.job_id, "stale").withdrawn.recipients) == ["bank-b", "bank-c"]
+    own = own_words(one)
+    content_of(other.ask("notice.model", relayed(own.document, own.signature, seat.identity("bank-a"))))
+    answer = answer_to(other, own)
+    forged = seat.identity("bank-c").sign(ACKNOWLEDGED, answer.document)
+    for signature, signer in ((forged, "bank-c"), (forged, "bank-b"), (answer.signature, "bank-c")):
+        lie = relayed(answer.document, signature, seat.identity(signer))
+        assert failure_of(one.ask("notice.acknowledgement", lie)).what
+    for _ in range(2):
+        honest = relayed(answer.document, answer.signature, seat.identity("bank-b"))
+        content_of(one.ask("notice.acknowledgement", honest))
+    said = one.models.show(deal.job_id).view.withdrawn
+    assert [one.institution for one in said.acknowledgements] == ["bank-b"]
+    assert not other.models.show(deal.job_id).view.withdrawn.recipients
+    entry = one.entries("withdrawal.acknowledged")[-1]["detail"]
+    assert (entry["institution"], entry["statement"]) == ("bank-b", own.statement)
+
+
+def test_a_model_that_only_its_analyst_holds_is_withdrawn_by_its_job(seat: Hostile) -> None:
+    deal, one, other = seat.accepted(spec("train")), seat.banks["bank-a"], seat.banks["bank-b"]
+    with pytest.raises(StoreError, match="knows no finished training"):
+        one.models.withdraw(deal.job_id, "too early")
+    with one.tools.engine.begin() as connection:
+        JobStore(connection).advance(deal.job_id, rules.FINISHED, one.tools.now_ms())
+    view = one.models.withdraw(deal.job_id, "unfair")
+    assert (view.name, view.digest, view.withdrawn.reason) == (deal.job_id, "", "unfair")
+    with pytest.raises(StoreError, match="withdrawn by bank-a"):
+        one.models.withdraw(deal.job_id, "again")
+    own = own_words(one)
+    content_of(other.ask("notice.model", relayed(own.document, own.signature, seat.identity("bank-a"))))
+    (listed,) = (view for view in other.models.all().models if view.name == deal.job_id)
+    assert listed.withdrawn.institution == "bank-a"
+    other.models.add(control_pb2.AddModelRequest(name="brought", document=model(deal.job_id).canonical()))
+    assert not stands(other, "brought")
+
+
+def test_nothing_but_a_training_has_a_model(seat: Hostile) -> None:
+    deal, bank = seat.accepted(spec("statistics")), seat.banks["bank-a"]
+    with bank.tools.engine.begin() as connection:
+        JobStore(connection).advance(deal.job_id, rules.FINISHED, bank.tools.now_ms())
+    for name in (deal.job_id, "job-0123456789abcdef", "nothing"):
+        with pytest.raises(StoreError, match="keeps no model named"):
+            bank.models.withdraw(name, "a mistake")
+
+
 def test_a_copy_that_is_brought_back_is_withdrawn_too(seat: Hostile, deal: Deal) -> None:
     bank = seat.banks["bank-a"]
     bank.models.withdraw(deal.job_id, "stale")
@@ -131,12 +188,10 @@ def test_a_copy_that_is_brought_back_is_withdrawn_too(seat: Hostile, deal: Deal)
 def test_a_model_of_ones_own_is_withdrawn_without_telling_anybody(seat: Hostile) -> None:
     bank = seat.banks["bank-b"]
     bank.models.add(control_pb2.AddModelRequest(name="own", document=model("").canonical()))
-    with bank.tools.engine.connect() as connection:
-        before = ConsentStatementStore(connection).unsent()
+    before = Statements(bank.tools).unsent()
     bank.models.withdraw("own", "replaced")
     assert not stands(bank, "own")
-    with bank.tools.engine.connect() as connection:
-        assert ConsentStatementStore(connection).unsent() == before
+    assert Statements(bank.tools).unsent() == before
 
 
 def test_it_may_be_told_before_the_model_is_there(seat: Hostile) -> None:

@@ -50,6 +50,9 @@ def withdrawn_for_all(consortium: Consortium, name: str, asked: JobSpec) -> None
     wait_until(lambda: "label was late" in consortia("model", "show", name, *other).stdout, "bank-c was not told")
     kept = as_json(consortia("model", "list", *other, "--json"))
     assert ["withdrawn by bank-b on" in str(one["withdrawn"]) for one in kept if one["name"] == name] == [True]
+    own = ("--config", consortium.node_config("bank-b"))
+    heard = "withdrawn by bank-b; acknowledged by bank-a, bank-c"
+    wait_until(lambda: heard in " ".join(consortia("model", "list", *own).stdout.split()), "nobody acknowledged it")
     assert "was withdrawn by bank-b" in consortia("model", "export", name, "out.json", *other).stderr
     refused = consortium.run(asked)
     assert {one.failure.clause for one in refused.refusals} == {"model.withdrawn"}
@@ -116,3 +119,20 @@ def test_a_model_reaches_whom_the_agreement_names_and_nobody_else(recipients: li
         assert bool(result) == ("analyst" in recipients)
         if result:
             assert result["model"]["origin"]["recipients"] == recipients
+            withdrawn_unkept(built, trained.job_id)
+
+
+def withdrawn_unkept(consortium: Consortium, job_id: str) -> None:
+    """A party withdraws the model that only the analyst has, by its job; the analyst can't fetch it any more."""
+    at = ("--config", consortium.node_config("bank-b"))
+    done = consortia("model", "withdraw", job_id, "--reason", "the label was late", *at)
+    assert done.exit_code == 0, done.output
+    assert "told bank-a, bank-c" in " ".join(done.output.split())
+
+    def heard() -> bool:
+        (one,) = as_json(consortia("model", "list", *at, "--json"))
+        return sorted(one["acknowledged"]) == ["bank-a", "bank-c"]
+
+    wait_until(heard, "nobody acknowledged it")
+    with pytest.raises(ResultError, match="withdrawn by bank-b: the label was late"):
+        consortium.result(job_id)

@@ -10,9 +10,9 @@ from consortia_common.documents import withdrawal
 from consortia_common.documents.base import utc
 from consortia_crypto import canonical
 from consortia_crypto.keys import PrivateIdentity
-from consortia_node.store.consent_statements import OwnStatement
+from consortia_node.statements import Statements
 from consortia_node.store.jobs import JobStore
-from consortia_node.withdrawals import Withdrawals
+from consortia_node.store.statements import OwnStatement
 from consortia_proto.v1 import control_pb2
 from tests.support.consortium import build
 from tests.support.hostile import Bank, Deal, Hostile, content_of, failure_of, fresh, hostile
@@ -64,7 +64,7 @@ def as_relayed(own: OwnStatement, signer: PrivateIdentity, **changes: Any) -> Co
 
 def acknowledgements(bank: Bank) -> list[OwnStatement]:
     """What the bank has to say of others' statements."""
-    return [own for own in Withdrawals(bank.tools).unsent() if own.type == withdrawal.ACKNOWLEDGED]
+    return [own for own in Statements(bank.tools).unsent() if own.type == withdrawal.ACKNOWLEDGED]
 
 
 def told(seat: Hostile, number: str) -> tuple[Deal, OwnStatement]:
@@ -72,9 +72,9 @@ def told(seat: Hostile, number: str) -> tuple[Deal, OwnStatement]:
     deal = seat.begun(spec("statistics"))
     seat.everyone(deal, TABULATE)
     bank = seat.banks["bank-b"]
-    before = {own.statement for own in Withdrawals(bank.tools).unsent()}
+    before = {own.statement for own in Statements(bank.tools).unsent()}
     withdraw(bank, number)
-    (own,) = [own for own in Withdrawals(bank.tools).unsent() if own.statement not in before]
+    (own,) = [own for own in Statements(bank.tools).unsent() if own.statement not in before]
     return deal, own
 
 
@@ -97,7 +97,7 @@ def test_a_running_job_finishes_or_stops_as_the_agreement_says(
     (entry,) = [one for one in bank.entries("withdrawal.reached") if one["subject"] == view.pseudonym]
     assert sorted(entry["detail"]["running"]) == sorted([*earlier, deal.job_id])
     assert entry["detail"].get("stopped", []) == ([deal.job_id] if stops else [])
-    (own,) = [one for one in Withdrawals(bank.tools).unsent() if one.statement == entry["detail"]["statement"]]
+    (own,) = [one for one in Statements(bank.tools).unsent() if one.statement == entry["detail"]["statement"]]
     assert deal.job_id.encode() in own.document
     assert (bank.tools.settings.folder / "work" / deal.job_id).exists() != stops
     if stops:
@@ -119,11 +119,11 @@ def test_recipients_learn_the_job_and_nothing_of_the_customer(seat: Hostile) -> 
     (answer,) = acknowledgements(recipient)
     assert answer.type == withdrawal.ACKNOWLEDGED
     origin = seat.banks["bank-b"]
-    content_of(origin.ask("notice.consent", as_relayed(answer, seat.identity("bank-a"))))
+    content_of(origin.ask("notice.acknowledgement", as_relayed(answer, seat.identity("bank-a"))))
     assert origin.entries("withdrawal.acknowledged")[-1]["detail"]["institution"] == "bank-a"
     view = origin.control._consents.view("BANK-B-00027")
     assert [one.institution for one in view.acknowledgements] == ["bank-a"]
-    Withdrawals(recipient.tools).sent(answer)
+    Statements(recipient.tools).sent(answer)
     assert acknowledgements(recipient) == []
 
 
@@ -139,7 +139,6 @@ def test_whoever_is_no_party_by_its_key_is_not_heard(seat: Hostile) -> None:
         as_relayed(own, stranger),
         as_relayed(own, seat.identity("bank-a")),
         as_relayed(own, honest, document=own.document.replace(b"bank-c", b"bank-d")),
-        as_relayed(own, honest, type=withdrawal.ACKNOWLEDGED),
         as_relayed(own, honest, signature=b""),
         as_relayed(own, honest, identity=b"{}"),
         Content(),
@@ -163,12 +162,14 @@ def test_jobs_that_were_never_shared_and_answers_to_nothing_are_refused(seat: Ho
         "a statement",
     )
     answer = withdrawal.Acknowledgement.from_value(common | {"received_at": "2026-01-01T00:00:00Z"}, "an answer")
-    for kind, document in (
-        (withdrawal.WITHDRAWN, stated.canonical()),
-        (withdrawal.ACKNOWLEDGED, answer.canonical()),
+    for step, kind, document in (
+        ("notice.consent", withdrawal.WITHDRAWN, stated.canonical()),
+        ("notice.consent", withdrawal.ACKNOWLEDGED, answer.canonical()),
+        ("notice.acknowledgement", withdrawal.ACKNOWLEDGED, answer.canonical()),
+        ("notice.acknowledgement", withdrawal.WITHDRAWN, stated.canonical()),
     ):
         own = OwnStatement("ab" * 16, kind, document, signer.sign(kind, document))
-        assert failure_of(recipient.ask("notice.consent", as_relayed(own, signer))).what
+        assert failure_of(recipient.ask(step, as_relayed(own, signer))).what
 
 
 def rows_used(bank: Bank) -> int:

@@ -15,6 +15,7 @@ PARTIES = {"bank-a": BANK.public}
 
 def statement(signer: PrivateIdentity = BANK, kind: str = MODEL_WITHDRAWN, **changes: str) -> pb.Statement:
     said = {
+        "statement": "ab" * 16,
         "network": "lab",
         "job": JOB,
         "model": "0" * 64,

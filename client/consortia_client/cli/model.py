@@ -49,7 +49,10 @@ def add(name: str, file: Path, config_file: Path) -> None:
 @options.config
 @options.as_json
 def list_(config_file: Path, as_json: bool) -> None:
-    """Show every model that this node keeps."""
+    """Show every model that this node keeps, and those withdrawn that it does not keep.
+
+    Of a model that this institution has withdrawn it says which other parties have acknowledged that.
+    """
     from consortia_client import control
     from consortia_proto.v1 import control_pb2
 
@@ -64,6 +67,8 @@ def list_(config_file: Path, as_json: bool) -> None:
                     "origin": item.origin,
                     "features": list(item.features),
                     "withdrawn": _withdrawn(item) or None,
+                    "told": list(item.withdrawn.recipients),
+                    "acknowledged": {one.institution: one.received_at for one in item.withdrawn.acknowledgements},
                 }
                 for item in found
             ]
@@ -75,9 +80,9 @@ def list_(config_file: Path, as_json: bool) -> None:
             (
                 item.name,
                 "its job" if item.origin == item.name else item.origin,
-                len(item.features),
-                item.digest[:16],
-                f"withdrawn by {item.withdrawn.institution}" if item.HasField("withdrawn") else "stands",
+                len(item.features) or "",
+                item.digest[:16] or "not kept here",
+                _state(item),
             )
             for item in found
         ],
@@ -107,8 +112,9 @@ def export(model: str, out: Path, config_file: Path | None, *, onnx: bool) -> No
 @click.option("--reason", required=True, help="Why, in a line; the other parties and their logs are told.")
 @options.config
 def withdraw(name: str, reason: str, config_file: Path) -> None:
-    """Let the model that this node keeps under NAME count no more, here and at the other parties of its job.
+    """Let the model NAME count no more, here and at the other parties of its job.
 
+    NAME is that under which this node keeps it, or the id of a job whose model only its analyst has.
     Nodes that keep it refuse to export it and jobs that name it, and its result can't be fetched any more. A file
     that was made of it before can't be fetched back.
     """
@@ -119,6 +125,8 @@ def withdraw(name: str, reason: str, config_file: Path) -> None:
         asked = control_pb2.WithdrawModelRequest(name=name, reason=reason)
         view = node.WithdrawModel(asked, timeout=60)
     terminal.done(f"model {view.name} withdrawn")
+    if view.withdrawn.recipients:
+        terminal.facts({"told": ", ".join(view.withdrawn.recipients)})
 
 
 @model.command()
@@ -201,6 +209,20 @@ def _shown(model: str, config_file: Path | None) -> "tuple[Model, str]":
     with control.node(config_file) as node:
         found = node.ShowModel(control_pb2.ShowModelRequest(name=model), timeout=60)
     return Model.from_canonical(found.document, f"model {model}"), _withdrawn(found.view)
+
+
+def _state(view: "control_pb2.ModelView") -> str:
+    """In a few words; of a withdrawal of this institution's own also who has acknowledged it."""
+    by = view.withdrawn
+    if not view.HasField("withdrawn"):
+        return "stands"
+    heard = {one.institution for one in by.acknowledgements}
+    parts = {
+        "acknowledged by": [name for name in by.recipients if name in heard],
+        "not yet by": [name for name in by.recipients if name not in heard],
+    }
+    said = [f"{what} {', '.join(names)}" for what, names in parts.items() if names]
+    return "; ".join([f"withdrawn by {by.institution}", *said])
 
 
 def _withdrawn(view: "control_pb2.ModelView") -> str:

@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints
 
 from consortia_common.documents.agreement import Line
 from consortia_common.documents.base import Count, Document, Fingerprint, Name
+from consortia_common.documents.withdrawal import StatementId
 
 PROPOSED, SIGNED = "agreement.proposed", "agreement.signed"
 """Statements whose document is the agreement itself; both are signed in the domain SIGNED."""
@@ -46,11 +47,12 @@ class ModelWithdrawal(Document):
     """One party's word that the model of a job counts no more: nobody is to use it from then on."""
 
     v: Literal[1] = 1
+    statement: StatementId
     network: Name
     job: JobId | Literal[""]
     """That made it; empty where a model was brought from elsewhere, which is nobody else's affair."""
-    model: Fingerprint
-    """The model's digest."""
+    model: Fingerprint | Literal[""]
+    """The model's digest; empty where the signer does not hold it, and means whatever the job made."""
     institution: Name
     signer: Fingerprint
     recipients: Annotated[tuple[Name, ...], Field(max_length=200)]

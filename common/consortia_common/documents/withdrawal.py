@@ -1,7 +1,7 @@
 """What institutions say to each other about consent that ended: which jobs relied on it, never whose it was.
 
-The institution of the customer states it, signed; each recipient answers with an acknowledgement, signed too. The
-coordinator passes both on to whom they name and can alter neither.
+The institution of the customer states it, signed; each recipient answers with an acknowledgement, signed too, as
+to the withdrawal of a model. The coordinator passes both on to whom they name and can alter neither.
 """
 
 from typing import Annotated, Literal
@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints
 
 from consortia_common.documents.base import Document, Moment, Name
 
-WITHDRAWN, ACKNOWLEDGED = "consent.withdrawn", "consent.acknowledged"
+WITHDRAWN, ACKNOWLEDGED = "consent.withdrawn", "withdrawal.acknowledged"
 """The types of statement; also the domains of their signatures."""
 
 StatementId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
@@ -31,7 +31,7 @@ class WithdrawalStatement(Document):
 
 
 class Acknowledgement(Document):
-    """A recipient has taken note of a withdrawal."""
+    """A recipient has taken note of a withdrawn consent or model."""
 
     schema_version: Literal[1] = 1
     statement: StatementId

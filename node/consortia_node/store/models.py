@@ -5,13 +5,13 @@ Invariant: whoever uses a model asks ``require_standing`` first, so that a withd
 
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from typing import NoReturn
 
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects.sqlite import insert
 
-from consortia_common.documents.base import utc
 from consortia_common.documents.fitted import Model
+from consortia_node.consent import moment
 from consortia_node.errors import StoreError
 from consortia_node.store.tables import model_withdrawals, models
 
@@ -28,6 +28,16 @@ class Withdrawn:
     institution: str
     reason: str
     at_ms: int
+    statement: str
+    """By which others were told."""
+
+    def refuse(self, name: str) -> NoReturn:
+        """Raises StoreError: the model of this name is not to be used."""
+        raise StoreError(
+            f"model {name} was withdrawn by {self.institution} on {moment(self.at_ms)}: {self.reason}",
+            blame="nobody; a withdrawn model is not used any more",
+            remedy="use another model, and delete copies of this one; or ask that institution why",
+        )
 
     def means(self, model: Model) -> bool:
         """Whether it is about this model: the job's, here or brought back as a file, or the imported one."""
@@ -47,17 +57,7 @@ class StoredModel:
     def require_standing(self) -> None:
         """Return if the model may be used. Raises StoreError if it was withdrawn."""
         if self.withdrawn is not None:
-            raise StoreError(
-                f"model {self.name} was withdrawn by {self.withdrawn.institution} on {moment(self.withdrawn)}: "
-                f"{self.withdrawn.reason}",
-                blame="nobody; a withdrawn model is not used any more",
-                remedy="use another model, and delete copies of this one; or ask that institution why",
-            )
-
-
-def moment(withdrawn: Withdrawn) -> str:
-    """When."""
-    return utc(datetime.fromtimestamp(withdrawn.at_ms / 1000, UTC))
+            self.withdrawn.refuse(self.name)
 
 
 class ModelStore:
@@ -102,6 +102,13 @@ class ModelStore:
             table.institution == withdrawn.institution,
         )
         return self._connection.execute(select(table.at_ms).where(*here)).first() is not None
+
+    def of_absent(self) -> list[Withdrawn]:
+        """Withdrawals of models that jobs have made and that are not kept here, oldest first."""
+        kept = select(models.c.origin)
+        table = model_withdrawals.c
+        query = select(model_withdrawals).where(table.job_id != "", table.job_id.not_in(kept))
+        return [Withdrawn(**row._mapping) for row in self._connection.execute(query.order_by(table.at_ms))]
 
     def made_by(self, job_ids: Collection[str]) -> list[str]:
         """The names of the models that these jobs made: what a withdrawal reaches through them."""

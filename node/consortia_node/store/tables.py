@@ -168,8 +168,8 @@ consent_notices = Table(
 )
 """What customers were told; consent records cite it."""
 
-consent_statements = Table(
-    "consent_statements",
+statements = Table(
+    "statements",
     metadata,
     Column("statement", String(32), primary_key=True),  # random, or that of the statement that it acknowledges
     Column("type", String(32), primary_key=True),
@@ -179,8 +179,8 @@ consent_statements = Table(
 )
 """What this institution tells others of withdrawn consents and models, and acknowledges; it names no customer."""
 
-consent_acknowledgements = Table(
-    "consent_acknowledgements",
+acknowledgements = Table(
+    "acknowledgements",
     metadata,
     Column("statement", String(32), primary_key=True),
     Column("institution", String(64), primary_key=True),
@@ -204,6 +204,7 @@ model_withdrawals = Table(
     Column("institution", String(64), primary_key=True),
     Column("reason", String(2000), nullable=False),
     Column("at_ms", BigInteger, nullable=False),
+    Column("statement", String(32), nullable=False),  # by which others were told
 )
 """Models that count no more, by whom and why; it may be known before the model itself is."""
 

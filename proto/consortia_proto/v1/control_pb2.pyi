@@ -1109,19 +1109,29 @@ class WithdrawnModel(_message.Message):
     INSTITUTION_FIELD_NUMBER: _builtins.int
     AT_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    RECIPIENTS_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGEMENTS_FIELD_NUMBER: _builtins.int
     institution: _builtins.str
     at: _builtins.str
     reason: _builtins.str
+    @_builtins.property
+    def recipients(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """if this institution withdrew it: whom it told"""
+
+    @_builtins.property
+    def acknowledgements(self) -> _containers.RepeatedCompositeFieldContainer[Global___Acknowledgement]: ...
     def __init__(
         self,
         *,
         institution: _builtins.str = ...,
         at: _builtins.str = ...,
         reason: _builtins.str = ...,
+        recipients: _abc.Iterable[_builtins.str] | None = ...,
+        acknowledgements: _abc.Iterable[Global___Acknowledgement] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "institution", b"institution", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledgements", b"acknowledgements", "at", b"at", "institution", b"institution", "reason", b"reason", "recipients", b"recipients"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -10,6 +10,13 @@ down_revision = None
 def upgrade() -> None:
     """Make all tables."""
     op.create_table(
+        "acknowledgements",
+        sa.Column("statement", sa.String(length=32), nullable=False),
+        sa.Column("institution", sa.String(length=64), nullable=False),
+        sa.Column("received_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("statement", "institution", name=op.f("pk_acknowledgements")),
+    )
+    op.create_table(
         "agreements",
         sa.Column("hash", sa.String(length=64), nullable=False),
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -20,26 +27,10 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_agreements_id"), "agreements", ["id"], unique=False)
     op.create_table(
-        "consent_acknowledgements",
-        sa.Column("statement", sa.String(length=32), nullable=False),
-        sa.Column("institution", sa.String(length=64), nullable=False),
-        sa.Column("received_ms", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("statement", "institution", name=op.f("pk_consent_acknowledgements")),
-    )
-    op.create_table(
         "consent_notices",
         sa.Column("reference", sa.String(length=80), nullable=False),
         sa.Column("document", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("reference", name=op.f("pk_consent_notices")),
-    )
-    op.create_table(
-        "consent_statements",
-        sa.Column("statement", sa.String(length=32), nullable=False),
-        sa.Column("type", sa.String(length=32), nullable=False),
-        sa.Column("document", sa.LargeBinary(), nullable=False),
-        sa.Column("signature", sa.LargeBinary(), nullable=False),
-        sa.Column("state", sa.String(length=16), nullable=False),
-        sa.PrimaryKeyConstraint("statement", "type", name=op.f("pk_consent_statements")),
     )
     op.create_table(
         "contents",
@@ -80,6 +71,7 @@ def upgrade() -> None:
         sa.Column("institution", sa.String(length=64), nullable=False),
         sa.Column("reason", sa.String(length=2000), nullable=False),
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("statement", sa.String(length=32), nullable=False),
         sa.PrimaryKeyConstraint("digest", "job_id", "institution", name=op.f("pk_model_withdrawals")),
     )
     op.create_table(
@@ -96,6 +88,15 @@ def upgrade() -> None:
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("commitment", name=op.f("pk_payloads")),
         sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "statements",
+        sa.Column("statement", sa.String(length=32), nullable=False),
+        sa.Column("type", sa.String(length=32), nullable=False),
+        sa.Column("document", sa.LargeBinary(), nullable=False),
+        sa.Column("signature", sa.LargeBinary(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.PrimaryKeyConstraint("statement", "type", name=op.f("pk_statements")),
     )
     op.create_table(
         "subjects",

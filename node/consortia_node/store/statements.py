@@ -1,12 +1,12 @@
-"""What this institution says of consents that ended, kept until it is said; and who has acknowledged it."""
+"""What this institution says of consents and models withdrawn, kept until it is said; and who acknowledged it."""
 
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from consortia_common.documents.withdrawal import WITHDRAWN, WithdrawalStatement
-from consortia_node.store.tables import consent_acknowledgements, consent_statements
+from consortia_common.documents.withdrawal import ACKNOWLEDGED, WITHDRAWN, WithdrawalStatement
+from consortia_node.store.tables import acknowledgements, statements
 
 WRITTEN, SENT = "written", "sent"
 
@@ -31,7 +31,7 @@ class Answered:
     received_ms: int
 
 
-class ConsentStatementStore:
+class StatementStore:
     """Reads and writes of these statements on one connection."""
 
     def __init__(self, connection: Connection) -> None:
@@ -39,37 +39,43 @@ class ConsentStatementStore:
 
     def add(self, own: OwnStatement) -> None:
         """Keep a statement to be sent; one that is there already is left as it is."""
-        self._connection.execute(insert(consent_statements).values(vars(own)).on_conflict_do_nothing())
+        self._connection.execute(insert(statements).values(vars(own)).on_conflict_do_nothing())
 
     def unsent(self) -> list[OwnStatement]:
         """What nobody was told yet."""
-        rows = self._connection.execute(select(consent_statements).where(consent_statements.c.state == WRITTEN))
+        rows = self._connection.execute(select(statements).where(statements.c.state == WRITTEN))
         return [OwnStatement(**row._mapping) for row in rows]
 
     def mark_sent(self, own: OwnStatement) -> None:
         """Note that the coordinator has it, and passes it on."""
-        table = consent_statements.c
+        table = statements.c
         here = table.statement == own.statement, table.type == own.type
-        self._connection.execute(update(consent_statements).where(*here).values(state=SENT))
+        self._connection.execute(update(statements).where(*here).values(state=SENT))
 
-    def find(self, statement: str) -> WithdrawalStatement | None:
-        """The withdrawal that was stated under this id."""
-        table = consent_statements.c
-        here = table.statement == statement, table.type == WITHDRAWN
-        data = self._connection.execute(select(table.document).where(*here)).scalar()
-        return WithdrawalStatement.from_canonical(data, "a stored statement") if data else None
+    def find(self, statement: str) -> OwnStatement | None:
+        """The withdrawal that was stated under this id; no acknowledgement of another's."""
+        table = statements.c
+        here = table.statement == statement, table.type != ACKNOWLEDGED
+        row = self._connection.execute(select(statements).where(*here)).one_or_none()
+        return OwnStatement(**row._mapping) if row else None
 
     def acknowledge(self, answered: Answered) -> bool:
         """Note an acknowledgement; False if it was noted before."""
-        added = insert(consent_acknowledgements).values(vars(answered)).on_conflict_do_nothing()
+        added = insert(acknowledgements).values(vars(answered)).on_conflict_do_nothing()
         return self._connection.execute(added).rowcount == 1
 
-    def acknowledgements(self, job_ids: list[str]) -> list[Answered]:
-        """Who has acknowledged what was stated of any of these jobs, oldest first."""
-        table = consent_statements.c
+    def answers_to(self, statement: str) -> list[Answered]:
+        """Who has acknowledged this one, oldest first."""
+        table = acknowledgements.c
+        query = select(acknowledgements).where(table.statement == statement).order_by(table.received_ms)
+        return [Answered(**row._mapping) for row in self._connection.execute(query)]
+
+    def answers_about(self, job_ids: list[str]) -> list[Answered]:
+        """Who has acknowledged what was stated of consents that any of these jobs relied on, oldest first."""
+        table = statements.c
         own = self._connection.execute(select(table.document).where(table.type == WITHDRAWN)).scalars()
         stated = [WithdrawalStatement.from_canonical(data, "a stored statement") for data in own]
         about = {item.statement for item in stated if set(item.jobs) & set(job_ids)}
-        query = select(consent_acknowledgements).order_by(consent_acknowledgements.c.received_ms)
+        query = select(acknowledgements).order_by(acknowledgements.c.received_ms)
         answers = [Answered(**row._mapping) for row in self._connection.execute(query)]
         return [answer for answer in answers if answer.statement in about]

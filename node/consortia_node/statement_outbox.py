@@ -1,4 +1,4 @@
-"""Says what is written down about ended consents, until the coordinator has it; nothing is lost meanwhile."""
+"""Says what is written down for other institutions, until the coordinator has it; nothing is lost meanwhile."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,19 +6,17 @@ from contextlib import suppress
 
 from consortia_common import logs
 from consortia_crypto.errors import ConsortiaError
-from consortia_node.withdrawals import Withdrawals
+from consortia_node.statements import Statements
 from consortia_proto.v1 import network_pb2
 
 RETRY_SECONDS = 5.0
 
 
-class ConsentOutbox:
+class StatementOutbox:
     """``run`` sends; ``poke`` says that there is something to send, from any thread."""
 
-    def __init__(
-        self, withdrawals: Withdrawals, publish: Callable[[network_pb2.Statement], Awaitable[None]]
-    ) -> None:
-        self._withdrawals = withdrawals
+    def __init__(self, statements: Statements, publish: Callable[[network_pb2.Statement], Awaitable[None]]) -> None:
+        self._statements = statements
         self._publish = publish
         self._loop = asyncio.get_running_loop()
         self._poked = asyncio.Event()
@@ -39,9 +37,9 @@ class ConsentOutbox:
     async def _send(self) -> bool:
         """Whether nothing is left to send."""
         try:
-            for own in await asyncio.to_thread(self._withdrawals.unsent):
-                await self._publish(self._withdrawals.on_the_wire(own))
-                await asyncio.to_thread(self._withdrawals.sent, own)
+            for own in await asyncio.to_thread(self._statements.unsent):
+                await self._publish(self._statements.on_the_wire(own))
+                await asyncio.to_thread(self._statements.sent, own)
         except ConsortiaError as error:
             logs.failure("statement.postponed", error)
             return False
