@@ -53,6 +53,9 @@ class Consortium:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __repr__(self) -> str:
+        return f"<Consortium as {self._session.whom}>"
+
     def close(self) -> None:
         """Let go of the connection."""
         self._session.close()
@@ -186,6 +189,9 @@ class Jobs(Mapping[str, Job]):
 
     def __len__(self) -> int:
         return len(self._known)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} jobs>"
 
     def _repr_html_(self) -> str:
         rows = [(one.job_id, one.name, one.kind, one.state, one.stage) for one in self._known.values()]

@@ -73,6 +73,12 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def whom(self) -> str:
+        """As whom it calls, in words."""
+        identity = self._profile.identity.public
+        return f"{identity.name} of {identity.institution} in network {self._profile.network}"
+
     def close(self) -> None:
         """Let go of the connection."""
         self._channel.close()

@@ -4,12 +4,14 @@ import re
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 from rich.console import Console
 
+from consortia_client import progress
 from consortia_client.curves import Point, points
 from consortia_client.progress import follow
 from consortia_client.session import JobResult
@@ -151,6 +153,18 @@ def test_what_is_watched_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(terminal, "err", lambda: seen)
     follow(StubSession("finished"), "job-0123456789abcdef", quiet=False)  # type: ignore[arg-type]
     assert "0.50000  █▅▁  lowest 0.50000 after 2" in seen.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_notebook_s_progress_is_one_output_without_markup_from_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages: list[str] = []
+    display = SimpleNamespace(update=pages.append)
+    monkeypatch.setattr(terminal, "err", lambda: Console(file=StringIO(), force_jupyter=True))
+    monkeypatch.setattr(progress, "load", lambda *_: SimpleNamespace(HTML=str, display=lambda *_, **__: display))
+    follow(StubSession("<b>finished</b>"), "job-0123456789abcdef", quiet=False)  # type: ignore[arg-type]
+    assert "<progress value=" in pages[0]
+    assert "lowest 0.50000 after 2" in pages[0]
+    assert not any("<b>" in page for page in pages)
+    assert pages[-1] == ""
 
 
 @pytest.mark.parametrize("state", ["refused", "failed"])
