@@ -12,6 +12,7 @@ from typing import Any
 import grpc.aio
 
 from consortia_common import tls
+from consortia_common.shown import Shown
 from consortia_common.stream import CHUNK_BYTES
 
 METHOD = "/benchmark.Plain/Attach"
@@ -44,7 +45,7 @@ async def serve(keys: str, port: int, shape: Shape) -> None:
     handler: Any = grpc.stream_stream_rpc_method_handler(attach)
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("benchmark.Plain", {"Attach": handler})])
     if keys:
-        credentials = tls.server_credentials(partial(tls.Credentials.load, Path(keys) / "coordinator"))
+        credentials = Shown(partial(tls.Credentials.load, Path(keys) / "coordinator"), "bench").server_credentials()
         server.add_secure_port(f"127.0.0.1:{port}", credentials)
     else:
         server.add_insecure_port(f"127.0.0.1:{port}")

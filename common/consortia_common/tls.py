@@ -6,12 +6,11 @@ gRPC negotiates TLS 1.3 with X25519MLKEM768 where both ends have it. A connectio
 ``not_after`` travels with the Peer and is checked at every call.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, Self, cast, overload
+from typing import Literal, Self, cast, overload
 
 import grpc
 import grpc.aio
@@ -19,7 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from consortia_common import keyfiles, leaves, pki
-from consortia_common.errors import CertificateError, CommonError, UnauthenticatedError
+from consortia_common.errors import CertificateError, UnauthenticatedError
 
 CA_FILE = "ca.pem"
 CHAIN_FILE = "tls.pem"
@@ -147,32 +146,3 @@ def client_channel(
     if aio:
         return grpc.aio.secure_channel(address, secured, options=options)
     return grpc.secure_channel(address, secured, options=options)
-
-
-def server_credentials(load: Callable[[], Credentials]) -> grpc.ServerCredentials:
-    """The coordinator's side; ``load`` is asked at each handshake, so that a renewed certificate is shown.
-
-    If a later ``load`` fails, the credentials shown before stay in use.
-
-    gRPC is given a configuration only when it is another one. It takes each for a change and frees what it made of
-    the last, which handshakes in other threads may still use (https://github.com/grpc/grpc/issues/36693): a new one
-    at each handshake let a thousand silent connections end the process.
-    """
-    shown = load()
-
-    def newest() -> Any:  # a configuration, or None for no change, which the stubs do not know of
-        nonlocal shown
-        with suppress(CommonError):
-            found = load()
-            if found != shown:
-                shown = found
-                return _configuration(found)
-        return None
-
-    return grpc.dynamic_ssl_server_credentials(_configuration(shown), newest, require_client_authentication=True)
-
-
-def _configuration(credentials: Credentials) -> grpc.ServerCertificateConfiguration:
-    return grpc.ssl_server_certificate_configuration(
-        [(credentials.key_pem, credentials.chain_pem)], root_certificates=credentials.ca_pem
-    )

@@ -5,6 +5,7 @@ let go of what they wait for, and everything goes on at the next start from the 
 """
 
 import asyncio
+import itertools
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -23,6 +24,7 @@ from consortia_common.audit_heartbeat import Heartbeat
 from consortia_common.audit_log import AuditLog
 from consortia_common.failstop import FailStop, first
 from consortia_common.monitor import Check, database_check, log_check, monitoring, standing
+from consortia_common.shown import Shown
 from consortia_coordinator import network
 from consortia_coordinator.adding import Workers
 from consortia_coordinator.auditservice import AuditService
@@ -59,8 +61,10 @@ from consortia_proto.v1 import (
 )
 
 STOP_SECONDS = 5.0
-RENEW_SECONDS = 60.0
-"""How often the coordinator looks whether its own certificate is due."""
+FOLLOW_SECONDS = 1.0
+"""How often the coordinator looks whether its folder holds another certificate than it shows."""
+RENEW_SECONDS = 60
+"""How often it looks whether its own is due."""
 SERVICES = tuple(
     service.full_name
     for contract in (exchange_pb2, network_pb2, witness_pb2)
@@ -183,11 +187,12 @@ async def _server(
     _serve_analysts(server, parts, store, conductor)
     health = HealthService(parts.members.require, SERVICES, lambda: not any(standing(checks).values()))
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
-    port = _listen(server, settings)
+    shown = Shown(partial(tls.Credentials.load, settings.folder), settings.network)
+    port = _listen(server, settings, shown)
     witnessing.rounds.start()
     conductor.resume()  # before anybody can submit, so that no job is taken up twice
     await server.start()
-    beside = [asyncio.create_task(orders.run()), asyncio.create_task(_renew(settings, parts.members))]
+    beside = [asyncio.create_task(orders.run()), asyncio.create_task(_renew(settings, parts.members, shown, port))]
     try:
         yield Running(port, exchange, conductor, witnessing, failstop, checks)
     finally:
@@ -263,15 +268,25 @@ def _warn_of_issuer(settings: CoordinatorSettings, now: datetime) -> None:
         logs.event("issuer.expiring", network=settings.network, reason=f"at {ends:%Y-%m-%d}: docs/identity.md")
 
 
-async def _renew(settings: CoordinatorSettings, members: Members) -> None:
-    """Renew the coordinator's own certificate in time; every handshake shows the newest."""
-    while True:
-        await asyncio.sleep(RENEW_SECONDS)
+async def _renew(settings: CoordinatorSettings, members: Members, shown: Shown, port: int) -> None:
+    """Renew the coordinator's own certificate in time, and show the one that is in its folder."""
+    for second in itertools.count(1):
+        await asyncio.sleep(FOLLOW_SECONDS)
         try:
-            if await asyncio.to_thread(network.renew_server_certificate, settings, members.clock()):
+            if second % RENEW_SECONDS == 0 and await asyncio.to_thread(
+                network.renew_server_certificate, settings, members.clock()
+            ):
                 logs.event("certificate.renewed", network=settings.network)
+            await asyncio.to_thread(shown.follow, (own_host(settings.listen), port))
         except ConsortiaError as error:
-            logs.failure("certificate.unrenewed", error)
+            if second % RENEW_SECONDS == 0:  # files are seen half written now and then
+                logs.failure("certificate.unrenewed", error)
+
+
+def own_host(listen: str) -> str:
+    """Where this process reaches its own port."""
+    host = listen.rpartition(":")[0].strip("[]")
+    return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # not listened at
 
 
 def _hang_up(exchange: ExchangeService, witnessing: Witnessing, member: PublicIdentity, reason: str) -> None:
@@ -291,10 +306,9 @@ def _options(settings: CoordinatorSettings) -> list[tuple[str, int]]:
     return [*tls.SERVER_OPTIONS, ("grpc.max_allowed_incoming_connections", settings.max_connections)]
 
 
-def _listen(server: grpc.aio.Server, settings: CoordinatorSettings) -> int:
-    credentials = tls.server_credentials(partial(tls.Credentials.load, settings.folder))
+def _listen(server: grpc.aio.Server, settings: CoordinatorSettings, shown: Shown) -> int:
     try:
-        return server.add_secure_port(settings.listen, credentials)
+        return server.add_secure_port(settings.listen, shown.server_credentials())
     except RuntimeError as error:
         raise CoordinatorError(
             f"the coordinator can't listen at {settings.listen}",

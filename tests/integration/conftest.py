@@ -16,7 +16,8 @@ from sqlalchemy import Engine
 
 from consortia_common import pki
 from consortia_common.errors import NotPermittedError
-from consortia_common.tls import SERVER_OPTIONS, Credentials, Peer, client_channel, server_credentials
+from consortia_common.shown import Shown
+from consortia_common.tls import SERVER_OPTIONS, Credentials, Peer, client_channel
 from consortia_coordinator.exchange import ExchangeService, ExchangeSettings
 from consortia_coordinator.limits import Rates
 from consortia_coordinator.mailbox import Mailbox
@@ -199,7 +200,7 @@ class Lab:
         else:
             add_ExchangeServicer_to_server(servicer, server)
         shown = credentials("operator", "coordinator", "coordinator")
-        port = server.add_secure_port(f"127.0.0.1:{port}", server_credentials(lambda: shown))
+        port = server.add_secure_port(f"127.0.0.1:{port}", Shown(lambda: shown, "lab").server_credentials())
         await server.start()
         self._servers.append(server)
         return server, port

@@ -15,6 +15,7 @@ from consortia_common import keyfiles, tls
 from consortia_common.audit_log import AuditLog
 from consortia_common.audit_verify import verify_folder
 from consortia_common.errors import NotPermittedError
+from consortia_common.shown import Shown
 from consortia_coordinator import config, network
 from consortia_coordinator.auditservice import AuditService
 from consortia_coordinator.certificates import Issuer
@@ -35,7 +36,7 @@ async def _serve(folder, services, ready, state):
     network_pb2_grpc.add_EnrolmentServicer_to_server(enrolment, server)
     network_pb2_grpc.add_AuditServicer_to_server(reader, server)
     state["port"] = server.add_secure_port(
-        "127.0.0.1:0", tls.server_credentials(lambda: tls.Credentials.load(folder))
+        "127.0.0.1:0", Shown(lambda: tls.Credentials.load(folder), "demo").server_credentials()
     )
     state["stop"], state["loop"] = asyncio.Event(), asyncio.get_running_loop()
     await server.start()

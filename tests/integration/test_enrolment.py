@@ -17,6 +17,7 @@ from consortia_common import joining, keyfiles, logs, pki, rpc, tls
 from consortia_common.audit_log import AuditLog
 from consortia_common.errors import ExchangeError, NotPermittedError, SettingsError
 from consortia_common.joining import Invitation
+from consortia_common.shown import Shown
 from consortia_coordinator import config, network
 from consortia_coordinator import service as coordinator_service
 from consortia_coordinator.certificates import CertificateService, Issuer
@@ -51,6 +52,12 @@ class Running:
     store: MembersStore
     log: AuditLog
     clock: Clock
+    shown: Shown
+
+    def follow(self) -> None:
+        """What a running coordinator does every second."""
+        host, _, port = self.settings.listen.rpartition(":")
+        self.shown.follow((host, int(port)), 0.0)
 
     def invite(self, institution: str = "bank-a", role: str = "node", name: str = "node") -> Invitation:
         return network.invite(self.settings, self.store, (institution, role, name), self.clock())
@@ -61,13 +68,13 @@ class Running:
 
 
 def _serve(
-    service: EnrolmentService, certificates: CertificateService, load, ready: threading.Event, state: dict
+    service: EnrolmentService, certificates: CertificateService, shown: Shown, ready: threading.Event, state: dict
 ) -> None:
     async def main() -> None:
         server = grpc.aio.server(options=tls.SERVER_OPTIONS)
         rpc_stubs.add_EnrolmentServicer_to_server(service, server)
         rpc_stubs.add_CertificatesServicer_to_server(certificates, server)
-        state["port"] = server.add_secure_port("127.0.0.1:0", tls.server_credentials(load))
+        state["port"] = server.add_secure_port("127.0.0.1:0", shown.server_credentials())
         state["stop"], state["loop"] = asyncio.Event(), asyncio.get_running_loop()
         await server.start()
         ready.set()
@@ -90,12 +97,12 @@ def running(tmp_path: Path) -> Iterator[Running]:
     members = Members("demo", MembersStore(engine), clock, log)
     certificates = CertificateService(members, log, Issuer(settings), clock)
     ready, state = threading.Event(), {}
-    load = partial(tls.Credentials.load, folder)
-    thread = threading.Thread(target=_serve, args=(service, certificates, load, ready, state))
+    shown = Shown(partial(tls.Credentials.load, folder), "demo")
+    thread = threading.Thread(target=_serve, args=(service, certificates, shown, ready, state))
     thread.start()
     assert ready.wait(10)
     settings = settings.model_copy(update={"listen": f"127.0.0.1:{state['port']}"})
-    yield Running(settings, MembersStore(engine), log, clock)
+    yield Running(settings, MembersStore(engine), log, clock, shown)
     state["loop"].call_soon_threadsafe(state["stop"].set)
     thread.join(10)
     log.close()

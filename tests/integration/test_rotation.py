@@ -31,12 +31,14 @@ class Change:
         self.ana = self.enrol("ana", folder)
 
     def enrol(self, name: str, folder: Path) -> Path:
+        self.served.follow()
         profiles.create(folder / name, "bank-a", "analyst", name)
         profiles.enrol(folder / name, self.served.invite("bank-a", "analyst", name), now())
         return folder / name
 
     def follow(self, folder: Path) -> bool:
-        """What the member's commands do."""
+        """What the member's commands do, when the coordinator has looked at its folder."""
+        self.served.follow()
         return bool(Profile.load(folder).renew())
 
     def show(self) -> None:

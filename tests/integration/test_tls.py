@@ -1,9 +1,11 @@
 """Mutual TLS on loopback: who is let in, who is not and what they are told, and what is negotiated."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import grpc
@@ -12,12 +14,14 @@ import pytest
 
 from consortia_common import pki, rpc, tls
 from consortia_common.errors import (
+    ConnectionLostError,
     ConsortiaError,
     ExchangeError,
     NotPermittedError,
     SettingsError,
     UnauthenticatedError,
 )
+from consortia_common.shown import Shown
 from consortia_proto.v1 import network_pb2 as pb
 from consortia_proto.v1 import network_pb2_grpc as rpc_stubs
 
@@ -68,12 +72,18 @@ class Log(rpc_stubs.AuditServicer):
 
 
 @asynccontextmanager
-async def _server(load: Any = lambda: SERVER) -> AsyncIterator[tuple[int, Members]]:
+async def _server(credentials: tls.Credentials = SERVER) -> AsyncIterator[tuple[int, Members]]:
+    async with _showing(Shown(lambda: credentials, "demo")) as served:
+        yield served
+
+
+@asynccontextmanager
+async def _showing(shown: Shown) -> AsyncIterator[tuple[int, Members]]:
     service = Members()
     server = grpc.aio.server(options=tls.SERVER_OPTIONS)
     rpc_stubs.add_StatementsServicer_to_server(service, server)
     rpc_stubs.add_AuditServicer_to_server(Log(), server)
-    port = server.add_secure_port("127.0.0.1:0", tls.server_credentials(load))
+    port = server.add_secure_port("127.0.0.1:0", shown.server_credentials())
     await server.start()
     try:
         yield port, service
@@ -145,7 +155,7 @@ async def test_plaintext_is_refused():
 
 
 async def test_a_member_cannot_pose_as_the_coordinator():
-    async with _server(lambda: BANK) as (port, _):
+    async with _server(BANK) as (port, _):
         with pytest.raises(ExchangeError, match="does not show a certificate of this network"):
             await _members(port, BANK)
 
@@ -209,20 +219,36 @@ async def test_a_refusal_in_the_middle_of_a_stream_arrives_whole():
 
 
 async def test_a_renewed_server_certificate_is_shown_without_a_restart():
-    shown: list[Any] = [SERVER]
+    found: list[Any] = [SERVER]
 
     def load() -> tls.Credentials:
-        if isinstance(shown[0], ConsortiaError):
-            raise shown[0]
-        return shown[0]
+        if isinstance(found[0], ConsortiaError):
+            raise found[0]
+        return found[0]
 
-    async with _server(load) as (port, _):
+    shown = Shown(load, "demo")
+    async with _showing(shown) as (port, _):
+        follow = partial(asyncio.to_thread, shown.follow, ("127.0.0.1", port), 0.0)
+        assert not await follow()
+        found[0] = SettingsError("half written", blame="a test", remedy="none")
+        with pytest.raises(SettingsError):
+            await follow()
         assert await _members(port, BANK)
-        shown[0] = SettingsError("half written", blame="a test", remedy="none")
-        assert await _members(port, BANK)
-        shown[0] = BANK  # shown at once, and refused by the caller as no coordinator's
+        found[0] = BANK  # shown from now on, and refused by the caller as no coordinator's
+        assert await follow()
         with pytest.raises(ExchangeError, match="does not show a certificate"):
             await _members(port, BANK)
+        assert not await follow()
+
+
+def test_a_certificate_is_not_exchanged_where_nobody_answers():
+    found = [SERVER]
+    shown = Shown(lambda: found[0], "demo")
+    found[0] = BANK
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        with pytest.raises(ConnectionLostError, match="not exchanged"):
+            shown.follow(taken.getsockname())
 
 
 def test_credentials_hide_the_key():
@@ -274,15 +300,3 @@ def _server_hello_extensions(stream: bytes) -> dict[int, bytes]:
         found[kind] = stream[at + 4 : at + 4 + length]
         at += 4 + length
     return found
-
-
-def test_the_server_is_given_credentials_again_only_when_they_have_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    fetchers: list[Any] = []
-    monkeypatch.setattr(grpc, "dynamic_ssl_server_credentials", lambda _, fetch, **__: fetchers.append(fetch))
-    shown = [SERVER]
-    tls.server_credentials(lambda: shown[-1])
-    (fetch,) = fetchers
-    assert fetch() is None
-    shown.append(_credentials(COORDINATOR))
-    assert isinstance(fetch(), grpc.ServerCertificateConfiguration)
-    assert fetch() is None
