@@ -14,6 +14,7 @@ from consortia_common.errors import DocumentError
 from consortia_common.models.predict import predict
 from consortia_node.errors import StepError
 from consortia_node.kinds.train import STEPS
+from consortia_node.learning import rows
 from tests.support.fits import (
     FEATURES,
     LOGISTIC,
@@ -111,6 +112,14 @@ def test_trees_learn_what_a_line_cannot() -> None:
     )
     assert line["evaluation"]["auc"] < 0.6
     assert trees["evaluation"]["auc"] > 0.95
+
+
+def test_rows_taken_some_at_a_time_make_the_same_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = run(banks(LOGISTIC))["model"]["fit"]["weights"]
+    monkeypatch.setattr(rows, "_BLOCK", 7)
+    assert [float(one) for one in run(banks(LOGISTIC))["model"]["fit"]["weights"]] == pytest.approx(
+        [float(one) for one in whole], rel=1e-9
+    )
 
 
 def test_trees_that_answer_every_row_to_the_last_bit_stay_finite() -> None:
