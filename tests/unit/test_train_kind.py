@@ -140,6 +140,16 @@ def test_along_a_monotone_feature_the_answer_only_falls() -> None:
     assert answers[0] > answers[-1]
 
 
+@pytest.mark.parametrize("model", [LOGISTIC, TREES, NETWORK])
+def test_an_institution_without_rows_takes_part_with_nothing(model: Mapping[str, Any]) -> None:
+    tables = {bank: {"clients": made(SIZES[bank], 1), "clients_test": made(50, 2)} for bank in BANKS}
+    empty = {part: {name: column[:0] for name, column in table.items()} for part, table in tables[BANKS[0]].items()}
+    result = run(banks(model, tables | {BANKS[0]: empty}))
+    assert result["rows"] == sum(SIZES[bank] for bank in BANKS[1:])
+    assert result["evaluation"]["rows"] == 100
+    assert result["evaluation"]["auc"] > 0.6
+
+
 def test_missing_values_have_a_place() -> None:
     def holes(bank: str) -> dict[str, Any]:
         table = made(SIZES[bank], 5)
@@ -276,6 +286,7 @@ def test_a_round_taken_again_from_the_state_before_it_gives_the_same(model: Mapp
         ({"default": np.ones(50)}, {}, "all 150 rows of all parties have one label"),
         ({"income": np.full(50, 1e9)}, {}, "most that fits with 3 decimals"),
         ({"income": [None] * 50}, {}, "income is missing in all rows"),
+        ({name: [] for name in made(1, 1)}, {}, "there is no row of any party"),
         ({"income": np.full(50, np.inf)}, {}, "infinite values"),
         ({"income": ["many"] * 50}, {}, "no numbers"),
         ({"calls": np.zeros(50)}, {"weight": "calls"}, "not above 0"),
