@@ -48,7 +48,7 @@ def show(figures: Sequence[Figure], subject: str, limit: str) -> None:
     print(f"{'':{width}} {subject:>12} {'':6} {limit:>12} {'ratio':>8}  goal")
     for item in figures:
         against = "" if item.against is None else _short(item.against)
-        ratio = "" if item.ratio is None else f"{item.ratio:.1%}"
+        ratio = "" if item.ratio is None else _ratio(item.ratio)
         mark = {True: "met", False: "NOT MET", None: ""}[item.met]
         value = f"{_short(item.value):>12} {item.unit:6} {against:>12}"
         print(f"{item.what:{width}} {value} {ratio:>8}  {item.goal} {mark}".rstrip())
@@ -64,6 +64,11 @@ def store(figures: Sequence[Figure], name: str) -> Path:
 
 def _rounded(value: float) -> float:
     return round(value, 3)
+
+
+def _ratio(value: float) -> str:
+    """In per cent while that can be read."""
+    return f"{value:.1%}" if value < 10 else f"{value:,.0f} ×"
 
 
 def _short(value: float) -> str:

@@ -138,6 +138,7 @@ def _out_of_reach_of_signals() -> Iterator[None]:
 def _start(memory_mib: int) -> None:
     import resource  # noqa: PLC0415  # POSIX only; the parent itself does not need it
 
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy comes later; jobs share the machine, a worker each
     resource.setrlimit(resource.RLIMIT_AS, (memory_mib << 20, memory_mib << 20))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # rows and keys must not lie in a core file
     threading.Thread(target=_die_with_parent, daemon=True).start()

@@ -229,8 +229,27 @@ def test_models_are_added_and_listed(tmp_path: Path, config: Path, monkeypatch: 
     assert "scorecard" in listed.stdout
     told = as_json(consortia("model", "list", "--config", config, "--json"))
     (one,) = told
-    assert one.pop("withdrawn") is None
+    assert (one.pop("withdrawn"), one.pop("told"), one.pop("acknowledged")) == (None, [], {})
     assert one == {"name": "scorecard", "digest": "b" * 64, "origin": "imported", "features": ["income", "age"]}
+
+
+def test_of_a_model_that_was_withdrawn_it_is_listed_who_has_heard(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = pb.Acknowledgement(institution="bank-c", received_at="2026-01-01T00:00:00.000Z")
+    by = pb.WithdrawnModel(
+        institution="bank-a", reason="stale", recipients=["bank-b", "bank-c"], acknowledgements=[heard]
+    )
+    view = pb.ModelView(name="job-1", origin="job-1", withdrawn=by)
+    use(monkeypatch, StubNode(WithdrawModel=view, ListModels=pb.ModelList(models=[view])))
+    done = consortia("model", "withdraw", "job-1", "--reason", "stale", "--config", config)
+    assert "bank-b, bank-c" in done.stdout
+    listed = consortia("model", "list", "--config", config)
+    assert fits(listed)
+    shown = " ".join(listed.stdout.split())
+    assert all(words in shown for words in ("not kept", "acknowledged", "not yet by"))
+    (one,) = as_json(consortia("model", "list", "--config", config, "--json"))
+    assert (one["told"], one["acknowledged"]) == (["bank-b", "bank-c"], {"bank-c": heard.received_at})
 
 
 @pytest.mark.parametrize("command", [("consent", "show", "C-1"), ("agreement", "list"), ("model", "list")])

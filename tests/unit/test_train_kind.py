@@ -14,6 +14,7 @@ from consortia_common.errors import DocumentError
 from consortia_common.models.predict import predict
 from consortia_node.errors import StepError
 from consortia_node.kinds.train import STEPS
+from consortia_node.learning import rows
 from tests.support.fits import (
     FEATURES,
     LOGISTIC,
@@ -113,6 +114,14 @@ def test_trees_learn_what_a_line_cannot() -> None:
     assert trees["evaluation"]["auc"] > 0.95
 
 
+def test_rows_taken_some_at_a_time_make_the_same_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = run(banks(LOGISTIC))["model"]["fit"]["weights"]
+    monkeypatch.setattr(rows, "_BLOCK", 7)
+    assert [float(one) for one in run(banks(LOGISTIC))["model"]["fit"]["weights"]] == pytest.approx(
+        [float(one) for one in whole], rel=1e-9
+    )
+
+
 def test_trees_that_answer_every_row_to_the_last_bit_stay_finite() -> None:
     """No curvature is left then, and with l2 = 0 nothing else to divide by."""
     tables = {
@@ -129,6 +138,16 @@ def test_along_a_monotone_feature_the_answer_only_falls() -> None:
     answers = predict(model, {"income": incomes, "age": np.full(400, 50.0)})
     assert (np.diff(answers) <= 1e-12).all()
     assert answers[0] > answers[-1]
+
+
+@pytest.mark.parametrize("model", [LOGISTIC, TREES, NETWORK])
+def test_an_institution_without_rows_takes_part_with_nothing(model: Mapping[str, Any]) -> None:
+    tables = {bank: {"clients": made(SIZES[bank], 1), "clients_test": made(50, 2)} for bank in BANKS}
+    empty = {part: {name: column[:0] for name, column in table.items()} for part, table in tables[BANKS[0]].items()}
+    result = run(banks(model, tables | {BANKS[0]: empty}))
+    assert result["rows"] == sum(SIZES[bank] for bank in BANKS[1:])
+    assert result["evaluation"]["rows"] == 100
+    assert result["evaluation"]["auc"] > 0.6
 
 
 def test_missing_values_have_a_place() -> None:
@@ -267,6 +286,7 @@ def test_a_round_taken_again_from_the_state_before_it_gives_the_same(model: Mapp
         ({"default": np.ones(50)}, {}, "all 150 rows of all parties have one label"),
         ({"income": np.full(50, 1e9)}, {}, "most that fits with 3 decimals"),
         ({"income": [None] * 50}, {}, "income is missing in all rows"),
+        ({name: [] for name in made(1, 1)}, {}, "there is no row of any party"),
         ({"income": np.full(50, np.inf)}, {}, "infinite values"),
         ({"income": ["many"] * 50}, {}, "no numbers"),
         ({"calls": np.zeros(50)}, {"weight": "calls"}, "not above 0"),

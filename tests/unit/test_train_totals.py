@@ -39,6 +39,12 @@ def test_an_absurd_update_is_clipped() -> None:
     assert max(abs(float(weight)) for weight in result["model"]["fit"]["weights"]) <= 0.5 + 1e-6
 
 
+@pytest.mark.parametrize("more", [{}, {"early_stopping": {"share": "0.3", "patience": 2}}])
+def test_a_fit_that_diverges_within_its_clips_is_no_model(more: Mapping[str, Any]) -> None:
+    with pytest.raises(StepError, match=r"diverged: its loss rose from 0\.69.* smaller learning_rate"):
+        run(banks(NETWORK | {"learning_rate": "1000", "epochs": 20} | more))
+
+
 @pytest.mark.parametrize("weight", [0, -5])
 def test_a_sum_without_weight_is_refused(weight: int) -> None:
     for model, place in ((LOGISTIC, -1), (NETWORK, -1 - MEASURES)):

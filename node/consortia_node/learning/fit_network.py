@@ -108,6 +108,7 @@ class AveragingRounds:
         model = state.vector(values, _BEST) if _BEST in values else self._recall(values)
         points, rule = stopping.curve(values), self._asked.early_stopping
         rounds = stopping.best(points, rule) if rule else self._asked.rounds
+        stopping.require_descent(points, rounds)
         made = NetworkFit.from_value(
             {
                 "type": "network",

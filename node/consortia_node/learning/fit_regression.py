@@ -17,7 +17,7 @@ from consortia_node.errors import StepError
 from consortia_node.learning import glm, state, stopping
 from consortia_node.learning.measuring import Measured
 from consortia_node.learning.preparing import Prepared
-from consortia_node.learning.rows import Parts
+from consortia_node.learning.rows import Parts, Rows
 from consortia_node.moments import rounded
 
 Floats = NDArray[np.float64]
@@ -40,11 +40,9 @@ class NewtonRounds:
     def contribute(self, values: Mapping[str, bytes], parts: Parts, turn: int) -> Floats | Integers:
         """This institution's share of the totals at the current coefficients."""
         del turn
-        fit, rows = self._recall(values), parts.learned
-        features = self._prepared.preparation.matrix(rows.columns)
-        weights = rows.weight * self._class_weights(rows.label) / self._unit
-        shifted = (rows.label - self._centre) / self._spread
-        vector = glm.add_up(self._family, fit.model, features, shifted, weights).vector()
+        model = self._recall(values).model
+        shares = [self._share(model, rows).vector() for rows in parts.learned.blocks()]
+        vector = np.asarray(np.sum(shares, axis=0))
         if np.abs(vector).max(initial=0.0) > float(MEAN_BOUND):
             raise StepError(
                 "a sum of the fit is out of all proportion: the fit diverges, or a feature has absurd values",
@@ -52,6 +50,13 @@ class NewtonRounds:
                 remedy="give the features with a long tail a low, a high or log1p in prepare, or raise l2",
             )
         return vector
+
+    def _share(self, model: Floats, rows: Rows) -> glm.Totals:
+        """Of the totals, by these rows."""
+        features = self._prepared.preparation.matrix(rows.columns)
+        weights = rows.weight * self._class_weights(rows.label) / self._unit
+        shifted = (rows.label - self._centre) / self._spread
+        return glm.add_up(self._family, model, features, shifted, weights)
 
     def absorb(self, values: state.Values, total: Any, turn: int) -> None:
         """Take the next Newton step."""

@@ -61,6 +61,7 @@ def words(rows: Rows, held_out: int, parameters: Parameters) -> Integers:
 def fitted(total: Integers, parameters: Parameters, smallest: int = 0) -> Prepared:
     """From the opened total. Raises StepError where the data can't make a model, TotalRefusedError for a lie."""
     rows, cut = int(total[0]), iter(np.split(total[2:], _cuts(parameters)))
+    _require_rows(rows)
     label, found = _read(next(cut), parameters.decimals), {}
     for name in parameters.numeric:
         count, moment = _read(next(cut), parameters.decimals)
@@ -80,10 +81,14 @@ def fitted(total: Integers, parameters: Parameters, smallest: int = 0) -> Prepar
 
 def require_fit(parameters: Parameters, rows: int, ones: int) -> None:
     """Return if there is something to learn from. Raises StepError if not."""
-    if rows == 0:
-        raise _nothing("there is no row of any party")
+    _require_rows(rows)
     if parameters.model.task == "binary" and not 0 < ones < rows:
         raise _nothing(f"all {rows} rows of all parties have one label")
+
+
+def _require_rows(rows: int) -> None:
+    if rows == 0:
+        raise _nothing("there is no row of any party")
 
 
 def _require_many(parameters: Parameters, counts: Mapping[str, Integers], smallest: int) -> None:

@@ -70,6 +70,24 @@ def is_over(points: Sequence[Point], rule: Stopping | None) -> bool:
     return rule is not None and bool(points) and points[-1].after - best(points, rule) >= rule.patience
 
 
+def require_descent(points: Sequence[Point], kept: int) -> None:
+    """Return if the model behind ``kept`` rounds, or the last that was measured, does no worse than that of none.
+
+    Without points, as where noise is asked for, nothing is known.
+    """
+    if not points:
+        return
+    begun, ended = points[0], points[min(kept, len(points) - 1)]
+    for before, after in ((begun.loss, ended.loss), (begun.held_out, ended.held_out)):
+        if before is not None and after is not None and after > before:
+            raise StepError(
+                f"the fit diverged: its loss rose from {before} to {after}",
+                blame="the job spec",
+                remedy="submit the job again with a smaller learning_rate or a max_norm, or prepare features that "
+                "have a long tail",
+            )
+
+
 def told(points: Sequence[Point]) -> list[dict[str, object]]:
     """The curve as results have it."""
     return [
