@@ -20,6 +20,9 @@ from consortia_crypto.keys import PrivateIdentity, PublicIdentity
 from consortia_proto.v1 import exchange_pb2
 from consortia_proto.v1 import network_pb2 as pb
 
+COLUMNS = ("party", "its gate", "customers", "bytes up", "bytes down")
+"""Of the table of parties."""
+
 
 @dataclass(frozen=True)
 class PlannedParty:
@@ -44,6 +47,13 @@ class PlannedParty:
             return f"refuses by {self.answer.clause}"
         waits = self.answer.officers
         return f"accepts, once {waits} of its officers approve" if waits else "accepts"
+
+    @property
+    def customers(self) -> str:
+        """Of how many customers consent stands, as it told."""
+        reads = self.answer.reads if self.answer else ()
+        bands = [one.customers for one in reads if one.customers]
+        return f"{bands[0].low:,} to {bands[0].high:,}" if bands else "–"
 
 
 @dataclass(frozen=True, repr=False)
@@ -107,22 +117,61 @@ class Plan:
         """What each learns from the job, the coordinator included."""
         return self.spec.parameters.learns()
 
+    @property
+    def reads(self) -> str:
+        """The columns that would be read, by dataset, as the parties that accept say."""
+        told = [party.answer.reads for party in self.parties if party.answer and party.accepts]
+        found = dict.fromkeys(f"{', '.join(one.columns)} of {one.dataset}" for reads in told for one in reads)
+        return "; ".join(found)
+
+    @property
+    def budgets(self) -> dict[str, str]:
+        """What the job would use of each of the agreement's budgets, in words."""
+        told = [budget for party in self.parties if party.answer for budget in party.answer.budgets]
+        return {one.name: f"{one.used:,} used, {one.cost:,} more, of {one.limit:,}" for one in told}
+
+    @property
+    def refusals(self) -> list[dict[str, str]]:
+        """Who would refuse, by which clause, why, and who can grant it; those alike together."""
+        told: dict[tuple[str, str, str], list[str]] = {}
+        for party in self.parties:
+            if party.answer is not None and not party.accepts:
+                answer = party.answer
+                told.setdefault((answer.clause, answer.sentence, answer.remedy), []).append(party.institution)
+        return [
+            {"refused by": ", ".join(parties), "clause": clause, "why": sentence, "what to do": remedy}
+            for (clause, sentence, remedy), parties in told.items()
+        ]
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What it says of the job as a whole."""
+        count = self.rounds
+        return {
+            **({"reads": self.reads} if self.reads else {}),
+            "sealed sums": f"{count}, one after the other" if count else "none",
+            "bytes": f"{self.bytes.up:,} up, {self.bytes.down:,} down",
+            **(
+                {"takes about": self.time, "memory": f"about {self.memory_mib} MiB at a node"} if self.reads else {}
+            ),
+            **{f"budget {name}": used for name, used in self.budgets.items()},
+        }
+
     def __repr__(self) -> str:
         return f"<Plan of {self.spec.name}: {'ready' if self.ready else 'not ready'}>"
 
     def _repr_html_(self) -> str:
-        rows = [(one.institution, one.verdict, one.traffic.up, one.traffic.down) for one in self.parties]
+        rows = [
+            (one.institution, one.verdict, one.customers, one.traffic.up, one.traffic.down) for one in self.parties
+        ]
         told = {
             "question": f"{self.spec.name} ({self.spec.kind})",
-            "sealed sums": self.rounds,
-            "takes about": self.time,
-            "memory": f"about {self.memory_mib} MiB at a node",
+            **self.facts,
             **{f"{who} learns": what for who, what in self.learns.items()},
             **({"not the same everywhere": "; ".join(self.unlike)} if self.unlike else {}),
         }
-        return page_parts.facts(told) + page_parts.table(
-            "plan", ("party", "its gate", "bytes up", "bytes down"), rows
-        )
+        parts = [*map(page_parts.facts, self.refusals), page_parts.facts(told)]
+        return page_parts.table("plan", COLUMNS, rows) + "".join(parts)
 
     def document(self) -> dict[str, Any]:
         """As plain values, for JSON."""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from consortia_common.content import Content
 from consortia_common.database import reading
 from consortia_common.documents.base import refuse, utc
-from consortia_common.documents.jobspec import Submission
+from consortia_common.documents.jobspec import JobSpec, Submission
 from consortia_common.documents.receipt import SIGNATURE_DOMAIN, CohortUsed, Receipt, Took
 from consortia_common.gate.ledger import SPENT
 from consortia_common.gate.request import Decision
@@ -105,7 +105,7 @@ class Offers:
         if outcome == rules.FINISHED:
             job = accepted.load(self._tools, task.job_id)
             accepted.require_complete(self._tools, job)
-            took = self._took(stored, traffic)
+            took = self._took(stored, job.spec, traffic)
             return self._finish(job, _absent(job, content, self._tools.institution), took)
         self._tools.log.append("job.failed", job=task.job_id, reason=reason or "the coordinator gave it up")
         self._cohorts.erase(task.job_id)
@@ -155,8 +155,7 @@ class Offers:
         until = approval.until_ms(asked, job.accepted_ms) if asked else 0
         return Answer(Content(config={WAITING_MS: until}), store=lambda c: JobStore(c).create(job))
 
-    def _took(self, job: StoredJob, traffic: tuple[int, int]) -> Took:
-        spec = Submission.from_canonical(job.submission, "a stored submission").spec
+    def _took(self, job: StoredJob, spec: JobSpec, traffic: tuple[int, int]) -> Took:
         with reading(self._tools.engine) as connection:
             peak = JobStore(connection).value(job.job_id, PEAK)
             cohorts = CohortStore(connection).of([job.job_id])

@@ -82,7 +82,7 @@ def test_many_rows_and_an_institution_without_any() -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(shapes)
 def test_many_rows_of_any_shape_nulls_skew_and_spread(shape: tuple[int, list[int], float, float]) -> None:
     check(drawn(*shape))

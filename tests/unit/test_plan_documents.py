@@ -78,6 +78,11 @@ def test_a_plan_is_what_every_party_says() -> None:
         "no answer: no answer",
     ]
     assert (plan.memory_mib, plan.seconds, plan.rounds) == (200, 1.5, 6)
+    (refusal,) = plan.refusals
+    assert (refusal["refused by"], refusal["clause"], refusal["why"]) == ("bank-b", "max_jobs", "5 jobs have run.")
+    assert (plan.reads, plan.budgets) == ("age of clients", {"max_jobs": "1 used, 1 more, of 5"})
+    page = plan._repr_html_()
+    assert all(text in page for text in ("5 jobs have run.", "age of clients", "64 to 128", "coordinator learns"))
     told = plan.document()
     assert [party["accepts"] for party in told["parties"]] == [True, False, False]
     assert told["bytes_up"] == sum(party["bytes_up"] for party in told["parties"])

@@ -36,61 +36,27 @@ def plan(spec: Path, folder: Path, as_json: bool) -> None:
 
 
 def _show(made: Any) -> None:
+    from consortia_client.plan import COLUMNS
+
     rows = [
         (
             party.institution,
             party.verdict,
-            _customers(party),
+            party.customers,
             f"{party.traffic.up:,}",
             f"{party.traffic.down:,}",
         )
         for party in made.parties
     ]
-    terminal.table(("party", "its gate", "customers", "bytes up", "bytes down"), rows)
-    for (clause, sentence, remedy), parties in _refusals(made).items():
-        why = {"clause": clause, "why": sentence, "what to do": remedy}
-        terminal.facts({"refused by": ", ".join(parties)} | why)
+    terminal.table(COLUMNS, rows)
+    for refusal in made.refusals:
+        terminal.facts(refusal)
     for party in made.parties:
         if party.failure is not None:
             terminal.facts({"no answer": party.institution, "what to do": party.failure.remedy})
-    terminal.facts(_facts(made))
+    terminal.facts(made.facts)
     terminal.facts({f"{who} learns": what for who, what in made.learns.items()})
     for unlike in made.unlike:
         terminal.note(unlike)
     if made.accepted:
         terminal.done("every party's gate would accept the job as things stand now")
-
-
-def _refusals(made: Any) -> dict[tuple[str, str, str], list[str]]:
-    """Who refuses for one and the same reason."""
-    told: dict[tuple[str, str, str], list[str]] = {}
-    for party in made.parties:
-        if party.answer is not None and not party.accepts:
-            answer = party.answer
-            told.setdefault((answer.clause, answer.sentence, answer.remedy), []).append(party.institution)
-    return told
-
-
-def _facts(made: Any) -> dict[str, str]:
-    first = next((party.answer for party in made.parties if party.accepts), None)
-    reads = [f"{', '.join(one.columns)} of {one.dataset}" for one in first.reads] if first else []
-    budgets = {
-        f"budget {one.name}": f"{one.used:,} used, {one.cost:,} more, of {one.limit:,}"
-        for party in made.parties
-        if party.answer
-        for one in party.answer.budgets
-    }
-    return {
-        **({"reads": "; ".join(reads)} if reads else {}),
-        "sealed sums": f"{made.rounds}, one after the other" if made.rounds else "none",
-        "bytes": f"{made.bytes.up:,} up, {made.bytes.down:,} down",
-        **({"takes about": made.time, "memory": f"about {made.memory_mib} MiB at a node"} if first else {}),
-        **budgets,
-    }
-
-
-def _customers(party: Any) -> str:
-    if not party.accepts or not party.answer.reads or party.answer.reads[0].customers is None:
-        return "–"
-    one = party.answer.reads[0].customers
-    return f"{one.low:,} to {one.high:,}"

@@ -112,5 +112,6 @@ def unreadable(dataset: DatasetSettings) -> SourceError:
     return refuse(
         dataset,
         f"PostgreSQL does not let a table {dataset.table_name} be read",
-        "check that the table or view is there, with its schema, and that the node's user may read it",
+        "check that a table or view of this name is there (`table` in datasets.toml, --table), and that the node's"
+        " user may read it",
     )
