@@ -17,7 +17,7 @@ from consortia_common.documents.plan import (
 )
 from consortia_common.gate.request import Decision
 from consortia_crypto.envelope import seal
-from consortia_node import approval, estimates
+from consortia_node import estimates
 from consortia_node.answers import Answer
 from consortia_node.asked import read
 from consortia_node.cohorts import need_of
@@ -94,7 +94,7 @@ class Plans:
             refused = RefusedError(decision.clause, decision.sentence)
             why = {"clause": decision.clause, "sentence": decision.sentence, "remedy": refused.remedy}
             return PlanAnswer.from_value(about | why, "the plan")
-        approvals = approval.asked_by(stored.agreement, question.spec.kind)
+        approvals = stored.agreement.approvals_for(question.spec.kind)
         reads = self._reads(submission, stored)
         sizes = [(one.columns, one.customers.high if one.customers else 0) for one in reads]
         need = estimates.of(question.spec, self._tools.institution, sizes)
