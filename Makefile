@@ -46,7 +46,7 @@ bench-sum: $(RUNTIME)  ## measure sealed sums against plain ones, CKKS and SecAg
 	@$(BIN)/python -m benchmarks.sum.run
 
 bench-exchange: $(RUNTIME)  ## measure the exchange from 3 to 200 nodes beside plaintext gRPC and Flower's engine
-	@$(BIN)/python -m benchmarks.exchange.run
+	@GRPC_VERBOSITY=ERROR $(BIN)/python -m benchmarks.exchange.run
 
 check: $(TOOLS)  ## style, types, import contracts, generated code up to date
 	@$(BIN)/ruff check .

@@ -8,7 +8,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -80,7 +80,8 @@ class JobRun:
     def __init__(self, job_id: str, spec: JobSpec, tools: Tools) -> None:
         self.job_id = job_id
         self._spec = spec
-        self._tools = tools
+        seconds = min(tools.step_timeout, spec.step_seconds or tools.step_timeout)
+        self._tools = replace(tools, step_timeout=seconds)
         self._sums = SumRuns(self)
         self._given_up = threading.Event()
 

@@ -5,7 +5,7 @@ a node that is away, or that enrols later, gets it when it comes.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from consortia_common import rpc
@@ -15,12 +15,15 @@ from consortia_common.documents import statements, withdrawal
 from consortia_common.documents.agreement import Agreement
 from consortia_common.documents.base import refuse
 from consortia_common.documents.confirmation import CONFIRMED, STEP, Confirmation, SignedConfirmation
+from consortia_common.documents.jobspec import Submission
 from consortia_common.documents.statements import AgreementChange, JobApproval, ModelWithdrawal
 from consortia_common.errors import NotPermittedError
 from consortia_common.tls import Peer
 from consortia_coordinator.errors import CoordinatorError, not_enrolled
+from consortia_coordinator.jobs import FINAL
 from consortia_coordinator.mailbox import Mailbox
 from consortia_coordinator.members import Members
+from consortia_coordinator.store.jobs import JobStore
 from consortia_coordinator.store.statements import StatementStore, StoredStatement
 from consortia_coordinator.store.tasks import NOTICE
 from consortia_crypto import canonical
@@ -62,8 +65,10 @@ class StatementService(network_pb2_grpc.StatementsServicer):
         mailbox: Mailbox,
         log: AuditLog,
         now_ms: Callable[[], int],
+        jobs: JobStore,
     ) -> None:
         self._members = members
+        self._jobs = jobs
         self._store = store
         self._mailbox = mailbox
         self._log = log
@@ -148,8 +153,35 @@ class StatementService(network_pb2_grpc.StatementsServicer):
         else:
             approval = JobApproval.from_canonical(statement.document, "the approval")
             _require_same((approval.network, approval.institution, approval.officer), self._members.network, author)
+            self._require_asked(approval)
             said = {"job": approval.job, "decision": approval.decision, "reason": approval.reason}
         return statement.type, said | {"fingerprint": author.fingerprint}
+
+    def _require_asked(self, approval: JobApproval) -> None:
+        """Return if the job waits, or may come to wait, for the officers of that institution."""
+        job = self._jobs.get(approval.job)
+        spec = Submission.from_canonical(job.submission, "the stored submission").spec
+        if job.state in FINAL:
+            why = f"it is {job.state}"
+        elif approval.institution not in spec.parties:
+            why = f"{approval.institution} is no party of it"
+        elif not any(agreement.approvals_for(spec.kind) for agreement in self._agreements(spec.agreement)):
+            why = f"agreement {spec.agreement} asks nobody to approve {spec.kind} jobs"
+        else:
+            return
+        raise CoordinatorError(
+            f"job {approval.job} can't be decided on: {why}",
+            blame="the officer",
+            remedy="`consortia job list` shows the jobs of this network and where they stand",
+        )
+
+    def _agreements(self, name: str) -> Iterator[Agreement]:
+        """Those of that name and version that were published."""
+        for stored in self._store.all():
+            if stored.statement.type in _AGREEMENT_TYPES:
+                agreement = Agreement.from_canonical(stored.statement.document, "the agreement")
+                if agreement.short == name:
+                    yield agreement
 
     def _pass_on(self, statement: network_pb2.Statement, author: PublicIdentity) -> str:
         stored = self._store.add(statement, author.fingerprint, self._now_ms())

@@ -173,7 +173,9 @@ async def _server(
     store = JobStore(parts.engine)
     witnessing = Witnessing(settings, identity, parts.log, parts.engine, parts.members)
     conductor = _conductor(parts, store, witnessing, failstop)
-    relay = StatementService(parts.members, StatementStore(parts.engine), parts.mailbox, parts.log, parts.now_ms)
+    relay = StatementService(
+        parts.members, StatementStore(parts.engine), parts.mailbox, parts.log, parts.now_ms, store
+    )
     orders = _orders(parts, identity, store, conductor)
     exchange = _exchange(parts, partial(_catch_up, relay, orders))
     orders.hang_up = partial(_hang_up, exchange, witnessing)

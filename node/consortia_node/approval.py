@@ -13,12 +13,6 @@ from consortia_node.jobs import ACCEPTED, REFUSED, WAITING
 HOUR_MS = 3_600_000
 
 
-def asked_by(agreement: Agreement, kind: str) -> Approvals | None:
-    """What the agreement asks of people before a job of that kind, if anything."""
-    asked = agreement.approvals
-    return asked if asked and kind in asked.kinds else None
-
-
 def until_ms(asked: Approvals, accepted_ms: int) -> int:
     """When the job is refused for want of approvals."""
     return accepted_ms + asked.hours * HOUR_MS

@@ -133,7 +133,7 @@ class ApprovalDesk:
         """Raises StateError for a job that does not wait for people."""
         agreement = self._agreements.find(job.agreement).agreement
         spec = Submission.from_canonical(job.submission, "the stored submission").spec
-        asked = rules.asked_by(agreement, spec.kind)
+        asked = agreement.approvals_for(spec.kind)
         if asked is None or job.state != WAITING:
             raise StateError(
                 f"job {job.job_id} does not wait for anybody's approval here",

@@ -70,7 +70,7 @@ class Offers:
         cost = spec.parameters.epsilon_micro()
         if decision.accepted and cost:
             self._tools.log.append(SPENT, job=task.job_id, agreement=reference, epsilon_micro=cost)
-        asked = approval.asked_by(stored.agreement, spec.kind) if stored and decision.accepted else None
+        asked = stored.agreement.approvals_for(spec.kind) if stored and decision.accepted else None
         now = self._tools.now_ms()
         if asked:
             self._tools.log.append(
@@ -151,7 +151,7 @@ class Offers:
         for identity in known:
             if identity.fingerprint in named:
                 self._tools.peers.keep(identity)
-        asked = approval.asked_by(stored.agreement, submission.spec.kind) if stored else None
+        asked = stored.agreement.approvals_for(submission.spec.kind) if stored else None
         until = approval.until_ms(asked, job.accepted_ms) if asked else 0
         return Answer(Content(config={WAITING_MS: until}), store=lambda c: JobStore(c).create(job))
 

@@ -18,7 +18,6 @@ from consortia_common.documents.plan import (
 )
 from consortia_common.gate.request import Decision
 from consortia_crypto.envelope import seal
-from consortia_node import approval
 from consortia_node.answers import Answer
 from consortia_node.asked import read
 from consortia_node.cohorts import need_of
@@ -97,7 +96,7 @@ class Plans:
             refused = RefusedError(decision.clause, decision.sentence)
             why = {"clause": decision.clause, "sentence": decision.sentence, "remedy": refused.remedy}
             return PlanAnswer.from_value(about | why, "the plan")
-        approvals = approval.asked_by(stored.agreement, question.spec.kind)
+        approvals = stored.agreement.approvals_for(question.spec.kind)
         reads = self._reads(submission, stored)
         need = self._need(question, reads)
         return PlanAnswer.from_value(

@@ -92,11 +92,38 @@ async def _until_told(settings: NodeSettings) -> None:
 async def serving(settings: NodeSettings) -> AsyncIterator[Running]:
     """A node that serves until the block ends."""
     tools = open_tools(settings)
-    failstop = FailStop()
-    tools.log.on_failure(failstop)
-    notices = Notices(tools)
+    try:
+        failstop = FailStop()
+        tools.log.on_failure(failstop)
+        parts = _assembled(settings, tools)
+        await _catch_up(parts)
+        with Heartbeat(tools.log, failed=partial(logs.failure, "audit.silent")):
+            async with (
+                _control_server(settings, parts.control),
+                _aside(Attendance(parts.connect, tools.witnessing.desk).run()),
+                _aside(_finish_erasures(tools)),
+                _at_work(parts),
+            ):
+                yield Running(tools, parts.exchange, failstop)
+    finally:
+        close_tools(tools)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What a node consists of."""
+
+    tools: Tools
+    connect: Callable[[], grpc.aio.Channel]
+    outbox: StatementOutbox
+    exchange: NodeExchange
+    desk: ConsentDesk
+    control: ControlService
+
+
+def _assembled(settings: NodeSettings, tools: Tools) -> _Parts:
+    notices, withdrawals = Notices(tools), Withdrawals(tools)
     connect = partial(_channel, settings, tools.clock)
-    withdrawals = Withdrawals(tools)
     outbox = StatementOutbox(Statements(tools), partial(_publish, connect))
     models = ModelDesk(tools, outbox.poke)
     exchange = NodeExchange(
@@ -113,38 +140,41 @@ async def serving(settings: NodeSettings) -> AsyncIterator[Running]:
     )
     desk = ConsentDesk(tools, withdrawals, outbox.poke)
     control = ControlService(tools, notices, desk, models, partial(_publish, connect), lambda: exchange.connected)
+    return _Parts(tools, connect, outbox, exchange, desk, control)
+
+
+async def _catch_up(parts: _Parts) -> None:
+    """Do what fell due while the node did not run."""
+    tools = parts.tools
+    await asyncio.to_thread(tools.witnessing.rounds.compare_at_start)
+    tools.witnessing.rounds.start()
+    await asyncio.to_thread(parts.desk.run_out)
+    await asyncio.to_thread(finish_failures, tools)
+    await asyncio.to_thread(end_abandoned, tools)
+
+
+@asynccontextmanager
+async def _at_work(parts: _Parts) -> AsyncIterator[None]:
+    """Connected, and doing what comes up by itself, until the block ends."""
+    tools, exchange = parts.tools, parts.exchange
+    running = asyncio.create_task(exchange.run())
+    beside = [
+        asyncio.create_task(work)
+        for work in (
+            parts.outbox.run(),
+            _sweep(parts.desk, tools),
+            stay_current(renewal_of(tools), partial(_redial, exchange, tools)),
+        )
+    ]
     try:
-        await asyncio.to_thread(tools.witnessing.rounds.compare_at_start)
-        tools.witnessing.rounds.start()
-        await asyncio.to_thread(desk.run_out)
-        await asyncio.to_thread(finish_failures, tools)
-        await asyncio.to_thread(end_abandoned, tools)
-        with Heartbeat(tools.log, failed=partial(logs.failure, "audit.silent")):
-            async with (
-                _control_server(settings, control),
-                _aside(Attendance(connect, tools.witnessing.desk).run()),
-                _aside(_finish_erasures(tools)),
-            ):
-                running = asyncio.create_task(exchange.run())
-                beside = [
-                    asyncio.create_task(work)
-                    for work in (
-                        outbox.run(),
-                        _sweep(desk, tools),
-                        stay_current(renewal_of(tools), partial(_redial, exchange, tools)),
-                    )
-                ]
-                try:
-                    yield Running(tools, exchange, failstop)
-                finally:
-                    for task in beside:
-                        task.cancel()
-                    await asyncio.gather(*beside, return_exceptions=True)
-                    exchange.stop()
-                    await asyncio.to_thread(tools.witnessing.close)
-                    await running
+        yield
     finally:
-        close_tools(tools)
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
+        exchange.stop()
+        await asyncio.to_thread(tools.witnessing.close)
+        await running
 
 
 def open_tools(settings: NodeSettings) -> Tools:

@@ -5,8 +5,8 @@ consent. Recipients learn which jobs relied on a consent that stands no more, ne
 """
 
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection
@@ -16,7 +16,7 @@ from consortia_common.database import reading
 from consortia_common.documents.agreement import Agreement
 from consortia_common.documents.base import refuse
 from consortia_common.documents.jobspec import Submission
-from consortia_common.documents.withdrawal import WITHDRAWN, WithdrawalStatement
+from consortia_common.documents.withdrawal import MOST_JOBS, WITHDRAWN, WithdrawalStatement
 from consortia_crypto import canonical
 from consortia_node import jobs as rules
 from consortia_node.answers import Answer
@@ -36,14 +36,35 @@ STOP = "stop"
 
 @dataclass(frozen=True)
 class Reached:
-    """What the ended consent had been used for. ``stopped``: of the running jobs, those that its agreement ends."""
+    """What the ended consent had been used for. ``stopped``: of the running jobs, those that its agreement ends.
+
+    ``whom``: by job, the other institutions that it concerned.
+    """
 
     jobs: Sequence[str] = ()
+    whom: Mapping[str, Collection[str]] = field(default_factory=dict)
     models: Sequence[str] = ()
-    recipients: Sequence[str] = ()
     running: Sequence[str] = ()
     stopped: Sequence[str] = ()
     statement: str = ""
+
+    @property
+    def recipients(self) -> list[str]:
+        """Who is told."""
+        return sorted({institution for job_id in self.jobs for institution in self.whom[job_id]})
+
+    def parts(self) -> Iterator["Reached"]:
+        """As much as one statement can speak of, each; at least one."""
+        for first in range(0, max(len(self.jobs), 1), MOST_JOBS):
+            jobs = self.jobs[first : first + MOST_JOBS]
+            named = set(jobs)
+            yield replace(
+                self,
+                jobs=jobs,
+                models=(),
+                running=[job_id for job_id in self.running if job_id in named],
+                stopped=[job_id for job_id in self.stopped if job_id in named],
+            )
 
 
 class Withdrawals:
@@ -64,27 +85,33 @@ class Withdrawals:
             if (not purpose or specs[job.job_id].spec.purpose == purpose)
             and (job.finished_ms is None or job.finished_ms >= since_ms)
         ]
-        names = [job.job_id for job in jobs]
         agreements = {job.job_id: AgreementStore(self._tools.engine).find(job.agreement).agreement for job in jobs}
         running = [job.job_id for job in jobs if job.state in rules.UNDER_WAY]
-        recipients = {
-            institution
-            for job in jobs
-            for institution in _recipients(specs[job.job_id], agreements[job.job_id])
-            if institution != self._tools.institution
-        }
-        return Reached(
-            jobs=names,
-            models=ModelStore(connection).made_by(names),
-            recipients=sorted(recipients),
+        whom = {name: _recipients(specs[name], agreement) for name, agreement in agreements.items()}
+        reached = Reached(
+            jobs=[job.job_id for job in jobs],
+            whom={name: named - {self._tools.institution} for name, named in whom.items()},
             running=running,
             stopped=[name for name in running if agreements[name].on_withdrawal == STOP],
         )
+        models = {name for part in reached.parts() for name in ModelStore(connection).made_by(part.jobs)}
+        return replace(reached, models=sorted(models))
 
     def ended(self, connection: Connection, subject_id: int, record: ConsentRecord) -> Reached:
         """Log what the ended consent reaches, and write down what the recipients are to be told."""
         since = record.effective_ms if record.state == "invalidated" else 0
         found = self.reach(connection, subject_id, record.purpose, since)
+        for part in found.parts():
+            models = ModelStore(connection).made_by(part.jobs)
+            found = replace(found, statement=self._told(connection, record, replace(part, models=models)))
+        jobs = JobStore(connection)
+        for job_id in found.stopped:
+            self._tools.log.append("job.failed", job=job_id, reason=_STOPPED)
+            jobs.advance(job_id, rules.FAILED, self._tools.now_ms(), _STOPPED)
+        return found
+
+    def _told(self, connection: Connection, record: ConsentRecord, found: Reached) -> str:
+        """Log this much of what was reached; the statement that tells the recipients of it."""
         statement = secrets.token_hex(16)
         attached = {"v": 1, "jobs": found.jobs, "models": found.models, "recipients": found.recipients}
         self._tools.log.append(
@@ -102,11 +129,7 @@ class Withdrawals:
         )
         if found.recipients:
             self._state(connection, record, found, statement)
-        jobs = JobStore(connection)
-        for job_id in found.stopped:
-            self._tools.log.append("job.failed", job=job_id, reason=_STOPPED)
-            jobs.advance(job_id, rules.FAILED, self._tools.now_ms(), _STOPPED)
-        return Reached(found.jobs, found.models, found.recipients, found.running, found.stopped, statement)
+        return statement
 
     def receive(self, task: exchange_pb2.Task, content: Content) -> Answer:
         """A statement of another institution, as the coordinator passes it on. Raises ConsortiaError."""

@@ -118,22 +118,15 @@ def _sums() -> dict[str, Target]:
 
 
 def _others() -> dict[str, Target]:
-    """Identities, logs, witnesses, proofs, certificates, envelopes, ciphertexts."""
-    note, request = LOG.note().raw, LOG.request(3)
+    """Identities, envelopes, ciphertexts, proofs of consent, and the two groups below."""
     ones = b"\1" * (FORM.length - len(FORM.prefix) - len(FORM.suffix))
     own = envelope.seal(b"key", sender=NODE, recipient=ANA.public, **PLACE)
-    kid = NODE.public.fingerprint
-    entry = Entry.sign(0, NO_ENTRY, bytes(16), {"type": "log.opened", "ts": "2026-01-01T00:00:00.000Z"}, NODE, kid)
-    head = Head.sign(1, "ab" * 32, NODE, kid).raw
-    witness_text = witness_key("bank-b").verifier.text
-    proof = LogProof(0, tuple(tree.inclusion_proof(LOG.hashes, 0)), note)
-    policy = f"log {LOG.keys[0].text}\nwitness w {witness_text}\ngroup g any w\nquorum g\n".encode()
     found = {
         "consortia_crypto.keys.PublicIdentity": Target(
             lambda data: PublicIdentity.from_document(canonical.decode(data)), (EncodingError,),
             lambda: [canonical.encode(ANA.public.document())],
         ),
-        "consortia_crypto.canonical.decode": Target(canonical.decode, (EncodingError,), lambda: [entry.raw]),
+        "consortia_crypto.canonical.decode": Target(canonical.decode, (EncodingError,), lambda: [_entry().raw]),
         "consortia_crypto.envelope.unseal": Target(
             lambda data: envelope.unseal(data, sender=NODE.public, recipient=ANA, **PLACE), (CryptoError,),
             lambda: [own],
@@ -142,7 +135,36 @@ def _others() -> dict[str, Target]:
             lambda data: check_ciphertext(data, FORM, "bank-b"), (CryptoError,),
             lambda: [FORM.prefix + ones + FORM.suffix],
         ),
-        "consortia_crypto.audit.entry.Entry": Target(Entry.parse, (CryptoError,), lambda: [entry.raw]),
+        "consortia_common.consent_proof.ConsentProof": Target(
+            ConsentProof.parse, (DocumentError,), lambda: [ConsentProof(_entry().raw, _proof().raw, _opening()).raw]
+        ),
+        "consortia_common.consent_tree.ConsentOpening": Target(
+            lambda data: consent_tree.ConsentOpening.from_document(canonical.decode(data)),
+            (DocumentError, EncodingError), lambda: [canonical.encode(_opening().document())],
+        ),
+        "consortia_client.receipts.check": Target(receipts.check, (ResultError,)),
+    }  # fmt: skip
+    return found | _audit() | _certificates()
+
+
+def _entry() -> Entry:
+    """The first of a log."""
+    body = {"type": "log.opened", "ts": "2026-01-01T00:00:00.000Z"}
+    return Entry.sign(0, NO_ENTRY, bytes(16), body, NODE, NODE.public.fingerprint)
+
+
+def _proof() -> LogProof:
+    return LogProof(0, tuple(tree.inclusion_proof(LOG.hashes, 0)), LOG.note().raw)
+
+
+def _audit() -> dict[str, Target]:
+    """Logs, their checkpoints and keys, witnesses."""
+    note, request = LOG.note().raw, LOG.request(3)
+    head = Head.sign(1, "ab" * 32, NODE, NODE.public.fingerprint).raw
+    witness_text = witness_key("bank-b").verifier.text
+    policy = f"log {LOG.keys[0].text}\nwitness w {witness_text}\ngroup g any w\nquorum g\n".encode()
+    return {
+        "consortia_crypto.audit.entry.Entry": Target(Entry.parse, (CryptoError,), lambda: [_entry().raw]),
         "consortia_crypto.audit.entry.Head": Target(
             lambda data: Head.parse(data, NODE.public), (CryptoError,), lambda: [head]
         ),
@@ -160,7 +182,7 @@ def _others() -> dict[str, Target]:
             lambda data: open_checkpoint(data, LOG.keys), (CryptoError,), lambda: [note]
         ),
         "consortia_crypto.audit.policy.Policy": Target(Policy.parse, (CryptoError,), lambda: [policy]),
-        "consortia_crypto.audit.proof.LogProof": Target(LogProof.parse, (CryptoError,), lambda: [proof.raw]),
+        "consortia_crypto.audit.proof.LogProof": Target(LogProof.parse, (CryptoError,), lambda: [_proof().raw]),
         "consortia_crypto.audit.witness.AddCheckpoint": Target(
             AddCheckpoint.parse, (CryptoError,), lambda: [request.raw]
         ),
@@ -180,16 +202,7 @@ def _others() -> dict[str, Target]:
             lambda data: tiles.decode_bundle(data, 2), (CryptoError,),
             lambda: [tiles.encode_bundle([b"one", b"two"])],
         ),
-        "consortia_common.consent_proof.ConsentProof": Target(
-            ConsentProof.parse, (DocumentError,), lambda: [ConsentProof(entry.raw, proof.raw, _opening()).raw]
-        ),
-        "consortia_common.consent_tree.ConsentOpening": Target(
-            lambda data: consent_tree.ConsentOpening.from_document(canonical.decode(data)),
-            (DocumentError, EncodingError), lambda: [canonical.encode(_opening().document())],
-        ),
-        "consortia_client.receipts.check": Target(receipts.check, (ResultError,)),
     }  # fmt: skip
-    return found | _certificates()
 
 
 def _certificates() -> dict[str, Target]:

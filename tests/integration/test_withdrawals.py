@@ -10,6 +10,7 @@ from consortia_common.documents import withdrawal
 from consortia_common.documents.base import utc
 from consortia_crypto import canonical
 from consortia_crypto.keys import PrivateIdentity
+from consortia_node import withdrawals
 from consortia_node.statements import Statements
 from consortia_node.store.jobs import JobStore
 from consortia_node.store.statements import OwnStatement
@@ -103,6 +104,24 @@ def test_a_running_job_finishes_or_stops_as_the_agreement_says(
     if stops:
         assert failure_of(bank.ask("query.conclude", job=deal.job_id)).what
         assert any(one["job"] == deal.job_id for one in bank.entries("job.failed"))
+
+
+def test_what_is_too_much_for_one_statement_is_said_in_several(
+    seat: Hostile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(withdrawals, "MOST_JOBS", 1)
+    bank = seat.banks["bank-a"]
+    for _ in range(2):
+        seat.everyone(seat.begun(spec("statistics")), TABULATE)
+    before = {own.statement for own in Statements(bank.tools).unsent()}
+    view = withdraw(bank, "BANK-A-00031")
+    told = [one for one in bank.entries("withdrawal.reached") if one["subject"] == view.pseudonym]
+    assert [one["detail"]["jobs"] for one in told] == [1] * len(told)
+    said = [own for own in Statements(bank.tools).unsent() if own.statement not in before]
+    assert {own.statement for own in said} == {one["detail"]["statement"] for one in told}
+    named = [withdrawal.read(own.type, own.document).jobs for own in said]  # type: ignore[union-attr]
+    assert sorted(job for jobs in named for job in jobs) == sorted(view.reached_jobs)
+    assert len(named) == len(view.reached_jobs) >= 2
 
 
 def test_recipients_learn_the_job_and_nothing_of_the_customer(seat: Hostile) -> None:

@@ -127,7 +127,7 @@ def relay(coordinator: Lab) -> StatementService:
         "lab", MembersStore(coordinator.engine), lambda: datetime(2026, 6, 1, tzinfo=UTC), coordinator.log
     )
     store = StatementStore(coordinator.engine)
-    return StatementService(known, store, coordinator.mailbox, coordinator.log, lambda: NOW_MS)
+    return StatementService(known, store, coordinator.mailbox, coordinator.log, lambda: NOW_MS, coordinator.store)
 
 
 def statement(document: bytes, signer: PrivateIdentity = OLGA) -> network_pb2.Statement:

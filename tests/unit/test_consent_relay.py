@@ -44,7 +44,12 @@ def relay(coordinator: Lab) -> StatementService:
     admit(store, A, B, C)
     members = Members("lab", store, lambda: datetime(2026, 6, 1, tzinfo=UTC), coordinator.log)
     return StatementService(
-        members, StatementStore(coordinator.engine), coordinator.mailbox, coordinator.log, lambda: NOW_MS
+        members,
+        StatementStore(coordinator.engine),
+        coordinator.mailbox,
+        coordinator.log,
+        lambda: NOW_MS,
+        coordinator.store,
     )
 
 

@@ -8,7 +8,7 @@ from consortia_common.documents.agreement import Approvals
 from consortia_common.documents.statements import AgreementChange, JobApproval
 from consortia_common.errors import CommonError
 from consortia_crypto.errors import ConsortiaError
-from consortia_node.approval import HOUR_MS, asked_by, is_submitter, state_by, until_ms
+from consortia_node.approval import HOUR_MS, is_submitter, state_by, until_ms
 from consortia_node.jobs import ACCEPTED, LIFE, REFUSED, WAITING
 from tests.support.documents import agreement
 from tests.unit.test_agreement_text import parties
@@ -18,9 +18,9 @@ TWO = Approvals(kinds=("train",), officers=2, hours=3)
 
 def test_only_the_kinds_that_are_named_wait() -> None:
     asked = agreement(parties=parties(), approvals={"kinds": ["train"]})
-    assert asked_by(asked, "train") == asked.approvals
-    assert asked_by(asked, "statistics") is None
-    assert asked_by(agreement(), "train") is None
+    assert asked.approvals_for("train") == asked.approvals
+    assert asked.approvals_for("statistics") is None
+    assert agreement().approvals_for("train") is None
     assert until_ms(TWO, 7) == 7 + 3 * HOUR_MS
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from consortia_common.content import Content
+from consortia_coordinator.jobrun import JobRun
 from consortia_coordinator.jobs import JobState
 from consortia_crypto.errors import ConsortiaError
 from consortia_proto.v1 import exchange_pb2 as pb
@@ -120,6 +121,19 @@ def test_a_party_that_keeps_silent_is_named(tmp_path: Path, step: str) -> None:
         assert status.state == "failed"
         assert {item.institution for item in status.refusals} == silent
         assert all(f"no answer to step '{step}" in item.failure.what for item in status.refusals)
+
+
+def test_a_job_gives_its_parties_less_time_and_never_more(tmp_path: Path) -> None:
+    with lab(tmp_path, step_timeout=20) as coordinator:
+        for asked, given in ((1, 1), (100, 20), (None, 20)):
+            run = JobRun("job", STATISTICS.model_copy(update={"step_seconds": asked}), coordinator.tools)
+            assert run.tools.step_timeout == given
+        coordinator.connect(BANKS)
+        coordinator.says["epoch.key"] = lambda task, party: None if party == "bank-b" else Content()
+        status = ended(coordinator, coordinator.submit(STATISTICS.model_copy(update={"step_seconds": 1})))
+        assert status.state == "failed"
+        assert [item.institution for item in status.refusals] == ["bank-b"]
+        assert "in 1 s" in status.refusals[0].failure.what
 
 
 @pytest.mark.parametrize(

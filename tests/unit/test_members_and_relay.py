@@ -45,7 +45,12 @@ def known(coordinator: Lab) -> Members:
 @pytest.fixture
 def relay(coordinator: Lab, known: Members) -> StatementService:
     return StatementService(
-        known, StatementStore(coordinator.engine), coordinator.mailbox, coordinator.log, lambda: NOW_MS
+        known,
+        StatementStore(coordinator.engine),
+        coordinator.mailbox,
+        coordinator.log,
+        lambda: NOW_MS,
+        coordinator.store,
     )
 
 

@@ -190,6 +190,10 @@ class Agreement(Document):
         """id@version: how a job spec cites it."""
         return f"{self.id}@{self.version}"
 
+    def approvals_for(self, kind: str) -> Approvals | None:
+        """What it asks of people before a job of that kind, if anything."""
+        return self.approvals if self.approvals and kind in self.approvals.kinds else None
+
     def party(self, institution: str) -> Party | None:
         """The party of that name."""
         return next((party for party in self.parties if party.institution == institution), None)

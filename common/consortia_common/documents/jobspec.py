@@ -47,6 +47,8 @@ class JobSpec(Document):
     """How sums are sealed on their way; both run one protocol (docs/sealed-sum.md)."""
     colluding: Annotated[int, Field(ge=0, le=48)] | None = None
     """Parties that may conspire with the coordinator and still learn no more than the sum; a third unless given."""
+    step_seconds: Annotated[int, Field(ge=1, le=604_800)] | None = None
+    """Seconds in which each party must do a step; the coordinator's own limit unless given, and never more."""
     parameters: SerializeAsAny[KindParameters]
     """Of the kind."""
 

@@ -13,6 +13,8 @@ from consortia_common.documents.base import Document, Moment, Name
 WITHDRAWN, ACKNOWLEDGED = "consent.withdrawn", "withdrawal.acknowledged"
 """The types of statement; also the domains of their signatures."""
 
+MOST_JOBS = 10_000
+"""Of which one statement can speak; of more, several do."""
 StatementId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 JobId = Annotated[str, StringConstraints(pattern=r"^job-[0-9a-f]{16}$")]
 
@@ -27,7 +29,7 @@ class WithdrawalStatement(Document):
     purpose: Name
     state: Literal["withdrawn", "terminated", "invalidated", "refused"]
     effective_at: Moment
-    jobs: Annotated[tuple[JobId, ...], Field(min_length=1, max_length=10_000)]
+    jobs: Annotated[tuple[JobId, ...], Field(min_length=1, max_length=MOST_JOBS)]
 
 
 class Acknowledgement(Document):
