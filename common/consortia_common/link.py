@@ -132,7 +132,7 @@ class Link:
         Raises ConnectionLostError, ExchangeError when the peer broke a rule (it is told which), and what ``End``
         raises.
         """
-        parts = (self._read(), self._until_closed(), self._keep(), self._send(), self._beat())
+        parts = (self._read(), self._keep(), self._until_closed(), self._send(), self._beat())
         tasks: list[asyncio.Task[Any]] = [asyncio.create_task(part) for part in parts]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -144,7 +144,7 @@ class Link:
             await asyncio.to_thread(self._inbox.close)
 
     async def _conclude(self, tasks: list[asyncio.Task[Any]]) -> Ended:
-        reader = tasks[0]
+        reader, keeper, *_ = tasks
         try:
             ended: Ended = next(task for task in tasks if task.done()).result()
         except ConnectionLostError:
@@ -153,6 +153,8 @@ class Link:
                 raise
             ended = reader.result()  # the reader knows best why the stream broke
         except ConsortiaError as error:
+            if keeper.done():
+                reader.cancel()  # it would wait for room that nobody makes
             await self._say_bye(error.what, reader)
             raise
         if not ended.by_peer:
