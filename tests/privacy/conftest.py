@@ -16,6 +16,7 @@ from consortia_crypto.he.context import PRIVATE, fields_of
 from consortia_crypto.score import data_owner
 from consortia_crypto.sum import epoch, opening
 from consortia_crypto.sum.epoch import EpochSecrets
+from consortia_crypto.sum.masking import MemberGroup
 from consortia_crypto.sum.vector import Vector
 from consortia_node import workers
 from consortia_node.learning import fit_network, preparing
@@ -177,8 +178,8 @@ def _spy(patched: pytest.MonkeyPatch, seen: Observed) -> None:
     patched.setattr(workers.Workers, "run", run)
     for holder, name, note in (
         (epoch, "confirm", lambda _, made: _note_keys(seen, made)),
-        (opening, "seal", lambda given, _: _note_vector(seen, "contribution", given[2])),
-        (opening, "open_total", lambda given, _: _note_vector(seen, "sum", given[2])),
+        (opening, "seal", lambda given, _: _note_vector(seen, "contribution", given[1], given[2])),
+        (opening, "open_total", lambda given, _: _note_vector(seen, "sum", given[0], given[2])),
         (fit_network, "train", lambda given, made: _note_update(seen, given[1], made)),
         (preparing, "fitted", lambda _, made: _note_moments(seen, made)),
         (data_owner, "encrypt", lambda given, made: _note_features(seen, given[1], made)),
@@ -202,8 +203,8 @@ def _note_moments(seen: Observed, prepared: Prepared) -> None:
     seen.sealed.vector("deviations", np.array([moment.deviation for moment in moments]))
 
 
-def _note_vector(seen: Observed, what: str, vector: Vector) -> None:
-    seen.sealed.vector(what, np.frombuffer(vector.read(0, vector.size), "<i8"))
+def _note_vector(seen: Observed, what: str, group: MemberGroup, vector: Vector) -> None:
+    seen.sealed.vector(what, group.values.integers(vector.read(0, vector.size)))
 
 
 def _noting(honest: Callable[..., Any], note: Callable[[Any, Any], None]) -> Callable[..., Any]:

@@ -110,7 +110,7 @@ def test_a_column_that_is_not_there_or_holds_no_numbers_is_named(file: Path, tmp
     [
         ("linear", lambda fit: fit["weights"].pop(), "it is for 3 inputs, and the model has 4"),
         ("linear", lambda fit: fit.update(weights=["NaN"] * 4), "finite"),
-        ("linear", lambda fit: fit.update(type="oracle"), "oracle"),
+        ("linear", lambda fit: fit.update(type="oracle"), "must be one of 'linear', 'trees', 'network'"),
         ("trees", lambda fit: fit["trees"][0][0].update(child=0), "do not make a tree"),
         ("trees", lambda fit: fit["trees"][0].append(fit["trees"][0][0]), "do not make a tree"),
         ("trees", lambda fit: fit["trees"][0][0].update(column=99), "does not have"),
