@@ -5,6 +5,8 @@ a library) costs at most its job. The parent holds keys, database and connection
 a limit of memory and of time, and gives an answer. A request is a function of its fields, so a worker that died is
 replaced and the request done again, once. Not a jail: a worker runs as the same user and may open what that may.
 
+Where asked for, one worker more waits for the next job with its libraries loaded. It has seen no job before.
+
 Only the parent ends a worker: signals to stop, which a terminal or an init system sends to all processes of a
 service, do not reach it, or an orderly stop would fail every job under way.
 """
@@ -65,6 +67,8 @@ class WorkerPool(ABC, Generic[_Request]):
         self._seconds = seconds
         self._do = do
         self._pools: dict[str, ProcessPoolExecutor] = {}
+        self._load: Callable[[], object] | None = None
+        self._ready: ProcessPoolExecutor | None = None
         self._lock = threading.Lock()
         self._closed = False
 
@@ -75,6 +79,11 @@ class WorkerPool(ABC, Generic[_Request]):
     @abstractmethod
     def _stopped(self) -> ConsortiaError:
         """The error for a request that was not done before the workers were closed."""
+
+    def keep_one_ready(self, load: Callable[[], object]) -> None:
+        """From now on have one worker wait for the next job, in which ``load``, a module's function, was called."""
+        self._load = load
+        self._make_ready()
 
     def _perform(self, request: _Request) -> Any:
         """The worker's answer. Raises what its Refusal stands for, or one of the two errors above."""
@@ -98,30 +107,57 @@ class WorkerPool(ABC, Generic[_Request]):
         with self._lock:
             pool = self._pools.pop(job_id, None)
         if pool is not None:
-            for process in list((pool._processes or {}).values()):  # no public way to stop one
-                process.kill()
-            pool.shutdown(wait=False, cancel_futures=True)
+            _kill(pool)
+            self._make_ready()
 
     def close(self) -> None:
         """End all workers and start no more."""
         with self._lock:
             self._closed = True
             job_ids = list(self._pools)
+            ready, self._ready = self._ready, None
         for job_id in job_ids:
             self.end(job_id)
+        if ready is not None:
+            _kill(ready)
 
     def _submit(self, request: _Request) -> "Future[Any]":
         with self._lock, _out_of_reach_of_signals():
             if self._closed:
                 raise self._stopped()
             if request.job_id not in self._pools:
-                self._pools[request.job_id] = ProcessPoolExecutor(
-                    1,
-                    mp_context=multiprocessing.get_context(START),
-                    initializer=_start,
-                    initargs=(self._memory_mib,),
-                )
+                self._pools[request.job_id] = self._taken()
             return self._pools[request.job_id].submit(self._do, request)
+
+    def _make_ready(self) -> None:
+        """Start the worker that waits, if there is to be one and is none."""
+        with self._lock, _out_of_reach_of_signals():
+            if self._load is not None and self._ready is None and not self._closed:
+                self._ready = self._new()
+                self._ready.submit(self._load)
+
+    def _taken(self) -> ProcessPoolExecutor:
+        """The worker that waited, if it lives; else a new one."""
+        ready, self._ready = self._ready, None
+        return ready if ready is not None and _lives(ready) else self._new()
+
+    def _new(self) -> ProcessPoolExecutor:
+        context = multiprocessing.get_context(START)
+        return ProcessPoolExecutor(1, mp_context=context, initializer=_start, initargs=(self._memory_mib,))
+
+
+def _processes(pool: ProcessPoolExecutor) -> list[multiprocessing.process.BaseProcess]:
+    return list((pool._processes or {}).values())  # there is no public way to them
+
+
+def _lives(pool: ProcessPoolExecutor) -> bool:
+    return all(process.is_alive() for process in _processes(pool))
+
+
+def _kill(pool: ProcessPoolExecutor) -> None:
+    for process in _processes(pool):
+        process.kill()
+    pool.shutdown(wait=False, cancel_futures=True)
 
 
 @contextmanager

@@ -81,6 +81,7 @@ async def _until_told(settings: NodeSettings) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stopping.set)
     async with serving(settings) as running:
+        running.tools.workers.stand_by()
         with _monitored(settings, running):
             logs.event("node.started", institution=settings.institution, network=settings.network)
             await first(stopping, running.failstop.failed)

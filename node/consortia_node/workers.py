@@ -29,6 +29,10 @@ class Workers(WorkerPool[Request]):
     def __init__(self, memory_mib: int, seconds: float) -> None:
         super().__init__(memory_mib, seconds, _run)
 
+    def stand_by(self) -> None:
+        """From now on have a worker wait for the next job, so that it need not load what steps are made of."""
+        self.keep_one_ready(_load)
+
     @overload
     def run(self, request: StepRequest) -> StepResult: ...
     @overload
@@ -71,6 +75,11 @@ class _Refusal(Refusal):
         if self._detail:
             return TotalRefusedError(self._detail)
         return self._family(self._what, blame=self._blame, remedy=self._remedy)
+
+
+def _load() -> None:
+    for module, _ in _DOERS.values():
+        importlib.import_module(f"consortia_node.{module}")
 
 
 def _run(request: Request) -> Any:
