@@ -204,7 +204,9 @@ def _note_moments(seen: Observed, prepared: Prepared) -> None:
 
 
 def _note_vector(seen: Observed, what: str, group: MemberGroup, vector: Vector) -> None:
-    seen.sealed.vector(what, group.values.integers(vector.read(0, vector.size)))
+    octets = vector.read(0, vector.size)
+    seen.sealed.vector(what, group.values.integers(octets).astype("<i8"))
+    seen.sealed.vector(what, octets[: len(octets) // 8 * 8].view("<i8"))  # narrow values, two by two
 
 
 def _noting(honest: Callable[..., Any], note: Callable[[Any, Any], None]) -> Callable[..., Any]:
