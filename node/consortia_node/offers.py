@@ -1,5 +1,6 @@
 """A job's beginning and end here: the offer, which the gate decides, and the close, which gives a receipt."""
 
+import hashlib
 import json
 from datetime import UTC, datetime
 
@@ -36,6 +37,8 @@ RESULT = "result.digest"
 """The name under which a job keeps the SHA-256 of its result."""
 PEAK = "peak_mib"
 """The name under which it keeps how much memory its worker has used at most."""
+_RECEIPT = "receipt"
+"""The name under which it keeps its receipt from before that is logged until the job has ended."""
 
 
 class Offers:
@@ -99,14 +102,17 @@ class Offers:
             stored = JobStore(connection).get(task.job_id)
         self._tools.workers.end(task.job_id)
         traffic = self._tools.tasks.traffic(task.job_id)
-        self._tools.tasks.forget(task.job_id)
         if stored is None or stored.state not in rules.UNDER_WAY | {rules.WAITING}:
+            self._tools.tasks.forget(task.job_id)
             return Answer(Content())
         if outcome == rules.FINISHED:
             job = accepted.load(self._tools, task.job_id)
             accepted.require_complete(self._tools, job)
             took = self._took(stored, job.spec, traffic)
-            return self._finish(job, _absent(job, content, self._tools.institution), took)
+            document = self._kept(self._receipt(job, _absent(job, content, self._tools.institution), took))
+            self._tools.tasks.forget(task.job_id)
+            return self._finish(job, document)
+        self._tools.tasks.forget(task.job_id)
         self._tools.log.append("job.failed", job=task.job_id, reason=reason or "the coordinator gave it up")
         self._cohorts.erase(task.job_id)
         state = rules.CANCELLED if outcome == rules.CANCELLED else rules.FAILED
@@ -171,13 +177,13 @@ class Offers:
             planned_mib=need.memory_mib,
         )
 
-    def _finish(self, job: AcceptedJob, absent: tuple[str, ...], took: Took) -> Answer:
+    def _receipt(self, job: AcceptedJob, absent: tuple[str, ...], took: Took) -> Receipt:
         with reading(self._tools.engine) as connection:
             jobs = JobStore(connection)
             result = jobs.value(job.job_id, RESULT)
             cohorts = [jobs.value(job.job_id, COHORT + name) for name in _datasets(job, self._tools.institution)]
             opened = SumStore(connection).opened(job.job_id)
-        receipt = Receipt(
+        return Receipt(
             network=self._tools.settings.network,
             institution=self._tools.institution,
             job=job.job_id,
@@ -192,8 +198,17 @@ class Offers:
             took=took,
             closed_ms=self._tools.now_ms(),
         )
-        document = receipt.canonical()
-        self._tools.log.append("job.receipt", job=job.job_id, digest=receipt.hash())
+
+    def _kept(self, receipt: Receipt) -> bytes:
+        """The job's one receipt: this one, unless a crash came between making one and ending the job."""
+        with self._tools.engine.begin() as connection:
+            jobs = JobStore(connection)
+            kept = jobs.value(receipt.job, _RECEIPT) or receipt.canonical()
+            jobs.put(receipt.job, _RECEIPT, kept)
+        return kept
+
+    def _finish(self, job: AcceptedJob, document: bytes) -> Answer:
+        self._tools.log.append("job.receipt", job=job.job_id, digest=hashlib.sha256(document).hexdigest())
         self._tools.log.append("job.finished", job=job.job_id, kind=job.spec.kind)
         self._cohorts.erase(job.job_id)
         signature = self._tools.identity.sign(SIGNATURE_DOMAIN, document)

@@ -1,15 +1,19 @@
-"""A job that its coordinator forgot does not keep keys and rows for ever."""
+"""A job that its coordinator forgot does not keep keys and rows for ever; one that ends is receipted once."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from consortia_common.content import Content
+from consortia_common.documents.receipt import Receipt
 from consortia_node.abandoned import end_abandoned
 from consortia_node.store.jobs import JobStore
+from consortia_node.store.tasks import TaskStore
 from tests.support.consortium import build
-from tests.support.hostile import Bank, Hostile, hostile
+from tests.support.hostile import Bank, Hostile, content_of, hostile
 from tests.support.specs import spec
 
 
@@ -55,3 +59,25 @@ def test_what_was_asked_lately_goes_on(seat: Hostile) -> None:
         bank.tools.tasks._clock = before
     assert deal.job_id not in after(bank, 20)
     assert deal.job_id in after(bank, 25)
+
+
+def test_a_node_killed_before_its_receipt_is_stored_gives_the_very_same_one(
+    seat: Hostile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its log tells of it already: of another one, the coordinator's log would seem to leave out the first."""
+    bank, deal = seat.banks["bank-c"], seat.begun(spec("statistics"))
+    seat.summed(deal, "table", "query.tabulate")
+    seat.concluded(deal)
+    finished = Content(config={"outcome": "finished"})
+    with monkeypatch.context() as patched:
+        patched.setattr(TaskStore, "answer", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            bank.ask("close", finished, job=deal.job_id)
+    document = content_of(bank.ask("close", finished, job=deal.job_id)).config["receipt"]
+    told = [entry["detail"]["digest"] for entry in bank.entries("job.receipt") if entry["job"] == deal.job_id]
+    assert told == [hashlib.sha256(document).hexdigest()] * 2
+    assert Receipt.from_canonical(document, "the receipt").took.bytes_up > 0
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
