@@ -5,7 +5,7 @@ a library) costs at most its job. The parent holds keys, database and connection
 a limit of memory and of time, and gives an answer. A request is a function of its fields, so a worker that died is
 replaced and the request done again, once. Not a jail: a worker runs as the same user and may open what that may.
 
-Where asked for, one worker more waits for the next job with its libraries loaded. It has seen no job before.
+Where asked for, a worker waits while there is no job, with its libraries loaded. It has seen no job before.
 
 Only the parent ends a worker: signals to stop, which a terminal or an init system sends to all processes of a
 service, do not reach it, or an orderly stop would fail every job under way.
@@ -81,7 +81,7 @@ class WorkerPool(ABC, Generic[_Request]):
         """The error for a request that was not done before the workers were closed."""
 
     def keep_one_ready(self, load: Callable[[], object]) -> None:
-        """From now on have one worker wait for the next job, in which ``load``, a module's function, was called."""
+        """From now on have a worker wait while there is no job, in which ``load``, a module's function, was called."""
         self._load = load
         self._make_ready()
 
@@ -130,9 +130,9 @@ class WorkerPool(ABC, Generic[_Request]):
             return self._pools[request.job_id].submit(self._do, request)
 
     def _make_ready(self) -> None:
-        """Start the worker that waits, if there is to be one and is none."""
+        """Start the worker that waits, if there is to be one and is none, and no job has a worker."""
         with self._lock, _out_of_reach_of_signals():
-            if self._load is not None and self._ready is None and not self._closed:
+            if self._load is not None and self._ready is None and not self._pools and not self._closed:
                 self._ready = self._new()
                 self._ready.submit(self._load)
 

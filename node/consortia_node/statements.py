@@ -6,6 +6,7 @@ to a job that this node knows.
 """
 
 from collections.abc import Collection
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
@@ -26,6 +27,7 @@ from consortia_node.store.statements import Answered, OwnStatement, StatementSto
 from consortia_node.tools import Tools
 from consortia_proto.v1 import exchange_pb2, network_pb2
 
+_Stated = TypeVar("_Stated", Acknowledgement, WithdrawalStatement)
 STEP = "notice.acknowledgement"
 """The step of a task that brings an acknowledgement."""
 
@@ -70,11 +72,7 @@ class Statements:
     def receive(self, task: exchange_pb2.Task, content: Content) -> Answer:
         """Another institution's acknowledgement, as the coordinator passes it on. Raises ConsortiaError."""
         del task
-        document, signature, signer = signed_parts(content)
-        stated = Acknowledgement.from_canonical(document, "the acknowledgement")
-        signer.verify(ACKNOWLEDGED, document, signature)
-        if stated.institution != signer.institution or self._tools.institution not in stated.recipients:
-            raise refuse("an acknowledgement", ["it is signed by, or meant for, somebody else"])
+        stated, _, signer = heard(content, Acknowledgement, ACKNOWLEDGED, self._tools.institution)
         with reading(self._tools.engine) as connection:
             own = StatementStore(connection).find(stated.statement)
             recipients, jobs = addressed(own) if own else ((), ())
@@ -104,6 +102,16 @@ class Statements:
         agreement = AgreementStore(self._tools.engine).find(job.agreement).agreement
         keys = {party.key for party in agreement.parties if party.institution == signer.institution}
         return job.state != rules.REFUSED and signer.fingerprint in keys
+
+
+def heard(content: Content, kind: type[_Stated], domain: str, here: str) -> tuple[_Stated, bytes, PublicIdentity]:
+    """What another institution states to ``here``: the document, its bytes, its signer. Raises ConsortiaError."""
+    document, signature, signer = signed_parts(content)
+    stated = kind.from_canonical(document, f"the statement {domain}")
+    signer.verify(domain, document, signature)
+    if stated.institution != signer.institution or here not in stated.recipients:
+        raise refuse(f"a statement {domain}", ["it is signed by, or meant for, somebody else"])
+    return stated, document, signer
 
 
 def addressed(own: OwnStatement) -> tuple[tuple[str, ...], tuple[str, ...]]:

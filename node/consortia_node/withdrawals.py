@@ -14,15 +14,13 @@ from sqlalchemy import Connection
 from consortia_common.content import Content
 from consortia_common.database import reading
 from consortia_common.documents.agreement import Agreement
-from consortia_common.documents.base import refuse
 from consortia_common.documents.jobspec import Submission
 from consortia_common.documents.withdrawal import MOST_JOBS, WITHDRAWN, WithdrawalStatement
 from consortia_crypto import canonical
 from consortia_node import jobs as rules
 from consortia_node.answers import Answer
 from consortia_node.consent import ConsentRecord
-from consortia_node.notices import signed_parts
-from consortia_node.statements import Statements
+from consortia_node.statements import Statements, heard
 from consortia_node.store.agreements import AgreementStore
 from consortia_node.store.jobs import JobStore
 from consortia_node.store.models import ModelStore
@@ -134,11 +132,7 @@ class Withdrawals:
     def receive(self, task: exchange_pb2.Task, content: Content) -> Answer:
         """A statement of another institution, as the coordinator passes it on. Raises ConsortiaError."""
         del task
-        document, signature, signer = signed_parts(content)
-        stated = WithdrawalStatement.from_canonical(document, "the statement about consent")
-        signer.verify(WITHDRAWN, document, signature)
-        if stated.institution != signer.institution or self._tools.institution not in stated.recipients:
-            raise refuse("a statement about consent", ["it is signed by, or meant for, somebody else"])
+        stated, document, signer = heard(content, WithdrawalStatement, WITHDRAWN, self._tools.institution)
         with reading(self._tools.engine) as connection:
             known = self._statements.shared(connection, stated.jobs, signer)
         self._tools.log.append(

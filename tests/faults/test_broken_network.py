@@ -80,7 +80,7 @@ def _over(processes: Processes, job_id: str) -> bool:
     consortium = processes.consortium
     return (
         evidence.job_states(consortium, "bank-c", job_id) in ([], ["failed"])
-        and evidence.unanswered(consortium, "bank-c", job_id) == 0
+        and evidence.unanswered(consortium, "bank-c", job_id) == []
         and evidence.kept_values(consortium, "bank-c", job_id) == 0
         and evidence.cohort_files(consortium, "bank-c", job_id) == []
     )

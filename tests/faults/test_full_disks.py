@@ -9,7 +9,7 @@ from tests.support import evidence, vitals
 from tests.support.aftermath import require_honest_logs, require_trained
 from tests.support.disks import SmallDisk, small_disk
 from tests.support.processes import COORDINATOR, Processes
-from tests.support.specs import BANKS
+from tests.support.specs import BANKS, spec
 from tests.support.spoilt import check_explained
 
 pytestmark = pytest.mark.slow
@@ -19,6 +19,8 @@ pytestmark = pytest.mark.slow
 def test_a_job_waits_for_a_party_whose_disk_is_full_or_fails_and_says_so(
     victim: str, processes: Processes, training: JobSpec, undisturbed: Any
 ) -> None:
+    worked = processes.finish(processes.consortium.submit(spec("statistics")))
+    assert worked.state == "finished", worked  # else memory is held against that of a process just started
     before = vitals.of_all(processes)
     processes.kill(victim)
     with small_disk(processes.consortium.root / victim) as disk:

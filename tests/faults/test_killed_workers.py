@@ -1,7 +1,6 @@
 """Worker processes that die under their job: an idle one costs nothing, one in a step at most its job."""
 
 import os
-import re
 import signal
 from typing import Any
 
@@ -25,7 +24,7 @@ def test_a_worker_ignores_signals_to_stop_and_is_replaced_when_it_dies(
     processes.reach(job_id, stage="round 3")
     assert processes.workers("bank-b") == {worker}
     processes.pause("bank-a")  # so bank-b's worker has nothing to do
-    processes.until("bank-b is idle", lambda: evidence.unanswered(processes.consortium, "bank-b", job_id) == 0)
+    processes.until("bank-b is idle", lambda: evidence.unanswered(processes.consortium, "bank-b", job_id) == [])
     _kill(processes, worker)
     processes.wake("bank-a")
     processes.reach(job_id, stage="round 4")
@@ -41,17 +40,18 @@ def test_a_worker_that_dies_twice_in_a_step_ends_its_job_and_no_other(
 ) -> None:
     job_id = processes.consortium.submit(training)
     processes.reach(job_id, stage="round 2")
-    _kill(processes, processes.stick("bank-b", job_id))
+    stuck = processes.stick("bank-b", job_id)
+    steps = evidence.unanswered(processes.consortium, "bank-b", job_id)
+    _kill(processes, stuck)
     processes.until("another takes its place", lambda: bool(processes.workers("bank-b")))
     _kill(processes, *processes.workers("bank-b"))
     status = processes.finish(job_id)
     assert status.state == "failed"
     (refusal,) = status.refusals
     assert refusal.institution == "bank-b"
-    assert re.fullmatch(  # in whichever step it was stuck
-        r"the worker for step '(train|sum\.\w+)' ended unexpectedly, perhaps for lack of memory",
-        refusal.failure.what,
-    )
+    assert refusal.failure.what in [
+        f"the worker for step {step!r} ended unexpectedly, perhaps for lack of memory" for step in steps
+    ]
     assert "bank-b" in refusal.failure.blame
     assert "worker_memory_mib" in refusal.failure.remedy
     after = processes.finish(processes.consortium.submit(spec("statistics")))

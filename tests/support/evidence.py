@@ -73,9 +73,10 @@ def models(consortium: Consortium, bank: str, job_id: str) -> int:
     return len(_ask(consortium, bank, "SELECT name FROM models WHERE name = ?", job_id))
 
 
-def unanswered(consortium: Consortium, bank: str, job_id: str) -> int:
-    """How many tasks of the job the node has and has not answered."""
-    return len(_ask(consortium, bank, "SELECT step FROM tasks WHERE job_id = ? AND state = 'received'", job_id))
+def unanswered(consortium: Consortium, bank: str, job_id: str) -> list[str]:
+    """The steps of the job's tasks that the node has and has not answered."""
+    rows = _ask(consortium, bank, "SELECT step FROM tasks WHERE job_id = ? AND state = 'received'", job_id)
+    return [str(step) for (step,) in rows]
 
 
 def cohort_files(consortium: Consortium, bank: str, job_id: str) -> list[Path]:

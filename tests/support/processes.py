@@ -110,7 +110,7 @@ class Processes:
         """Have the node's one worker get stuck in a step of the job; the worker."""
         (worker,) = self.workers(name)
         os.kill(worker.pid, signal.SIGSTOP)
-        self.until(f"{name} is asked for a step", lambda: evidence.unanswered(self.consortium, name, job_id) > 0)
+        self.until(f"{name} is asked for a step", lambda: bool(evidence.unanswered(self.consortium, name, job_id)))
         return worker
 
     def pid(self, name: str) -> int:

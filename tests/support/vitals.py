@@ -15,8 +15,6 @@ WATCHED_SECONDS = 1.0
 QUIET_SECONDS = 30.0
 GROWTH_BYTES = 96 * MIB
 """Allocators keep what they had; a leak of messages would be far above after many rounds."""
-WORKING_BYTES = 288 * MIB
-"""What a process takes that has done some jobs; one that was just started takes less, which means nothing."""
 MOST_FILES = 200
 MOST_THREADS = 100
 
@@ -49,8 +47,7 @@ def require_calm(processes: Processes, before: Mapping[str, Vitals]) -> None:
     for name, now in of_all(processes).items():
         assert now.files <= MOST_FILES, (name, now)
         assert now.threads <= MOST_THREADS, (name, now)
-        most = max(before[name].memory, WORKING_BYTES) + GROWTH_BYTES
-        assert now.memory <= most, (name, before[name], now)
+        assert now.memory <= before[name].memory + GROWTH_BYTES, (name, before[name], now)
 
 
 def _busy(processes: Processes) -> dict[str, float]:
