@@ -81,7 +81,7 @@ class WorkerPool(ABC, Generic[_Request]):
         """The error for a request that was not done before the workers were closed."""
 
     def keep_one_ready(self, load: Callable[[], object]) -> None:
-        """From now on have a worker wait while there is no job, in which ``load``, a module's function, was called."""
+        """From now on a worker waits while there is no job; in it ``load``, a function of a module, was called."""
         self._load = load
         self._make_ready()
 
