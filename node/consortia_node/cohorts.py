@@ -25,6 +25,7 @@ from consortia_node.accepted import AcceptedJob
 from consortia_node.consent import Need
 from consortia_node.consent_proofs import keep_pairs
 from consortia_node.datasets import DatasetSettings
+from consortia_node.differencing import Ids
 from consortia_node.errors import RefusedError, SourceError
 from consortia_node.guards import Guards
 from consortia_node.kinds import step_of
@@ -32,9 +33,10 @@ from consortia_node.sources.forming import Counted, form
 from consortia_node.sources.places import Cohort, form_of, state_of
 from consortia_node.sources.scans import require_state
 from consortia_node.store.cohorts import CohortStore
-from consortia_node.store.consents import Allowed
+from consortia_node.store.consents import Allowed, version_of
 from consortia_node.store.jobs import JobStore
 from consortia_node.store.register import ordered_pairs
+from consortia_node.store.subjects import on_record
 from consortia_node.tools import Tools
 
 COHORT = "cohort."
@@ -104,9 +106,9 @@ class Cohorts:
         allowed, everybody = self._allowed(job, reads, now_ms)
         place = self._place(job, reads, state_of(self._dataset(reads)))
         formed = form(place, allowed.numbers, self._counted)
-        members = allowed.subject_ids.take(pa.array(formed.members))
+        members = allowed.subject_ids.take(pa.array(formed.members)).to_numpy()
         try:
-            with self._guards.admitting(job, formed.rows_used, members.to_numpy(), again=again):
+            with self._guards.admitting(job, formed.rows_used, members, again=again):
                 relied_on = b"" if everybody else ordered_pairs(allowed.pairs[formed.members])
                 root = keep_pairs(self._tools.settings.folder, relied_on)
                 used: dict[str, Any] = {"rows_used": formed.rows_used, "rows_left_out": formed.rows_left_out}
@@ -133,12 +135,12 @@ class Cohorts:
             return self._tools.consents.known(), True
         return self._tools.consents.allowed(need, now_ms), False
 
-    def _keep(self, job: AcceptedJob, dataset: str, members: pa.Array, state: dict[str, Any]) -> None:
+    def _keep(self, job: AcceptedJob, dataset: str, members: Ids, state: dict[str, Any]) -> None:
         with self._tools.engine.begin() as connection:
-            jobs = JobStore(connection)
-            jobs.put(job.job_id, COHORT + dataset, json.dumps(state).encode())
-            jobs.add_members(job.job_id, dataset, members)
-            CohortStore(connection).note(job.job_id, dataset, state["used"]["rows_used"])
+            JobStore(connection).put(job.job_id, COHORT + dataset, json.dumps(state).encode())
+            if version_of(connection) != state["consents"]:
+                members = on_record(connection, members)  # somebody may have been erased meanwhile
+            CohortStore(connection).note(job.job_id, dataset, state["used"]["rows_used"], members)
 
     def _dataset(self, reads: Reads) -> DatasetSettings:
         dataset = self._tools.settings.dataset(reads.dataset)

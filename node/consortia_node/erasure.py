@@ -23,6 +23,7 @@ from consortia_node import results
 from consortia_node.consent import PERMITTING
 from consortia_node.errors import StoreError
 from consortia_node.keyring import Keyring
+from consortia_node.store.cohorts import CohortStore
 from consortia_node.store.consents import count_up, require
 from consortia_node.store.jobs import JobStore
 from consortia_node.store.models import ModelStore
@@ -67,6 +68,8 @@ def open_ring(path: Path, engine: Engine, log: AuditLog) -> Keyring:
         if on_record and path.exists() and not path.stat().st_size:
             log.append("subjects.lost", count=on_record)
             connection.execute(delete(subjects))
+            CohortStore(connection).forget_all()
+            count_up(connection)
             on_record = 0
     ring = Keyring.open(path, lambda: bool(on_record))
     with reading(engine) as connection:
@@ -82,9 +85,8 @@ def open_ring(path: Path, engine: Engine, log: AuditLog) -> Keyring:
 
 def reach_of(connection: Connection, subject: Subject) -> Reach:
     """Where the customer's rows went."""
-    jobs = JobStore(connection)
-    reached = jobs.reached_by(subject.id)
-    running = [job.job_id for job in jobs.under_way() if job.job_id in reached]
+    reached = CohortStore(connection).reached_by(subject.id)
+    running = [job.job_id for job in JobStore(connection).under_way() if job.job_id in reached]
     return Reach(subject, reached, running, ModelStore(connection).made_by(reached))
 
 

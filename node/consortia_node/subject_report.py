@@ -17,7 +17,7 @@ from consortia_common.documents.jobspec import Submission
 from consortia_crypto.audit.entry import Entry
 from consortia_node.consent import moment
 from consortia_node.consent_proofs import open_version
-from consortia_node.store.jobs import JobStore
+from consortia_node.store.cohorts import CohortStore
 from consortia_node.store.models import ModelStore
 from consortia_node.store.statements import StatementStore
 from consortia_node.store.subject_record import Held
@@ -31,7 +31,7 @@ def of(tools: Tools, number: str) -> dict[str, Any]:
     """The report as plain values. Raises StoreError for a customer who is not known."""
     subject = tools.consents.find(number)
     with reading(tools.engine) as connection:
-        reached = JobStore(connection).reached_by(subject.id)
+        reached = CohortStore(connection).reached_by(subject.id)
         models = ModelStore(connection).made_by(reached)
         answers = StatementStore(connection).answers_about(reached)
     uses = list(_uses(tools, subject, frozenset(reached)))

@@ -22,6 +22,7 @@ from consortia_node.answers import Answer
 from consortia_node.consent import ConsentRecord
 from consortia_node.statements import Statements, heard
 from consortia_node.store.agreements import AgreementStore
+from consortia_node.store.cohorts import CohortStore
 from consortia_node.store.jobs import JobStore
 from consortia_node.store.models import ModelStore
 from consortia_node.tools import Tools
@@ -75,7 +76,7 @@ class Withdrawals:
     def reach(self, connection: Connection, subject_id: int, purpose: str = "", since_ms: int = 0) -> Reached:
         """The jobs (for ``purpose``, under way since then) that used the customer's rows, and where it went."""
         store = JobStore(connection)
-        found = [job for job in map(store.get, store.reached_by(subject_id)) if job]
+        found = [job for job in map(store.get, CohortStore(connection).reached_by(subject_id)) if job]
         specs = {job.job_id: Submission.from_canonical(job.submission, "a stored submission") for job in found}
         jobs = [
             job

@@ -174,6 +174,16 @@ def test_the_row_is_not_found_by_the_present_keys(scene: Scene) -> None:
             assert not tags & {tag for (tag,) in database.execute("SELECT tag FROM subjects")}
 
 
+def test_no_set_of_customers_has_the_erased_one(scene: Scene) -> None:
+    def ids(folder: Path) -> set[bytes]:
+        with closing(sqlite3.connect(folder / "node.db")) as database:
+            return {row.to_bytes(8, "little") for (row,) in database.execute("SELECT id FROM subjects")}
+
+    (gone,) = ids(scene.backup) - ids(scene.after)
+    assert any(gone in data for data in files(scene.backup))
+    assert not any(gone in path.read_bytes() for path in scene.after.glob("node.db*"))
+
+
 def test_the_root_of_an_import_confirms_no_guess(scene: Scene) -> None:
     """Even to somebody who knows every other leaf, and what the bank's table said of this customer."""
     given = scene.given
@@ -202,7 +212,7 @@ def test_the_root_of_an_import_confirms_no_guess(scene: Scene) -> None:
 def test_rows_do_not_lie_in_the_order_in_which_they_came(scene: Scene) -> None:
     with closing(sqlite3.connect(scene.backup / "node.db")) as database:
         names = "SELECT name FROM sqlite_master WHERE sql LIKE '%WITHOUT ROWID%'"
-        assert {name for (name,) in database.execute(names)} == {"subjects", "payloads", "cohort_members"}
+        assert {name for (name,) in database.execute(names)} == {"subjects", "payloads", "cohort_parts"}
         lying = [row for (row,) in database.execute("SELECT id FROM subjects")]
     assert lying == sorted(lying)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import pyarrow as pa
+import numpy as np
 
 from consortia_crypto.audit.entry import Entry
 from consortia_node import config, enrolment
@@ -19,6 +19,7 @@ from consortia_node.keyring import Keyring
 from consortia_node.model_desk import ModelDesk
 from consortia_node.notices import Notices
 from consortia_node.service import close_tools, open_tools
+from consortia_node.store.cohorts import CohortStore
 from consortia_node.store.consents import ConsentStore, Taken
 from consortia_node.store.jobs import JobStore, StoredJob
 from consortia_node.tools import Tools
@@ -97,7 +98,7 @@ def use_in_job(tools: Tools, job_id: str, numbers: Sequence[str], state: str = "
     with tools.engine.begin() as connection:
         jobs = JobStore(connection)
         jobs.create(StoredJob(job_id, b"", "risk@1#" + "0" * 64, "accepted", "", START_MS))
-        jobs.add_members(job_id, "clients", pa.chunked_array([members]))
+        CohortStore(connection).note(job_id, "clients", len(members), np.array(members))
         if state == "finished":
             jobs.advance(job_id, "running", START_MS)
             jobs.advance(job_id, "finished", START_MS)

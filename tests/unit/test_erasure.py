@@ -19,8 +19,9 @@ from consortia_node import results
 from consortia_node.erasure import Erasures
 from consortia_node.errors import SourceError, StoreError
 from consortia_node.keyring import Keyring
+from consortia_node.store.cohorts import CohortStore
 from consortia_node.store.subjects import SubjectStore
-from consortia_node.store.tables import cohort_members, erasures, payloads, subjects
+from consortia_node.store.tables import erasures, payloads, subjects
 from consortia_node.tools import Tools
 from consortia_proto.v1 import control_pb2
 from tests.support.subjects import (
@@ -65,8 +66,10 @@ def rows(tools: Tools, table: Any) -> int:
 def assert_gone(tools: Tools, pseudonym: str) -> None:
     with pytest.raises(StoreError, match="no consent of this customer"):
         consents_of(tools).find(VICTIM)
-    counts = [rows(tools, table) for table in (subjects, payloads, cohort_members, erasures)]
-    assert counts == [len(NUMBERS) - 1, 0, 1, 0]
+    counts = [rows(tools, table) for table in (subjects, payloads, erasures)]
+    assert counts == [len(NUMBERS) - 1, 0, 0]
+    with reading(tools.engine) as connection:
+        assert CohortStore(connection).members("job-1", "clients").size == 1
     assert [entry.body["subject"] for entry in entries(tools, "erasure.done")] == [pseudonym]
     assert not tools.keys.is_rolling
     allowed = allowed_numbers(tools)

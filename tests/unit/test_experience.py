@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow as pa
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Connection, Engine, insert
+from sqlalchemy import Connection, Engine
 
 from consortia_common.documents.base import Number
 from consortia_common.documents.jobspec import JobSpec, Submission
@@ -18,7 +18,6 @@ from consortia_node.store.approvals import ApprovalStore
 from consortia_node.store.cohorts import CohortStore
 from consortia_node.store.database import open_database
 from consortia_node.store.jobs import JobStore, StoredJob
-from consortia_node.store.tables import subjects
 from tests.support.specs import spec
 
 READS = [(("income", "age"), 300)]
@@ -80,12 +79,8 @@ def test_waiting_for_officers_is_none_of_the_time(connection: Connection) -> Non
 
 def test_how_many_rows_a_customer_has_is_known_from_the_last_cohort(connection: Connection) -> None:
     assert Experience(connection, "bank-a").rows_each("clients") == 1
-    connection.execute(
-        insert(subjects), {"id": 7, "tag": bytes(16), "wrapped_by": "k", "wrapped": b"", "sealed": b""}
-    )
     job_id = ended(connection, 1, spec("statistics"), took_ms=1)
-    JobStore(connection).add_members(job_id, "clients", pa.chunked_array([pa.array([7], pa.int64())]))
-    CohortStore(connection).note(job_id, "clients", 40)
+    CohortStore(connection).note(job_id, "clients", 40, np.array([7]))
     assert Experience(connection, "bank-a").rows_each("clients") == 40
 
 

@@ -3,19 +3,18 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow as pa
+import numpy as np
 import pytest
 from sqlalchemy import Engine, func, select
 
 from consortia_common.documents.model import LinearModel
 from consortia_common.models.scorecard import as_model
 from consortia_node.errors import StateError, StoreError
+from consortia_node.store.cohorts import CohortStore
 from consortia_node.store.database import open_database
 from consortia_node.store.jobs import JobStore, Spent, StoredJob
 from consortia_node.store.models import ModelStore
-from consortia_node.store.subjects import Subject, SubjectStore
 from consortia_node.store.tables import job_values
-from tests.support.subjects import ring_in
 
 NOW_MS = 1_748_736_000_000
 
@@ -88,11 +87,9 @@ def test_budgets_count_every_accepted_job_of_the_version(engine: Engine) -> None
         assert jobs.spent("risk@2#") == Spent(0, 0)
 
 
-def test_a_withdrawal_reaches_the_jobs_and_models_that_used_the_row(engine: Engine, tmp_path: Path) -> None:
+def test_a_withdrawal_reaches_the_jobs_and_models_that_used_the_row(engine: Engine) -> None:
     with engine.begin() as connection:
-        jobs, models = JobStore(connection), ModelStore(connection)
-        known = [Subject(number, bytes(32), str(number), "") for number in (1, 2)]
-        SubjectStore(connection, ring_in(tmp_path)).save(known)
+        jobs, cohorts, models = JobStore(connection), CohortStore(connection), ModelStore(connection)
         for name, dataset, members in (
             ("job-1", "train", [1, 2]),
             ("job-1", "test", [2, 3]),
@@ -101,11 +98,11 @@ def test_a_withdrawal_reaches_the_jobs_and_models_that_used_the_row(engine: Engi
             if jobs.get(name) is None:
                 jobs.create(job(name))
             for _ in range(2):
-                jobs.add_members(name, dataset, pa.chunked_array([members]))
+                cohorts.note(name, dataset, len(members), np.array(members))
         models.put("mine", LinearModel.from_numbers(["x"], [1.0], 0.0), "job-1")
-        assert jobs.reached_by(2) == ["job-1", "job-2"]
-        assert jobs.reached_by(1) == ["job-1"]
-        assert jobs.reached_by(3) == []
+        assert cohorts.reached_by(2) == ["job-1", "job-2"]
+        assert cohorts.reached_by(1) == ["job-1"]
+        assert cohorts.reached_by(4) == []
         assert models.made_by(["job-1", "job-2"]) == ["mine"]
 
 

@@ -38,9 +38,9 @@ from consortia_node.consent_import import ConsentRow, Findings, judge
 from consortia_node.errors import StoreError
 from consortia_node.keyring import Keyring
 from consortia_node.spread import spread
+from consortia_node.store.cohorts import CohortStore
 from consortia_node.store.consent_batches import Batch, Step, ending, read, take
 from consortia_node.store.consent_notices import NoticeStore
-from consortia_node.store.jobs import JobStore
 from consortia_node.store.register import Register, RegisterRow, ordered_pairs, row_of
 from consortia_node.store.subject_record import Key
 from consortia_node.store.subjects import BATCH_ROWS, Subject, SubjectStore, count
@@ -86,7 +86,7 @@ class ConsentStore:
     def version(self) -> int:
         """A number that every change of consent makes larger. The passing of time does not."""
         with reading(self._engine) as connection:
-            return _version(connection)
+            return version_of(connection)
 
     def add_notice(self, notice: ConsentNotice, log: Callable[[], object]) -> None:
         """Keep a notice that records may cite from now on. Raises ConsentError for another one of that name."""
@@ -279,7 +279,7 @@ class ConsentStore:
             for step in steps
             if step.position is not None and step.row.state in ENDING
         ]
-        used = JobStore(connection).used([subject_id for subject_id, _ in over])
+        used = CohortStore(connection).used(np.array([subject_id for subject_id, _ in over], np.int64))
         store = SubjectStore(connection, self._ring)
         for subject_id, key in over:
             subject = store.get(subject_id) if subject_id in used else None
@@ -293,7 +293,7 @@ class ConsentStore:
     def _register(self, connection: Connection) -> Register:
         """The records in force as of now."""
         with self._opening:
-            version = _version(connection)
+            version = version_of(connection)
             if self._opened is None or self._opened[0] != version:
                 parts = SubjectStore(connection, self._ring).all_rows()
                 batches = (Batch((), part, self._keys, 0) for part in parts)
@@ -327,10 +327,11 @@ def count_up(connection: Connection) -> int:
     first = insert(counters).values(name=_COUNTER, value=1)
     more = first.on_conflict_do_update(index_elements=["name"], set_={"value": counters.c.value + 1})
     connection.execute(more)
-    return _version(connection)
+    return version_of(connection)
 
 
-def _version(connection: Connection) -> int:
+def version_of(connection: Connection) -> int:
+    """The number that every change of consent makes larger."""
     return connection.scalar(select(counters.c.value).where(counters.c.name == _COUNTER)) or 0
 
 

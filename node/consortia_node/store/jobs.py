@@ -1,23 +1,17 @@
-"""The jobs that this node decided on, what they keep between steps, and whose rows they used.
+"""The jobs that this node decided on, and what they keep between steps.
 
 Works within the caller's connection, because what a job remembers and the answer to the task that made it
 remember are one transaction. A job's values (keys, models in the making) are erased when it ends.
 """
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import pyarrow as pa
-from sqlalchemy import Connection, bindparam, delete, func, literal, select, update
+from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from consortia_node import jobs as rules
 from consortia_node.errors import StateError, StoreError
-from consortia_node.store.tables import cohort_members, cohorts, job_values, jobs, subjects, sums, tasks
-
-BATCH_ROWS = 50_000
-_AT_ONCE = 5_000
+from consortia_node.store.tables import cohorts, job_values, jobs, sums, tasks
 
 
 @dataclass(frozen=True)
@@ -149,31 +143,6 @@ class JobStore:
         """Correct the reservation to the customers that were really scored; 0 if no score left the node."""
         self._require(job_id)
         self._connection.execute(update(jobs).where(jobs.c.job_id == job_id).values(scored_rows=rows))
-
-    def add_members(self, job_id: str, dataset: str, subject_ids: pa.ChunkedArray) -> None:
-        """Note whose rows the job uses; noting them again changes nothing, nor does one erased meanwhile."""
-        given = func.json_each(bindparam("members")).table_valued("value")
-        rows = select(literal(job_id), literal(dataset), subjects.c.id).where(subjects.c.id == given.c.value)
-        names = ["job_id", "dataset", "subject_id"]
-        statement = insert(cohort_members).from_select(names, rows).on_conflict_do_nothing()
-        for start in range(0, len(subject_ids), BATCH_ROWS):
-            members = subject_ids.slice(start, BATCH_ROWS).to_pylist()
-            self._connection.execute(statement, {"members": json.dumps(sorted(members))})
-
-    def used(self, subject_ids: Sequence[int]) -> set[int]:
-        """Those of these customers whose rows jobs have used."""
-        found: set[int] = set()
-        for start in range(0, len(subject_ids), _AT_ONCE):
-            asked = cohort_members.c.subject_id.in_(subject_ids[start : start + _AT_ONCE])
-            found.update(
-                self._connection.execute(select(cohort_members.c.subject_id).where(asked).distinct()).scalars()
-            )
-        return found
-
-    def reached_by(self, subject_id: int) -> list[str]:
-        """The jobs that used a row of this customer: what a withdrawal reaches."""
-        query = select(cohort_members.c.job_id).where(cohort_members.c.subject_id == subject_id).distinct()
-        return list(self._connection.execute(query.order_by(cohort_members.c.job_id)).scalars())
 
     def _require(self, job_id: str) -> StoredJob:
         job = self.get(job_id)

@@ -9,13 +9,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
+import numpy as np
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from consortia_crypto import subject as keys
 from consortia_crypto.subject import Payload
 from consortia_node.consent import ConsentRecord, pseudonym
+from consortia_node.differencing import Ids
 from consortia_node.keyring import Keyring
+from consortia_node.store.cohorts import CohortStore
 from consortia_node.store.subject_record import Consents, Held, Key, decoded, encoded
 from consortia_node.store.tables import erasures, payloads, subjects
 
@@ -127,9 +130,10 @@ class SubjectStore:
         return [found[commitment] for commitment in subject.payloads]
 
     def remove(self, subject: Subject) -> None:
-        """Remove the customer's row and payloads; where it was a member of a cohort goes with the row."""
+        """Remove the customer's row and payloads, and the customer from what is noted of cohorts."""
         self._connection.execute(delete(payloads).where(payloads.c.commitment.in_(subject.payloads)))
         self._connection.execute(delete(subjects).where(subjects.c.id == subject.id))
+        CohortStore(self._connection).forget(subject.id)
 
     def rewrap(self, limit: int = BATCH_ROWS) -> int:
         """Bring up to ``limit`` rows under the newest key; how many that were."""
@@ -161,6 +165,11 @@ def closed(ring: Keyring, subject: Subject) -> SubjectRow:
     newest, place = ring.newest, _place(subject.id)
     sealed = keys.seal(subject.key, place, encoded(subject.number, subject.payloads, subject.consents))
     return SubjectRow(subject.id, newest.tag(subject.number), newest.id, newest.wrap(place, subject.key), sealed)
+
+
+def on_record(connection: Connection, ids: Ids) -> Ids:
+    """Those of the customers who are on record, ascending."""
+    return np.intersect1d(ids, np.fromiter(connection.execute(select(subjects.c.id)).scalars(), np.int64))
 
 
 def count(connection: Connection) -> int:

@@ -138,15 +138,15 @@ counters = Table(
 )
 """``consent``: how often consent has changed, so that a running job notices."""
 
-cohort_members = Table(
-    "cohort_members",
+cohort_parts = Table(
+    "cohort_parts",
     metadata,
-    Column("job_id", String(80), ForeignKey("jobs.job_id"), primary_key=True),
-    Column("dataset", String(64), primary_key=True),
-    Column("subject_id", BigInteger, ForeignKey("subjects.id", ondelete="CASCADE"), primary_key=True, index=True),
+    Column("part", Integer, primary_key=True, autoincrement=False),  # the ids' first eight bits
+    Column("digest", LargeBinary(32), primary_key=True),  # of all ids of the cohort, as it was noted
+    Column("ids", LargeBinary, nullable=False),  # ascending, 8 bytes each; without customers erased since
     sqlite_with_rowid=False,
 )
-"""Whose rows a job used: what a withdrawal reaches."""
+"""Whose rows jobs used: what a withdrawal reaches. Jobs that used the same customers' rows share one set."""
 
 cohorts = Table(
     "cohorts",
@@ -155,10 +155,10 @@ cohorts = Table(
     Column("dataset", String(64), primary_key=True),
     Column("row_count", BigInteger, nullable=False),
     Column("customers", BigInteger, nullable=False),
-    Column("digest", LargeBinary(32), nullable=False),
+    Column("digest", LargeBinary(32), nullable=False, index=True),
 )
-"""Of each job's members, how many there were and a digest of their ids, so that equal cohorts are found without
-reading them, and a cohort that has lost erased customers since is known to have."""
+"""Which set of customers each job used, and how many there were, so that equal cohorts are found without reading
+them, and a cohort that has lost erased customers since is known to have."""
 
 consent_notices = Table(
     "consent_notices",

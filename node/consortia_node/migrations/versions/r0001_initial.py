@@ -27,6 +27,14 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_agreements_id"), "agreements", ["id"], unique=False)
     op.create_table(
+        "cohort_parts",
+        sa.Column("part", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("ids", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("part", "digest", name=op.f("pk_cohort_parts")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "consent_notices",
         sa.Column("reference", sa.String(length=80), nullable=False),
         sa.Column("document", sa.LargeBinary(), nullable=False),
@@ -162,19 +170,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("hash", "signer", "action", name=op.f("pk_agreement_wishes")),
     )
     op.create_table(
-        "cohort_members",
-        sa.Column("job_id", sa.String(length=80), nullable=False),
-        sa.Column("dataset", sa.String(length=64), nullable=False),
-        sa.Column("subject_id", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(["job_id"], ["jobs.job_id"], name=op.f("fk_cohort_members_job_id")),
-        sa.ForeignKeyConstraint(
-            ["subject_id"], ["subjects.id"], name=op.f("fk_cohort_members_subject_id"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("job_id", "dataset", "subject_id", name=op.f("pk_cohort_members")),
-        sqlite_with_rowid=False,
-    )
-    op.create_index(op.f("ix_cohort_members_subject_id"), "cohort_members", ["subject_id"], unique=False)
-    op.create_table(
         "cohorts",
         sa.Column("job_id", sa.String(length=80), nullable=False),
         sa.Column("dataset", sa.String(length=64), nullable=False),
@@ -184,6 +179,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["job_id"], ["jobs.job_id"], name=op.f("fk_cohorts_job_id")),
         sa.PrimaryKeyConstraint("job_id", "dataset", name=op.f("pk_cohorts")),
     )
+    op.create_index(op.f("ix_cohorts_digest"), "cohorts", ["digest"], unique=False)
     op.create_table(
         "erasures",
         sa.Column("subject_id", sa.BigInteger(), nullable=False),
