@@ -16,10 +16,12 @@ from pathlib import Path
 from benchmarks.figures import Figure, figure, show, store
 from benchmarks.statistics import alone, network
 from benchmarks.statistics.questions import QUESTIONS, Question
-from tests.support.consortium import Consortium
+from tests.support.processes import Processes
 from tests.support.specs import BANKS
 
 ROWS, CUSTOMERS, LARGE = 10_000_000, 100_000, 5
+_FIRST = {"dataset": "table", "columns": ["i0"]}
+"""A first job, to warm everybody up."""
 TIMES, PLUS_SECONDS, MEMORY_MIB = 2.5, 1.0, 1024
 
 
@@ -30,22 +32,24 @@ def main(arguments: Sequence[str]) -> None:
     print(f"load of this machine before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_FOLDER")) as folder:
         root = Path(folder)
-        with network.consortium(root / "banks", rows, customers) as built:
-            network.answer(built, {"dataset": "table", "columns": ["i0"]})  # a first job, to warm everybody up
-            figures = [line for question in QUESTIONS for line in _asked(built, question)]
+        with network.consortium(root / "banks", rows, customers) as processes:
+            network.answer(processes.consortium, _FIRST)
+            figures = [line for question in QUESTIONS for line in _asked(processes, question)]
         figures += _memory(root / "banks" / BANKS[0] / "data", rows)
     print()
     show(figures, "joint", "own query")
     print(f"stored in {store(figures, 'statistics')}")
 
 
-def _asked(built: Consortium, question: Question) -> list[Figure]:
+def _asked(processes: Processes, question: Question) -> list[Figure]:
+    built = processes.consortium
     data = [built.root / bank / "data" for bank in BANKS]
     tables = [f"read_parquet('{folder / 'table.parquet'}')" for folder in data]
     own = max(alone.queries([question.query.format(table=table) for table in tables]), key=lambda one: one.seconds)
     files = ", ".join(f"'{folder / 'table.parquet'}'" for folder in data)
     (pooled,) = alone.queries([question.query.format(table=f"read_parquet([{files}])")])
     part = alone.work(data[0], question)
+    network.rest(processes)
     began = time.perf_counter()
     network.answer(built, question.parameters)
     joint = time.perf_counter() - began
