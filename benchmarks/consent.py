@@ -28,7 +28,7 @@ from consortia_node.datasets import ColumnSettings, DatasetSettings
 from consortia_node.keyring import Keyring
 from consortia_node.sources.consent_file import read_file
 from consortia_node.sources.consent_rows import rows_of
-from consortia_node.sources.forming import Counted, Formed, form
+from consortia_node.sources.forming import Formed, Known, form
 from consortia_node.sources.places import Cohort, state_of
 from consortia_node.store.consents import ConsentStore
 from consortia_node.store.database import open_database
@@ -169,7 +169,7 @@ def consent_table(folder: Path, rows: int) -> Path:
 
 def cohort_of(dataset: DatasetSettings, rows: Path, allowed: pa.Array, subjects: Path | None = None) -> Formed:
     """A copy of the rows of the allowed customers; of all without a file for the filter."""
-    return form(Cohort(dataset, tuple(COLUMNS), rows, subjects, state_of(dataset)), allowed, Counted())
+    return form(Cohort(dataset, tuple(COLUMNS), rows, subjects, state_of(dataset)), allowed, Known())
 
 
 def customer_table(folder: Path, rows: int) -> DatasetSettings:

@@ -23,7 +23,7 @@ from benchmarks.statistics.data import COLUMNS
 from benchmarks.statistics.questions import QUESTIONS, Question
 from consortia_common.documents.kinds.statistics import Parameters
 from consortia_node.datasets import ColumnSettings, DatasetSettings
-from consortia_node.sources.forming import Counted, form
+from consortia_node.sources.forming import Known, form
 from consortia_node.sources.places import Cohort, state_of
 from consortia_node.sources.scans import Scans
 from consortia_node.sources.tally import count_by
@@ -87,10 +87,10 @@ def _work(folder: Path, table: str, questions: Sequence[Question]) -> str:
     )
     consents = pq.read_table(folder / "consents.parquet")
     allowed = consents.filter(pa.compute.equal(consents["state"], "given"))["subject"].combine_chunks()
-    cohort = Cohort(dataset, COLUMNS, None, folder / "subjects.parquet", state_of(dataset))
+    cohort = Cohort(dataset, COLUMNS, None, folder / "chosen.parquet", state_of(dataset))
 
     def do() -> None:
-        form(cohort, allowed, Counted())
+        form(cohort, allowed, Known())
         for question in questions:
             parameters = Parameters.model_validate(question.parameters)
             with Scans({"table": cohort}) as scans:

@@ -29,7 +29,7 @@ from consortia_node.differencing import Ids
 from consortia_node.errors import RefusedError, SourceError
 from consortia_node.guards import Guards
 from consortia_node.kinds import step_of
-from consortia_node.sources.forming import Counted, form
+from consortia_node.sources.forming import Known, form
 from consortia_node.sources.places import Cohort, form_of, state_of
 from consortia_node.sources.scans import require_state
 from consortia_node.store.cohorts import CohortStore
@@ -50,7 +50,7 @@ class Cohorts:
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
         self._guards = Guards(tools)
-        self._counted = Counted()
+        self._known = Known()
 
     def ready(self, job: AcceptedJob) -> dict[str, Cohort]:
         """The cohort of each dataset that the job reads here. Raises RefusedError, SourceError."""
@@ -81,7 +81,7 @@ class Cohorts:
             dataset,
             reads.columns,
             folder / f"{reads.dataset}.parquet" if is_copied(dataset, job.spec, self._tools.institution) else None,
-            folder / f"{reads.dataset}.subjects.parquet" if needs_consent(job.agreement) else None,
+            folder / f"{reads.dataset}.chosen.parquet" if needs_consent(job.agreement) else None,
             state,
             named=reads.subjects,
             spill=folder,
@@ -105,7 +105,7 @@ class Cohorts:
         version = self._tools.consents.version()
         allowed, everybody = self._allowed(job, reads, now_ms)
         place = self._place(job, reads, state_of(self._dataset(reads)))
-        formed = form(place, allowed.numbers, self._counted)
+        formed = form(place, allowed.numbers, self._known)
         members = allowed.subject_ids.take(pa.array(formed.members)).to_numpy()
         try:
             with self._guards.admitting(job, formed.rows_used, members, again=again):

@@ -41,7 +41,7 @@ def clients(address: str, table: str = "bank.clients") -> DatasetSettings:
 
 
 def place(dataset: DatasetSettings, folder: Path, *columns: str) -> Cohort:
-    return Cohort(dataset, columns, folder / "rows.parquet", folder / "subjects.parquet")
+    return Cohort(dataset, columns, folder / "rows.parquet", folder / "chosen.parquet")
 
 
 def test_a_table_gives_the_rows_of_those_who_consented(address: str, tmp_path: Path) -> None:

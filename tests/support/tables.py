@@ -10,7 +10,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from consortia_node.datasets import ColumnSettings, DatasetSettings
-from consortia_node.sources.forming import Counted, Formed, form
+from consortia_node.sources.forming import Formed, Known, form
 from consortia_node.sources.places import Cohort, state_of
 
 COLUMNS = {
@@ -70,7 +70,7 @@ def cohort(
         source,
         columns,
         folder / "rows.parquet" if copy else None,
-        None if everybody else folder / "subjects.parquet",
+        None if everybody else folder / "chosen.parquet",
         state_of(source),
         named,
         folder,
@@ -79,4 +79,4 @@ def cohort(
 
 def formed(place: Cohort, *names: str) -> Formed:
     """The cohort of these customers, formed."""
-    return form(place, allowed(*names), Counted())
+    return form(place, allowed(*names), Known())

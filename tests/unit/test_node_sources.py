@@ -14,7 +14,7 @@ import pytest
 from consortia_node.datasets import ColumnSettings
 from consortia_node.errors import SourceError
 from consortia_node.sources.duckdb_engine import Engine, Frame
-from consortia_node.sources.forming import Counted, Formed, form
+from consortia_node.sources.forming import Formed, Known, form
 from consortia_node.sources.places import SUBJECT, Cohort
 from consortia_node.sources.scans import Scans
 from tests.support.tables import COLUMNS, TABLE, allowed, cohort, dataset, formed, parquet, write
@@ -270,7 +270,7 @@ def test_customers_are_counted_once_for_as_long_as_the_source_stands(
     scanned: list[Frame] = []
     honest = Engine.collect
     monkeypatch.setattr(Engine, "collect", lambda self, frame: scanned.append(frame) or honest(self, frame))
-    known, source = Counted(), parquet(tmp_path)
+    known, source = Known(), parquet(tmp_path)
     place = cohort(source, tmp_path, "limit")
     assert counts(form(place, allowed("4", "7"), known)) == (2, 2, [0, 1])
     assert counts(form(place, allowed("30"), known)) == (1, 3, [0])
@@ -280,7 +280,7 @@ def test_customers_are_counted_once_for_as_long_as_the_source_stands(
     changed = cohort(parquet(tmp_path, id=[4, 5, 6, 7]), tmp_path, "limit")
     assert counts(form(changed, allowed("5", "30"), known)) == (1, 3, [0])
     assert len(scanned) == 2
-    few = Counted(most=3)
+    few = Known(most=100)
     for _ in range(2):
         form(changed, allowed("5"), few)
     assert len(scanned) == 4

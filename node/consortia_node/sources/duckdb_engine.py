@@ -17,13 +17,15 @@ import pyarrow as pa
 from duckdb import CaseExpression as Case
 from duckdb import ColumnExpression as Column
 from duckdb import ConstantExpression as Constant
-from duckdb import Expression, SQLExpression
+from duckdb import Expression
 from duckdb import FunctionExpression as Function
-from duckdb.sqltypes import BIGINT, DATE, DOUBLE, VARCHAR
+from duckdb.sqltypes import BIGINT, VARCHAR
 
-from consortia_node.datasets import ColumnSettings, DatasetSettings
+from consortia_node.datasets import DatasetSettings
 from consortia_node.errors import SourceError
-from consortia_node.sources.conform import UNFIT, is_coded, require_columns
+from consortia_node.sources import duckdb_filter
+from consortia_node.sources.conform import UNFIT, require_columns
+from consortia_node.sources.duckdb_columns import Faults, converted, parsed, plainly_fit
 from consortia_node.sources.places import SUBJECT, form_of, refuse, state_of
 
 MEMORY_MIB = 384
@@ -37,7 +39,6 @@ BATCH_ROWS = 65_536
 _SOURCE = "source"
 Frame = nw.LazyFrame[Any]
 """A narwhals frame, evaluated when it is collected."""
-_Faults = dict[str, Expression]
 
 
 class Engine:
@@ -74,21 +75,33 @@ class Engine:
         customers: Frame = counted.select(number, number.cast(nw.String).alias(SUBJECT), "_rows")
         return customers
 
-    def rows(self, columns: Sequence[str], subjects: Path | None, *, keep_subject: bool = False) -> Frame:
-        """The rows of the customers in the file ``subjects``, or all, with ``columns`` as datasets.toml declares.
+    def filter(self, customers: pa.Table) -> pa.Table:
+        """What tells the rows of these customers (see ``customers``) from all others."""
+        if not self._is_numbered:
+            return customers.select([self._dataset.subject])
+        return duckdb_filter.bits(self._table, self._dataset.subject, self._connection.from_arrow(customers))
+
+    def rows(self, columns: Sequence[str], chosen: Path | None, *, keep_subject: bool = False) -> Frame:
+        """The rows that the filter in the file ``chosen`` names, or all, with ``columns`` as declared.
 
         With ``keep_subject``, SUBJECT comes first. Raises SourceError.
         """
         require_columns(self.schema, self._dataset, tuple(columns), typed=self._typed)
-        frame: Frame = nw.from_native(self._table)
-        if subjects is not None:
-            number = self._dataset.subject
-            chosen: Frame = nw.from_native(self._connection.read_parquet(str(subjects)))
-            frame = frame.join(chosen, on=number, how="semi")
+        frame: Frame = nw.from_native(self._table if chosen is None else self._chosen(columns, chosen))
         self._read.append((frame, tuple(columns)))
         head = [Column(self._dataset.subject).cast(VARCHAR).alias(SUBJECT)] if keep_subject else []
         made: Frame = nw.from_native(frame.to_native().select(*head, *(self._checked(name) for name in columns)))
         return made
+
+    def _chosen(self, columns: Sequence[str], chosen: Path) -> duckdb.DuckDBPyRelation:
+        found, number = self._connection.read_parquet(str(chosen)), self._dataset.subject
+        if self._is_numbered:
+            return duckdb_filter.by_bits(self._table, [number, *columns], found)
+        return duckdb_filter.by_customer(self._table, number, found)
+
+    @property
+    def _is_numbered(self) -> bool:
+        return form_of(self._dataset) in {"parquet", "folder"} and duckdb_filter.has_numbers(self._table)
 
     def collect(self, frame: Frame) -> pa.Table:
         """Evaluate it."""
@@ -141,79 +154,14 @@ class Engine:
             first = first | fault
         stop = Function("error", Constant("unfit"))
         if self._typed and self._dataset.columns[name].type in {"integer", "number"}:
-            whole, fit = _plainly_fit(name, self._dataset.columns[name], self.schema[name])
+            whole, fit = plainly_fit(name, self._dataset.columns[name], self.schema[name])
             return Case(fit, whole).when(first, stop).otherwise(value).alias(name)
         return Case(first, stop).otherwise(value).alias(name)
 
-    def _conformed(self, name: str) -> tuple[Expression, _Faults]:
+    def _conformed(self, name: str) -> tuple[Expression, Faults]:
         """The column's value as declared, and by key of UNFIT where it can't be had."""
         column = self._dataset.columns[name]
-        return _converted(name, column, self.schema[name]) if self._typed else _parsed(name, column)
-
-
-def _converted(name: str, column: ColumnSettings, stored: nw.dtypes.DType) -> tuple[Expression, _Faults]:
-    """A column of a fitting type (see conform.py)."""
-    found, value, faults = Column(name), Column(name), dict[str, Expression]()
-    match column.type:
-        case "number":
-            value = found.cast(DOUBLE)
-            if stored.is_float():
-                faults["infinite"] = Function("isinf", value)
-                value = _finite(value)
-        case "integer":
-            value = found.cast(BIGINT)
-        case "boolean" if stored != nw.Boolean:
-            value, faults = found == Constant(1), {"binary": found.isnotin(Constant(0), Constant(1))}
-        case "date":
-            value = found.cast(DATE)
-        case "category":
-            as_codes = stored.is_integer() and (is_coded(column) or not column.values)
-            value = found.cast(BIGINT if as_codes else VARCHAR)
-    return value, faults | _range(value, column)
-
-
-def _plainly_fit(name: str, column: ColumnSettings, stored: nw.dtypes.DType) -> tuple[Expression, Expression]:
-    """A numeric column's value, and when it is surely fit: looked at first, as it nearly always is.
-
-    All else about a value is then evaluated for the few others alone, which halves the time of a scan.
-    """
-    value = Column(name).cast(DOUBLE if column.type == "number" else BIGINT)
-    fit = Function("isfinite", value) if stored.is_float() else value.isnotnull()
-    if column.low is not None and column.high is not None:
-        fit = fit & (value >= Constant(column.low)) & (value <= Constant(column.high))
-    return value, fit
-
-
-_SQL_TYPES = {"number": "DOUBLE", "integer": "BIGINT", "boolean": "BOOLEAN", "date": "DATE"}
-
-
-def _parsed(name: str, column: ColumnSettings) -> tuple[Expression, _Faults]:
-    """A column of text as its declared type; what can't be read so is a fault."""
-    found = Column(name)
-    kind = "BIGINT" if is_coded(column) else _SQL_TYPES.get(column.type)
-    if kind is None:
-        return found, {}
-    value = SQLExpression(f'TRY_CAST("{name}" AS {kind})')
-    faults = {"type": found.isnotnull() & value.isnull()}
-    if column.type == "number":
-        faults["infinite"] = Function("isinf", value)
-        value = _finite(value)
-    return value, faults | _range(value, column)
-
-
-def _finite(value: Expression) -> Expression:
-    """The value, or none: "not a number" is how some systems write that there is none.
-
-    By ``isfinite``, because DuckDB takes ``isnan`` to be false where a Parquet file's statistics, which leave NaN
-    out, give a least and a greatest value.
-    """
-    return Case(Function("isfinite", value), value).otherwise(Constant(None))
-
-
-def _range(value: Expression, column: ColumnSettings) -> _Faults:
-    if column.low is None or column.high is None:
-        return {}
-    return {"range": (value < Constant(column.low)) | (value > Constant(column.high))}
+        return converted(name, column, self.schema[name]) if self._typed else parsed(name, column)
 
 
 @contextmanager

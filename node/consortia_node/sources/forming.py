@@ -1,18 +1,19 @@
 """Forms a cohort: which customers' rows a job may use, how many those are, and a copy of them where one is needed.
 
-The source is scanned for its customer numbers alone, once for as long as its files stand as they stood; everything
-else that is done here is as large as the number of customers, not of rows. The job's worker then scans the source
-itself with the filter made here, in the same query as what it computes. Rows are copied only where that could not
-give the same rows each time, or would be slower: PostgreSQL, a CSV file that is read more than once, and steps that
-need all rows in memory (docs/adr/0038).
+The source is scanned for its customer numbers alone, and once more for where the chosen customers' rows are: each
+once for as long as its files stand as they stood, and the second for as long as the same customers are chosen. The
+job's worker then scans the source itself with the filter made here, in the same query as what it computes. Rows are
+copied only where that could not give the same rows each time, or would be slower: PostgreSQL, a CSV file that is
+read more than once, and steps that need all rows in memory (docs/adr/0038).
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -22,11 +23,12 @@ from numpy.typing import NDArray
 
 from consortia_node.datasets import DatasetSettings
 from consortia_node.sources import duckdb_engine, postgres
+from consortia_node.sources.duckdb_engine import Engine
 from consortia_node.sources.places import SUBJECT, Cohort, refuse
 from consortia_node.sources.scans import require_state
 
-MOST_CUSTOMERS = 1_000_000
-"""Of so many it is kept in memory how many rows each has, about 50 bytes for one."""
+MOST_BYTES = 64 << 20
+"""What is kept in memory of sources: some 50 bytes for each customer, and a bit for each row."""
 
 
 @dataclass(frozen=True)
@@ -38,52 +40,75 @@ class Formed:
     members: NDArray[np.int64]
 
 
-class Counted:
-    """The customers in each source with their numbers of rows, for as long as its files stand as they stood.
+@dataclass(frozen=True)
+class Source:
+    """What was found in one, standing as ``state`` says: its customers with their numbers of rows.
 
-    In memory alone, and of the newest sources only. A table on a server has no state to go by and is counted anew.
+    ``filter`` chooses the rows of those customers who are ``chosen``, as the newest cohort of it did.
     """
 
-    def __init__(self, most: int = MOST_CUSTOMERS) -> None:
+    state: str
+    counted: pa.Table
+    chosen: NDArray[np.bool_] | None = None
+    filter: pa.Table | None = None
+
+    def choosing(self, chosen: NDArray[np.bool_], make: Callable[[pa.Table], pa.Table]) -> Self:
+        """With a filter for these customers, made anew if the one at hand is for others."""
+        if self.chosen is not None and np.array_equal(self.chosen, chosen):
+            return self
+        return replace(self, chosen=chosen, filter=make(self.counted.filter(pa.array(chosen))))
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return int(self.counted.nbytes) + (int(self.filter.nbytes) if self.filter else 0)
+
+
+class Known:
+    """What was found in each source, for as long as its files stand as they stood.
+
+    In memory alone, and of the newest sources only. A table on a server has no state and is looked at anew.
+    """
+
+    def __init__(self, most: int = MOST_BYTES) -> None:
         self._most = most
-        self._known: dict[str, tuple[str, pa.Table]] = {}
+        self._sources: dict[str, Source] = {}
 
-    def get(self, cohort: Cohort) -> pa.Table | None:
-        """Those of the source as the cohort takes it to be, if they are known."""
-        state, counted = self._known.get(cohort.dataset.name, ("", None))
-        return counted if state and state == cohort.state else None
+    def get(self, cohort: Cohort) -> Source | None:
+        """The source as the cohort takes it to be, if it is known."""
+        source = self._sources.get(cohort.dataset.name)
+        return source if source and source.state == cohort.state else None
 
-    def keep(self, cohort: Cohort, counted: pa.Table) -> None:
-        """Know them from now on; the oldest are forgotten where there are too many."""
-        name = cohort.dataset.name
-        self._known = {other: known for other, known in self._known.items() if other != name}
-        if cohort.state:
-            self._known[name] = cohort.state, counted
-        while sum(len(known) for _, known in self._known.values()) > self._most:
-            del self._known[next(iter(self._known))]
+    def keep(self, cohort: Cohort, source: Source) -> None:
+        """Know it from now on; the oldest are forgotten where there are too many."""
+        self._sources.pop(cohort.dataset.name, None)
+        if source.state:
+            self._sources[cohort.dataset.name] = source
+        while sum(known.size for known in self._sources.values()) > self._most:
+            del self._sources[next(iter(self._sources))]
 
 
-def form(cohort: Cohort, allowed: pa.Array, known: Counted) -> Formed:
-    """Write the cohort's files (mode 0600): the filter by customer, and the copy of the rows, by customer.
+def form(cohort: Cohort, allowed: pa.Array, known: Known) -> Formed:
+    """Write the cohort's files (mode 0600): the filter of rows, and the copy of the rows, by customer.
 
-    ``allowed`` has each customer number once, as text. Of a cohort without a file ``subjects`` all rows are used,
-    as consent is not the basis; ``allowed`` then only tells whose they are. What is ``known`` of the source is not
-    counted again. Raises SourceError, and leaves no file.
+    ``allowed`` has each customer number once, as text. Of a cohort without a file ``chosen`` all rows are used, as
+    consent is not the basis; ``allowed`` then only tells whose they are. What is ``known`` of the source is not
+    looked for again. Raises SourceError, and leaves no file.
     """
     dataset, columns, spill = cohort.dataset, cohort.columns, cohort.spill
     try:
         with _server(dataset) as server:
             with duckdb_engine.opened(dataset, spill, server and server.rows(())) as engine:
                 customers = engine.customers(() if server else columns)
-                counted = known.get(cohort) or engine.collect(customers)
-            formed = _chosen(cohort, counted, allowed)
+                source = known.get(cohort) or Source(cohort.state, engine.collect(customers))
+                formed, source = _chosen(cohort, source, allowed, engine)
             if cohort.rows is not None:
                 with duckdb_engine.opened(dataset, spill, server and server.rows(columns)) as engine:
-                    frame = engine.rows(columns, cohort.subjects, keep_subject=True).sort(SUBJECT, *columns)
-                    chosen = [SUBJECT, *columns] if cohort.named else [*columns]
-                    _write((part.select(chosen) for part in engine.parts(frame)), cohort.rows)
+                    frame = engine.rows(columns, cohort.chosen, keep_subject=True).sort(SUBJECT, *columns)
+                    named = [SUBJECT, *columns] if cohort.named else [*columns]
+                    _write((part.select(named) for part in engine.parts(frame)), cohort.rows)
         require_state(cohort)
-        known.keep(cohort, counted)
+        known.keep(cohort, source)
     except BaseException:
         cohort.discard()
         raise
@@ -94,21 +119,23 @@ def _server(dataset: DatasetSettings) -> AbstractContextManager[postgres.Server 
     return postgres.opened(dataset) if dataset.postgresql else nullcontext()
 
 
-def _chosen(cohort: Cohort, counted: pa.Table, allowed: pa.Array) -> Formed:
-    """Whose rows are used, of the customers in the source with their numbers of rows."""
+def _chosen(cohort: Cohort, source: Source, allowed: pa.Array, engine: Engine) -> tuple[Formed, Source]:
+    """Whose rows are used, of the customers in the source; their filter is written, and known with the source."""
+    counted = source.counted
     place = pc.index_in(counted[SUBJECT], value_set=allowed, skip_nulls=True)
     known = place.is_valid()
     total = pc.sum(counted["_rows"]).as_py() or 0
     used = total
-    if cohort.subjects is not None:
+    if cohort.chosen is not None:
         chosen = counted.filter(known)
         used = pc.sum(chosen["_rows"]).as_py() or 0
-        _write([chosen.select([cohort.dataset.subject])], cohort.subjects)
         _require_single(cohort.dataset, chosen)
+        source = source.choosing(known.to_numpy(), engine.filter)
+        _write([source.filter], cohort.chosen)
     else:
         _require_single(cohort.dataset, counted.filter(counted[SUBJECT].is_valid()))
     members = np.sort(place.filter(known).to_numpy().astype(np.int64))
-    return Formed(used, total - used, members)
+    return Formed(used, total - used, members), source
 
 
 def _require_single(dataset: DatasetSettings, counted: pa.Table) -> None:

@@ -18,13 +18,13 @@ class Cohort:
     """The rows of one dataset that a job may use: crosses to the job's worker.
 
     Either ``rows`` is a file with just those rows and columns; or the worker scans the source itself, which must
-    stand as ``state`` says, for the customers in the file ``subjects``, or for everybody's if there is none.
+    stand as ``state`` says, for the rows that the filter in the file ``chosen`` names, or all if there is none.
     """
 
     dataset: DatasetSettings
     columns: tuple[str, ...]
     rows: Path | None = None
-    subjects: Path | None = None
+    chosen: Path | None = None
     state: str = ""
     named: bool = False
     """Whether the rows come with their customer number, as SUBJECT."""
@@ -34,7 +34,7 @@ class Cohort:
     @property
     def files(self) -> tuple[Path, ...]:
         """The files that belong to it."""
-        return tuple(path for path in (self.rows, self.subjects) if path is not None)
+        return tuple(path for path in (self.rows, self.chosen) if path is not None)
 
     @property
     def is_there(self) -> bool:

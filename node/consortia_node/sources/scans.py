@@ -57,7 +57,7 @@ class Scans:
         require_state(cohort)
         self._scanned.append(cohort)
         engine = self._open.enter_context(duckdb_engine.opened(cohort.dataset, cohort.spill))
-        return engine.rows(columns, cohort.subjects, keep_subject=cohort.named)
+        return engine.rows(columns, cohort.chosen, keep_subject=cohort.named)
 
     def matrix(self, dataset: str, columns: Sequence[str]) -> NDArray[np.float64]:
         """Shape (rows, len(columns)), in the file's order of rows. Raises SourceError where one has no number."""
