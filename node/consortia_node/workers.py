@@ -8,6 +8,7 @@ import importlib
 from collections.abc import Mapping
 from typing import Any, overload
 
+from consortia_common.documents.kinds import names
 from consortia_common.errors import place
 from consortia_common.workers import Refusal, WorkerPool
 from consortia_crypto.errors import CiphertextError, ConsortiaError
@@ -80,6 +81,10 @@ class _Refusal(Refusal):
 def _load() -> None:
     for module, _ in _DOERS.values():
         importlib.import_module(f"consortia_node.{module}")
+    for kind in names():
+        importlib.import_module(f"consortia_node.kinds.{kind}")
+    importlib.import_module("scipy.special")
+    importlib.import_module("consortia_node.sources.duckdb_engine").rehearse()
 
 
 def _run(request: Request) -> Any:

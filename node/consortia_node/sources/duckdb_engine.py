@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 import narwhals as nw
 import pyarrow as pa
+import pyarrow.compute as pc
 from duckdb import CaseExpression as Case
 from duckdb import ColumnExpression as Column
 from duckdb import ConstantExpression as Constant
@@ -189,6 +190,15 @@ def opened(
                 raise (_why(engine) or _unreadable(dataset)) from None
     except _FAILURES:
         raise _unreadable(dataset) from None
+
+
+def rehearse() -> None:
+    """Have loaded what a first query needs: the engine, narwhals' view of it, Arrow's functions (and pandas, which
+    Arrow looks for wherever it is installed)."""
+    with _connected(None) as connection:
+        frame = nw.from_native(connection.sql("SELECT 1 AS key, 2.5 AS value"))
+        made = frame.group_by("key").agg(nw.col("value").sum()).collect("pyarrow").to_native()
+        pc.is_valid(made["value"]).to_numpy()
 
 
 @contextmanager
