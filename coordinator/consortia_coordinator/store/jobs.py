@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, delete, select, update
+from sqlalchemy import Connection, Engine, Row, bindparam, delete, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from consortia_common.database import reading, recoverable
@@ -12,6 +12,11 @@ from consortia_coordinator.errors import CoordinatorError
 from consortia_coordinator.jobs import FINAL, JobState, check_transition
 from consortia_coordinator.store.tables import jobs, memos
 from consortia_proto.v1 import exchange_pb2, network_pb2
+
+_MEMO = select(memos.c.value).where(memos.c.job_id == bindparam("of_job"), memos.c.name == bindparam("of_name"))
+_INSERTED = insert(memos)
+_KEEP = _INSERTED.on_conflict_do_update(index_elements=["job_id", "name"], set_={"value": _INSERTED.excluded.value})
+"""Both made once: a job's course asks and keeps at each of its points."""
 
 
 @dataclass(frozen=True)
@@ -125,18 +130,15 @@ class JobStore:
     def memo(self, job_id: str, name: str) -> bytes | None:
         """What an earlier run of the job kept under ``name``."""
         with reading(self._engine) as connection:
-            where = (memos.c.job_id == job_id) & (memos.c.name == name)
-            return connection.execute(select(memos.c.value).where(where)).scalar()
+            return connection.execute(_MEMO, {"of_job": job_id, "of_name": name}).scalar()
 
     def keep(self, job_id: str, name: str, value: bytes, *, lasting: bool = True) -> None:
         """Keep ``value`` for a rerun of the job, in place of an earlier one.
 
         One that is not ``lasting`` may go in a power cut, unless something lasting was written after it.
         """
-        statement = insert(memos).values(job_id=job_id, name=name, value=value)
-        replace = statement.on_conflict_do_update(index_elements=["job_id", "name"], set_={"value": value})
         with self._engine.begin() if lasting else recoverable(self._engine) as connection:
-            connection.execute(replace)
+            connection.execute(_KEEP, {"job_id": job_id, "name": name, "value": value})
 
     def forget(self, job_id: str) -> None:
         """Drop the memos of a job that has ended."""
