@@ -227,10 +227,8 @@ class SumRuns:
         return Apart(self._run.tools.workers, policy, key)
 
     def _memo(self, attempt: Attempt, what: str) -> Any:
-        kept = self._run.tools.store.memo(self._run.job_id, f"{attempt.key}/{what}")
+        kept = self._run.memos.get(f"{attempt.key}/{what}")
         return None if kept is None else canonical.decode(kept)
 
     def _keep(self, attempt: Attempt, what: str, value: Any, *, lasting: bool = False) -> None:
-        self._run.tools.store.keep(
-            self._run.job_id, f"{attempt.key}/{what}", canonical.encode(value), lasting=lasting
-        )
+        self._run.memos.keep(f"{attempt.key}/{what}", canonical.encode(value), lasting=lasting)
