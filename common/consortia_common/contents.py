@@ -16,17 +16,22 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Column,
     ColumnElement,
     Connection,
+    Delete,
     Engine,
+    Insert,
     LargeBinary,
     MetaData,
+    Select,
     String,
     Table,
+    bindparam,
     delete,
     insert,
     select,
@@ -146,6 +151,7 @@ class Contents:
         self.folder = keyfiles.make_folder(folder)
         self._lock = Lock()
         self._writers: dict[str, Callable[[], None]] = {}
+        self._keep, self._come, self._get = _statements(tables)
 
     def make(self, head: bytes) -> Held:
         """A content that ``keep`` may keep; a long one is on disk when this returns."""
@@ -193,10 +199,10 @@ class Contents:
     def keep_all(self, connection: Connection, side: str, contents: Mapping[str, Held]) -> None:
         """As ``keep``, for several by their messages' ids."""
         rows = [_row(message_id, side, content) for message_id, content in contents.items()]
-        connection.execute(insert(self.tables.contents), rows)
+        connection.execute(self._keep, rows)
         whole = [content.path.stem for content in contents.values() if content.path]
         if whole:
-            connection.execute(delete(self.tables.unfinished).where(self.tables.unfinished.c.file.in_(whole)))
+            connection.execute(self._come, {"files": whole})
 
     def get(self, connection: Connection, message_id: str, side: str) -> Held | None:
         """The stored content."""
@@ -204,14 +210,12 @@ class Contents:
 
     def get_all(self, connection: Connection, message_ids: Collection[str], side: str) -> dict[str, Held]:
         """The stored contents by their messages' ids; what is not there is left out."""
-        table = self.tables.contents
-        columns = table.c.message_id, table.c.total, table.c.sha256, table.c.data, table.c.file, table.c.body
-        asked = select(*columns).where(table.c.message_id.in_(message_ids), table.c.side == side)
+        asked = {"ids": tuple(message_ids), "of_side": side}
         return {
             row.message_id: Held(
                 row.total, row.sha256, row.data, self.folder / row.file if row.file else None, row.body
             )
-            for row in connection.execute(asked)
+            for row in connection.execute(self._get, asked)
         }
 
     def drop(self, connection: Connection, which: ColumnElement[bool]) -> list[Path]:
@@ -252,6 +256,15 @@ class Contents:
         with reading(engine) as connection:
             named = {*_names(connection, self.tables.contents), *_names(connection, self.tables.unfinished)}
         self.remove(path for path in self.folder.iterdir() if path.name not in named)
+
+
+def _statements(tables: ContentTables) -> tuple[Insert, Delete, Select[Any]]:
+    """Keep rows, forget unfinished files, get rows; made once, which takes longer than what most of them do."""
+    table, unfinished = tables.contents, tables.unfinished.c
+    columns = table.c.message_id, table.c.total, table.c.sha256, table.c.data, table.c.file, table.c.body
+    asked = table.c.message_id.in_(bindparam("ids", expanding=True)), table.c.side == bindparam("of_side")
+    whole = unfinished.file.in_(bindparam("files", expanding=True))
+    return insert(table), delete(tables.unfinished).where(whole), select(*columns).where(*asked)
 
 
 def _row(message_id: str, side: str, content: Held) -> dict[str, object]:

@@ -12,6 +12,8 @@ STEPS = ("sum.share", "sum.upload", "sum.frame", "sum.sign", "sum.reveal", "sum.
 
 BATCH = 8
 """Frames of a sealed vector, each of at most 1 MiB, that one task or answer carries."""
+TOGETHER = 8
+"""Sums whose first messages one task asks for: they depend on no data and on no total."""
 
 
 def policy_of(job_id: str, spec: JobSpec, name: str, turn: int) -> SumPolicy:
@@ -51,6 +53,12 @@ def require_sum(spec: JobSpec, name: str, turn: int, asker: str) -> None:
             blame=asker,
             remedy="coordinator and nodes must run compatible versions of Consortia",
         )
+
+
+def shared_together(spec: JobSpec) -> list[tuple[tuple[str, int], ...]]:
+    """The job's sums in order, cut into those whose first messages are asked for together."""
+    summed = spec.summed()
+    return [summed[first : first + TOGETHER] for first in range(0, len(summed), TOGETHER)]
 
 
 NOTHING_BEFORE = "0" * 64

@@ -5,7 +5,7 @@ and measured, so that the estimate follows the protocol; vectors are counted, no
 planning: what a job really took, the coordinator counts.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from consortia_common.content import Content
 from consortia_common.documents.jobspec import CONCLUDE, EPOCH, JobSpec, Submission
 from consortia_common.documents.kinds import Turn
 from consortia_common.documents.receipt import CohortUsed, Receipt, SumsUsed, Took
-from consortia_common.sealed import BATCH, STEPS, policy_of, reporters
+from consortia_common.sealed import BATCH, STEPS, policy_of, reporters, shared_together
 from consortia_crypto import canonical
 from consortia_crypto.keys import SIGNATURE_LENGTH, PublicIdentity
 from consortia_crypto.sum import messages as sums
@@ -85,6 +85,7 @@ def _exchanges(spec: JobSpec, party: str, rows: int | None) -> Iterator[_Exchang
     yield _offer(spec)
     if spec.parameters.sums():
         yield from _epoch(spec, party)
+        yield from (_shares(spec, together, party) for together in shared_together(spec))
         for name, count in _counted(spec).items():
             yield from _sum(policy_of(_JOB, spec, name, 0), name, party, count)
     for turn in spec.parameters.turns(party):
@@ -155,17 +156,26 @@ def _epoch(spec: JobSpec, party: str) -> Iterator[_Exchange]:
     yield _Exchange(confirm, {"confirms": [confirmed] * len(spec.parties)})
 
 
+def _shares(spec: JobSpec, together: Sequence[tuple[str, int]], party: str) -> _Exchange:
+    """The first messages of a few sums."""
+    name, _ = together[0]
+    hashed, sealed = bytes(32), bytes(sums.SEALED_SHARES)
+    dealt = {other: sums.Dealt(sealed, bytes(16), bytes(16)) for other in spec.parties if other != party}
+    shared = sums.Shared(
+        party, hashed, hashed, hashed, hashed, hashed, hashed,
+        bytes(32 * len(dealt) + 16), dealt, bytes(64),
+    )  # fmt: skip
+    terms = [_HASH] * len(together)
+    asked = {"sum": name, "attempt": 1, "rids": terms, "policies": terms}
+    return _Exchange(f"{STEPS[0]}.{name}.1", asked, {"messages": [shared.to_bytes()] * len(together)})
+
+
 def _sum(policy: SumPolicy, name: str, party: str, times: int) -> Iterator[_Exchange]:
-    share, upload, frame, sign, reveal, total = STEPS
+    _, upload, frame, sign, reveal, total = STEPS
     about = {"sum": name, "attempt": 1}
     roster, wire = policy.roster, wire_layout(policy)
     hashed, secret, signature = bytes(32), bytes(32), bytes(64)
     sealed = bytes(sums.SEALED_SHARES)
-    dealt = {other: sums.Dealt(sealed, bytes(16), bytes(16)) for other in roster if other != party}
-    shared = sums.Shared(
-        party, hashed, hashed, hashed, hashed, hashed, hashed,
-        bytes(32 * len(dealt) + 16), dealt, signature,
-    )  # fmt: skip
     listed = {other: sums.Listed(hashed, signature, hashed, None if other == party else sealed) for other in roster}
     proposal = sums.SetProposal(hashed, dict.fromkeys(roster, hashed))
     certificate = sums.Certificate(proposal, dict.fromkeys(roster, signature))
@@ -179,7 +189,6 @@ def _sum(policy: SumPolicy, name: str, party: str, times: int) -> Iterator[_Exch
     def said(message: sums.Message) -> dict[str, Any]:
         return {"message": message.to_bytes()}
 
-    yield _Exchange(f"{share}.{name}.1", about | {"rid": _HASH, "policy": _HASH}, said(shared), times=times)
     yield _Exchange(
         f"{upload}.{name}.1",
         about | said(sums.Lists(hashed, listed)),

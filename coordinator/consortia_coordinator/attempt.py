@@ -100,12 +100,12 @@ class Waiting:
     def follow(self, attempt: Attempt, first: int, ids: Collection[str]) -> None:
         """Wait until these tasks are done; a party that fails or is late can't follow any more, and is lost."""
         memo = f"{attempt.key}/followed.{first}"
-        if self._run.tools.store.memo(self._run.job_id, memo) is not None:
+        if self._run.memos.get(memo) is not None:
             return
         patience = min(self._run.tools.dropout_timeout, self._run.tools.step_timeout)
         answers = self._run.gather(list(ids), patience, every=True)
         self._ended |= answers.late | answers.failures
-        self._run.tools.store.keep(self._run.job_id, memo, b"followed")
+        self._run.memos.keep(memo, b"followed")
         self._run.tools.mailbox.drop(ids)
 
     def drop(self, ids: Collection[str]) -> None:

@@ -24,7 +24,7 @@ from consortia_coordinator.errors import PartiesRefusedError, StoppingError
 from consortia_coordinator.federated import ExchangeGrid, run_strategy
 from consortia_coordinator.mailbox import Mailbox, Post
 from consortia_coordinator.replies import blob, failure_of, late, party_of
-from consortia_coordinator.store.jobs import JobStore
+from consortia_coordinator.store.jobs import JobStore, Memos
 from consortia_coordinator.sums import SumRuns
 from consortia_crypto.audit.entry import Entry
 from consortia_crypto.errors import CryptoError
@@ -89,6 +89,11 @@ class JobRun:
     def tools(self) -> Tools:
         """What every job shares."""
         return self._tools
+
+    @cached_property
+    def memos(self) -> Memos:
+        """What this job keeps of its course for a rerun; the job's own thread alone keeps any."""
+        return Memos(self._tools.store, self.job_id)
 
     def give_up(self) -> None:
         """End every wait of this job, now and later, with StoppingError. From any thread."""
@@ -175,9 +180,9 @@ class JobRun:
 
     def log_once(self, memo: str, event: str, **fields: Any) -> None:
         """Log what this job met at the point ``memo``, unless a run before a restart has logged it."""
-        if self._tools.store.memo(self.job_id, memo) is None:
+        if self.memos.get(memo) is None:
             self._tools.log.append(event, job=self.job_id, **fields)
-            self._tools.store.keep(self.job_id, memo, b"logged", lasting=False)
+            self.memos.keep(memo, b"logged", lasting=False)
 
     def offer(self, offer: Content) -> dict[str, Content]:
         """Ask every party's gate; waits for all of them together, so that a refused job shows every refusal."""
@@ -226,14 +231,14 @@ class JobRun:
     def heard(self, step: str, turn: int) -> bool:
         """Hand on what a party has told the analyst in a step; whether all that are still there say that its rounds
         are over. Decided once, whatever comes late."""
-        memo, store = f"heard/{step}/{turn}", self._tools.store
-        if (kept := store.memo(self.job_id, memo)) is None:
+        memo = f"heard/{step}/{turn}"
+        if (kept := self.memos.get(memo)) is None:
             ids = [self.task_id(party, step, turn) for party in self.spec.parties]
             said = {party_of(each): content for each, content in self.answered(ids).items()}
             self._tell(turn, said)
             there = [said[party].config.get("over") is True for party in self._sums.present if party in said]
             kept = b"over" if there and all(there) else b"on"
-            store.keep(self.job_id, memo, kept, lasting=kept == b"over")
+            self.memos.keep(memo, kept, lasting=kept == b"over")
         return kept == b"over"
 
     def _tell(self, turn: int, said: Mapping[str, Content]) -> None:

@@ -104,7 +104,7 @@ class Mailbox:
 
         One failure ends the wait too, unless ``every`` reply is wanted. One that was erased is empty.
 
-        ``stop`` is asked whenever something has changed or ``wake`` was called: if it says true, or if the mailbox
+        ``stop`` is asked when an answer may end a wait or ``wake`` was called: if it says true, or if the mailbox
         is closed, the wait ends with StoppingError.
         """
         wanted = tuple(dict.fromkeys(task_ids))
@@ -201,10 +201,11 @@ class Mailbox:
     def _store(self, task_id: str, reply: Held, size: int, outcome: str) -> None:
         if self._journal.answer(task_id, reply, size, outcome):
             with self._changed:
-                for told in self._waiting:
-                    if task_id in told:
-                        told[task_id] = outcome
-                self._changed.notify_all()
+                concerned = [told for told in self._waiting if task_id in told]
+                for told in concerned:
+                    told[task_id] = outcome
+                if outcome == FAILED or any(all(told.values()) for told in concerned):
+                    self._changed.notify_all()  # else nobody's wait can be over
 
     def _held(self, tasks: Sequence[pb.Task], body: Sequence[Octets]) -> list[Held]:
         heads = [task.SerializeToString(deterministic=True) for task in tasks]

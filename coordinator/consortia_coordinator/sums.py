@@ -8,6 +8,7 @@ the certificate is out: what nodes are then asked again they answer as before. T
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from consortia_common import sealed
@@ -16,6 +17,7 @@ from consortia_coordinator.attempt import REVEAL, SHARE, SIGN, UPLOAD, Attempt, 
 from consortia_coordinator.epochs import Epoch
 from consortia_coordinator.errors import PartiesRefusedError, TooFewError
 from consortia_coordinator.replies import said
+from consortia_coordinator.shares import Shares
 from consortia_coordinator.totals import FileTotals, MemoryTotals, Totals
 from consortia_coordinator.uploads import Frames, give
 from consortia_crypto import canonical
@@ -41,6 +43,7 @@ class SumRuns:
     def __init__(self, run: "JobRun") -> None:
         self._run = run
         self._waiting = Waiting(run)
+        self._shares = Shares(run.job_id, run.spec, self._waiting)
         self._epoch = Epoch({}, b"")
         self._before = sealed.NOTHING_BEFORE
         self._listed: dict[str, Collector] = {}
@@ -62,9 +65,7 @@ class SumRuns:
 
     def share(self, name: str, turn: int, number: int = 1) -> None:
         """Ask every party for its first message (R1); may be done long before its summand is ready."""
-        attempt = self._about(name, turn, "", number)
-        terms = {"rid": attempt.policy.rid(number), "policy": attempt.policy.digest()}
-        self._waiting.post(SHARE, attempt, dict.fromkeys(self._waiting.left, terms))
+        self._shares.ask(self._about(name, turn, "", number))
 
     def follow(self, name: str, turn: int, step: str) -> None:
         """Ask for the first attempt's uploads, behind ``step``, which must have been posted before."""
@@ -183,7 +184,8 @@ class SumRuns:
         take: Callable[[Collector, _M], Collector],
     ) -> Collector:
         """The state after the messages of all who are there; who they are is decided once. Raises TooFewError."""
-        answers = self._waiting.answers(attempt, step, self._memo(attempt, step) or parties)
+        answers_of = self._shares.answers if step == SHARE else partial(self._waiting.answers, step=step)
+        answers = answers_of(attempt, parties=self._memo(attempt, step) or parties)
         heard = []
         for party, content in answers.items():
             with self._waiting.losing(attempt, step, party):
@@ -227,10 +229,8 @@ class SumRuns:
         return Apart(self._run.tools.workers, policy, key)
 
     def _memo(self, attempt: Attempt, what: str) -> Any:
-        kept = self._run.tools.store.memo(self._run.job_id, f"{attempt.key}/{what}")
+        kept = self._run.memos.get(f"{attempt.key}/{what}")
         return None if kept is None else canonical.decode(kept)
 
     def _keep(self, attempt: Attempt, what: str, value: Any, *, lasting: bool = False) -> None:
-        self._run.tools.store.keep(
-            self._run.job_id, f"{attempt.key}/{what}", canonical.encode(value), lasting=lasting
-        )
+        self._run.memos.keep(f"{attempt.key}/{what}", canonical.encode(value), lasting=lasting)

@@ -25,7 +25,7 @@ from consortia_crypto.errors import SumError
 from consortia_crypto.sum import member
 from consortia_crypto.sum.epoch import EpochSecrets
 from consortia_crypto.sum.member import Member
-from consortia_crypto.sum.messages import Certificate, Lists, Message, SetProposal, Total
+from consortia_crypto.sum.messages import Certificate, Lists, Message, SetProposal, Shared, Total
 from consortia_crypto.sum.terms import SumPolicy, check_offer
 from consortia_crypto.sum.vector import FileVector, Layout, frame_of
 from consortia_crypto.sum.wire import PARAMETERS, wire_layout
@@ -58,11 +58,24 @@ class Sums:
         self.steps: Mapping[str, Handler] = dict(zip(sealed.STEPS, answers, strict=True))
 
     def _share(self, job: AcceptedJob, task: pb.Task, content: Content) -> Answer:
-        """R1, if the coordinator's terms are this node's own; an earlier attempt is given up for good."""
-        asked = self._asked(job, task, content)
-        check_offer(asked.policy, asked.attempt, _text(content, "rid"), _text(content, "policy"))
-        state, said = member.share(asked.policy, asked.attempt, asked.epoch, secrets.token_bytes, asked.member)
-        return self._kept(asked, state, {"message": said.to_bytes()})
+        """R1 of a sum and of the next ones, if the coordinator's terms are this node's own.
+
+        An earlier attempt is given up for good.
+        """
+        first, terms = self._asked(job, task, content), _terms(content)
+        place = job.spec.summed().index((first.name, first.turn))
+        sums = job.spec.summed()[place : place + len(terms)]
+        if len(sums) < len(terms):
+            raise _bad_task("a task asks about more sealed sums than there are")
+        made = [
+            _shared(self._sum(job, *each, first.attempt), *said) for each, said in zip(sums, terms, strict=True)
+        ]
+
+        def store(connection: Connection) -> None:
+            for stored, _ in made:
+                SumStore(connection).put(stored)
+
+        return Answer(Content(config={"messages": [message.to_bytes() for _, message in made]}), store=store)
 
     def _upload(self, job: AcceptedJob, task: pb.Task, content: Content) -> Answer:
         """R2: the summand under its masks, with the first batch of its frames."""
@@ -154,8 +167,12 @@ class Sums:
 
     def _asked(self, job: AcceptedJob, task: pb.Task, content: Content) -> "_Asked":
         """What sum a task is about, with what this node has of it. Raises ExchangeError, StateError."""
-        name, turn = _text(content, "sum"), task.round
-        sealed.require_sum(job.spec, name, turn, _COORDINATOR)
+        name = _text(content, "sum")
+        sealed.require_sum(job.spec, name, task.round, _COORDINATOR)
+        return self._sum(job, name, task.round, _number(content, "attempt"))
+
+    def _sum(self, job: AcceptedJob, name: str, turn: int, attempt: int) -> "_Asked":
+        """A sum of the job, with what this node has of it. Raises StateError if it is open."""
         with reading(self._tools.engine) as connection:
             values = JobStore(connection).values(job.job_id)
             stored = SumStore(connection).get(job.job_id, name, turn)
@@ -167,7 +184,7 @@ class Sums:
             )
         folder = sum_folder(self._tools, job.job_id)
         policy = sealed.policy_of(job.job_id, job.spec, name, turn)
-        return _Asked(job.job_id, policy, SumFiles(folder, name, turn), _number(content, "attempt"), values, stored)
+        return _Asked(job.job_id, policy, SumFiles(folder, name, turn), attempt, values, stored)
 
     def _require(self, asked: "_Asked") -> Member:
         """This node's state in the attempt that is asked about. Raises StateError."""
@@ -177,7 +194,7 @@ class Sums:
         return state
 
     def _kept(self, asked: "_Asked", state: Member, say: Mapping[str, object]) -> Answer:
-        stored = StoredSum(asked.job_id, asked.name, asked.turn, state.attempt, state.to_bytes())
+        stored = _stored(asked, state)
         return Answer(Content(config=dict(say)), store=lambda connection: SumStore(connection).put(stored))
 
     def _log_set(self, event: str, asked: "_Asked", proposal: SetProposal) -> None:
@@ -263,6 +280,27 @@ def sums_used(job: AcceptedJob, opened: Sequence[StoredSum]) -> SumsUsed | None:
             if (left_out := tuple(party for party in policy.roster if party not in stored.institutions))
         ),
     )
+
+
+def _stored(asked: _Asked, state: Member) -> StoredSum:
+    return StoredSum(asked.job_id, asked.name, asked.turn, state.attempt, state.to_bytes())
+
+
+def _shared(asked: _Asked, rid: str, policy: str) -> tuple[StoredSum, Shared]:
+    """R1 of a sum, if the coordinator's terms are this node's own."""
+    check_offer(asked.policy, asked.attempt, rid, policy)
+    state, message = member.share(asked.policy, asked.attempt, asked.epoch, secrets.token_bytes, asked.member)
+    return _stored(asked, state), message
+
+
+def _terms(content: Content) -> list[tuple[str, str]]:
+    """R0 of each sum that is asked about: its rid, and its policy's digest."""
+    rids, policies = content.config.get("rids"), content.config.get("policies")
+    if not isinstance(rids, list) or not isinstance(policies, list) or len(rids) != len(policies):
+        raise _bad_task("the terms of a sealed sum did not come")
+    if not 0 < len(rids) <= sealed.TOGETHER:
+        raise _bad_task("a task asks about too many sealed sums, or none")
+    return list(zip(rids, policies, strict=True))
 
 
 def _take(asked: _Asked, first: int, frames: object) -> str | None:

@@ -38,6 +38,13 @@ def saying(**changes: Any) -> Tell:
     return tell
 
 
+def speaking(step: str, change: Callable[[bytes], bytes]) -> Tell:
+    """The answer with another message of the sum's protocol in it, or with other messages of several sums."""
+    if step == "sum.share":
+        return saying(messages=lambda honest: [change(message) for message in honest])
+    return saying(message=change)
+
+
 def contents(change: Callable[[content_pb2.Content], object]) -> Tell:
     """The reply after ``change`` was made to its content."""
 
@@ -107,7 +114,7 @@ def test_a_message_that_is_not_its_senders(
     step: str, change: Callable[[bytes], bytes], words: str, spoilt: Consortium, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as lying:
-        lie(lying, LIAR, step, saying(message=change))
+        lie(lying, LIAR, step, speaking(step, change))
         status = spoilt.run(spec("statistics"))
     failure = only_failure(status, LIAR, words)
     (entry,) = logged(spoilt, "coordinator", "ciphertext.refused", status.job_id)

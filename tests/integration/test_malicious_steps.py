@@ -282,5 +282,5 @@ class TestKeys:
     def test_a_sum_before_there_are_keys(self, seat: Hostile, victim: Bank) -> None:
         deal, _ = self.keyed(seat)
         policy = sealed.policy_of(deal.job_id, deal.spec, "table", 0)
-        terms = {"sum": "table", "attempt": 1, "rid": policy.rid(1), "policy": policy.digest()}
+        terms = {"sum": "table", "attempt": 1, "rids": [policy.rid(1)], "policies": [policy.digest()]}
         assert "before its parties agreed" in step_refused(victim, deal, "sum.share", Content(config=terms))

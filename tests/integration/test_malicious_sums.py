@@ -18,7 +18,7 @@ from tests.support.hostile_sums import Round
 from tests.support.specs import BANKS, spec
 
 ASKED: dict[str, dict[str, Any]] = {
-    "sum.share": {"rid": "", "policy": ""},
+    "sum.share": {"rids": [""], "policies": [""]},
     "sum.upload": {"message": b""},
     "sum.frame": {"first": 0},
     "sum.sign": {"message": b""},
@@ -60,9 +60,13 @@ class TestTerms:
     @pytest.mark.parametrize(
         "said",
         [
-            {"policy": "0" * 64},
-            {"rid": "0" * 64},
-            {"rid": None},
+            {"policies": ["0" * 64]},
+            {"rids": ["0" * 64]},
+            {"rids": None},
+            {"rids": "0" * 64},
+            {"rids": [], "policies": []},
+            {"rids": [], "policies": ["0" * 64]},
+            {"rids": ["0" * 64] * 9, "policies": ["0" * 64] * 9},
             {"attempt": 2},
             {"attempt": 0},
             {"attempt": True},
@@ -73,6 +77,10 @@ class TestTerms:
         made = tabled(seat, "")
         asked = {name: value for name, value in ({**made.terms, **said}).items() if value is not None}
         refused(made, "sum.share", "", **asked)
+
+    def test_more_sums_at_once_than_the_job_has(self, seat: Hostile) -> None:
+        made = tabled(seat, "")
+        refused(made, "sum.share", "more sealed sums than there are", **{k: v * 2 for k, v in made.terms.items()})
 
     def test_a_round_that_the_job_does_not_have(self, seat: Hostile) -> None:
         made = replace(tabled(seat, ""), turn=1)

@@ -96,7 +96,7 @@ def test_what_was_revealed_is_spent_after_a_restart_too(seat: Hostile, step: str
     assert folder_of(bank, made) == []
     attempt = 2 if step == "sum.share" else 1
     said: dict[str, Any] = {
-        "sum.share": {"rid": made.policy.rid(2), "policy": made.policy.digest()},
+        "sum.share": {"rids": [made.policy.rid(2)], "policies": [made.policy.digest()]},
         "sum.upload": {"message": made.lists[VICTIM].to_bytes()},
         "sum.frame": {"first": 0},
     }

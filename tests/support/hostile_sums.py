@@ -73,15 +73,15 @@ class Round:
         return dict(Content.from_proto(reply.content, party).config)
 
     @property
-    def terms(self) -> dict[str, str]:
+    def terms(self) -> dict[str, list[str]]:
         """R0."""
-        return {"rid": self.policy.rid(self.attempt), "policy": self.policy.digest()}
+        return {"rids": [self.policy.rid(self.attempt)], "policies": [self.policy.digest()]}
 
     def share(self, parties: Sequence[str] = ()) -> None:
         """R1 of these parties, or all."""
         for party in parties or self.deal.spec.parties:
             said = self.told(party, "sum.share", **self.terms)
-            self.state = collector.shared(self.state, Shared.from_bytes(said["message"]))
+            self.state = collector.shared(self.state, Shared.from_bytes(said["messages"][0]))
         self.state, self.lists = collector.close_sharing(self.state)
 
     def work(self) -> None:

@@ -114,12 +114,18 @@ class Institution:
         return Content()
 
     def _share(self, task: pb.Task, content: Content) -> Content:
-        policy, attempt = self._policy(task), content.config["attempt"]
-        check_offer(policy, attempt, content.config["rid"], content.config["policy"])
-        before = self._members.get(_sum(task))
-        state, message = member.share(policy, attempt, self._secrets[-1], os.urandom, before)
-        self._members[_sum(task)] = state
-        return Content(config={"message": message.to_bytes()})
+        rids, digests = content.config["rids"], content.config["policies"]
+        first = self.spec.summed().index(_sum(task))
+        sums = self.spec.summed()[first : first + len(rids)]
+        said = [self._share_one(*each, content.config["attempt"]) for each in zip(sums, rids, digests, strict=True)]
+        return Content(config={"messages": said})
+
+    def _share_one(self, wanted: Sum, rid: str, digest: str, attempt: int) -> bytes:
+        policy = sealed.policy_of(self.job_id, self.spec, *wanted)
+        check_offer(policy, attempt, rid, digest)
+        before = self._members.get(wanted)
+        self._members[wanted], message = member.share(policy, attempt, self._secrets[-1], os.urandom, before)
+        return message.to_bytes()
 
     def _upload(self, task: pb.Task, content: Content) -> Content:
         policy = self._policy(task)

@@ -13,6 +13,10 @@ from consortia_coordinator.jobs import FINAL, JobState, check_transition
 from consortia_coordinator.store.tables import jobs, memos
 from consortia_proto.v1 import exchange_pb2, network_pb2
 
+_INSERTED = insert(memos)
+_KEEP = _INSERTED.on_conflict_do_update(index_elements=["job_id", "name"], set_={"value": _INSERTED.excluded.value})
+"""Made once: a job's course keeps something at each of its points."""
+
 
 @dataclass(frozen=True)
 class StoredJob:
@@ -128,15 +132,19 @@ class JobStore:
             where = (memos.c.job_id == job_id) & (memos.c.name == name)
             return connection.execute(select(memos.c.value).where(where)).scalar()
 
+    def memos(self, job_id: str) -> dict[str, bytes]:
+        """All that earlier runs of the job kept, by name."""
+        with reading(self._engine) as connection:
+            found = connection.execute(select(memos.c.name, memos.c.value).where(memos.c.job_id == job_id))
+            return {name: bytes(value) for name, value in found}
+
     def keep(self, job_id: str, name: str, value: bytes, *, lasting: bool = True) -> None:
         """Keep ``value`` for a rerun of the job, in place of an earlier one.
 
         One that is not ``lasting`` may go in a power cut, unless something lasting was written after it.
         """
-        statement = insert(memos).values(job_id=job_id, name=name, value=value)
-        replace = statement.on_conflict_do_update(index_elements=["job_id", "name"], set_={"value": value})
         with self._engine.begin() if lasting else recoverable(self._engine) as connection:
-            connection.execute(replace)
+            connection.execute(_KEEP, {"job_id": job_id, "name": name, "value": value})
 
     def forget(self, job_id: str) -> None:
         """Drop the memos of a job that has ended."""
@@ -146,6 +154,24 @@ class JobStore:
     @staticmethod
     def _row(connection: Connection, job_id: str) -> Row[Any] | None:
         return connection.execute(select(jobs).where(jobs.c.job_id == job_id)).one_or_none()
+
+
+class Memos:
+    """What one job has kept, for the one thread that keeps it: read once, and then known."""
+
+    def __init__(self, store: JobStore, job_id: str) -> None:
+        self._store = store
+        self._job_id = job_id
+        self._kept = store.memos(job_id)
+
+    def get(self, name: str) -> bytes | None:
+        """What this run or an earlier one kept under ``name``."""
+        return self._kept.get(name)
+
+    def keep(self, name: str, value: bytes, *, lasting: bool = True) -> None:
+        """See JobStore."""
+        self._store.keep(self._job_id, name, value, lasting=lasting)
+        self._kept[name] = value
 
 
 def encode_refusals(refusals: Mapping[str, exchange_pb2.Failure]) -> bytes:

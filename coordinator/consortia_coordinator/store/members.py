@@ -8,7 +8,7 @@ it, the newest or the one before, so an older certificate of a name that was giv
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, Row, and_, insert, select, update
+from sqlalchemy import ColumnElement, Engine, Row, and_, bindparam, insert, select, update
 
 from consortia_common.database import reading
 from consortia_common.tls import Peer
@@ -18,6 +18,12 @@ from consortia_crypto import canonical
 from consortia_crypto.keys import PublicIdentity
 
 ACTIVE, REVOKED = "active", "revoked"
+_STANDING = select(members.c.state, members.c.tls_key, members.c.older_tls_key).where(
+    members.c.institution == bindparam("of_institution"),
+    members.c.role == bindparam("of_role"),
+    members.c.name == bindparam("of_name"),
+)
+"""Made once: it is asked at each message."""
 
 
 @dataclass(frozen=True)
@@ -137,9 +143,9 @@ class MembersStore:
 
     def standing(self, peer: Peer) -> str:
         """Why the member that a certificate names may not act; empty if it may."""
-        query = select(members.c.state, members.c.tls_key, members.c.older_tls_key).where(is_member(peer))
+        named = {"of_institution": peer.institution, "of_role": peer.role, "of_name": peer.name}
         with reading(self._engine) as connection:
-            row = connection.execute(query).one_or_none()
+            row = connection.execute(_STANDING, named).one_or_none()
         if row is None:
             return "it has not enrolled"
         if row.state != ACTIVE:

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, and_, exists, func, insert, literal, select, update
+from sqlalchemy import BigInteger, Connection, Engine, String, and_, bindparam, exists, func, insert, select, update
 
 from consortia_common.contents import REPLY, TASK, Contents, Held, Message
 from consortia_common.database import reading, recoverable, scrub
@@ -28,6 +28,40 @@ _ASKED_AGAIN = "/sum.", "/train/"
 _CONTENTS = contents.contents.c
 _OTHERS = tasks.alias()
 _JOB_IS_ERASED = exists().where(_OTHERS.c.job_id == tasks.c.job_id, _OTHERS.c.erased)
+
+# What is asked at each message is made once: making a statement takes longer than most of them do.
+_THIS, _THESE = bindparam("this", type_=String), bindparam("these", type_=String, expanding=True)
+_AT = tasks.c.institution == bindparam("at")
+_KNOWN = select(tasks.c.task_id).where(tasks.c.task_id.in_(_THESE))
+_LAST = select(func.max(tasks.c.sequence))
+_ADD = insert(tasks)
+_FIND = select(tasks.c.task_id, tasks.c.job_id, tasks.c.institution, tasks.c.state).where(tasks.c.task_id == _THIS)
+_FIRST_QUEUED = (
+    select(tasks.c.task_id, tasks.c.job_id)
+    .where(_AT, tasks.c.state == QUEUED)
+    .where(tasks.c.task_id.not_in(bindparam("under_way", expanding=True)))
+    .where(tasks.c.job_id.not_in(bindparam("busy", expanding=True)))
+    .order_by(tasks.c.sequence)
+    .limit(2)
+)
+_DELIVER = update(tasks).where(tasks.c.task_id == _THIS, _AT, tasks.c.state == QUEUED).values(state=DELIVERED)
+_IS_ERASED = select(_JOB_IS_ERASED).where(tasks.c.task_id == _THIS)
+_ANSWER = (
+    update(tasks)
+    .where(tasks.c.task_id == _THIS, tasks.c.state.not_in(OVER))
+    .values(state=bindparam("to"), erased=bindparam("is_erased"))
+)
+_ANSWERED = select(tasks.c.task_id, tasks.c.state).where(tasks.c.task_id.in_(_THESE), tasks.c.state.in_(OVER))
+_WHOSE = select(tasks.c.job_id).where(tasks.c.task_id == _THIS, tasks.c.job_id != "").scalar_subquery()
+_UP, _DOWN = bindparam("up", type_=BigInteger), bindparam("down", type_=BigInteger)
+_COUNT = (
+    update(traffic)
+    .where(traffic.c.job_id == _WHOSE)
+    .values(bytes_up=traffic.c.bytes_up + _UP, bytes_down=traffic.c.bytes_down + _DOWN)
+)
+_COUNT_FIRST = insert(traffic).from_select(
+    ["job_id", "bytes_up", "bytes_down"], select(_WHOSE, _UP, _DOWN).where(_WHOSE.is_not(None))
+)
 
 
 def said_again(task_id: str) -> bool:
@@ -80,12 +114,12 @@ class TaskJournal:
         """Queue tasks behind all others, together; those that are new. Of one that is there, the first stands."""
         ids = [post.task_id for post in posts]
         with self._transaction(ids) as connection:
-            there = set(connection.scalars(select(tasks.c.task_id).where(tasks.c.task_id.in_(ids))))
+            there = set(connection.scalars(_KNOWN, {"these": ids}))
             added = [post for post in posts if post.task_id not in there]
             if added:
-                last = connection.scalar(select(func.max(tasks.c.sequence))) or 0
+                last = connection.scalar(_LAST) or 0
                 rows = [post.row(sequence) for sequence, post in enumerate(added, start=last + 1)]
-                connection.execute(insert(tasks), rows)
+                connection.execute(_ADD, rows)
                 self.contents.keep_all(connection, TASK, {post.task_id: post.content for post in added})
         for post in posts:
             if post.task_id in there:
@@ -94,22 +128,15 @@ class TaskJournal:
 
     def find(self, task_id: str) -> Entry | None:
         """The task with this id."""
-        columns = tasks.c.task_id, tasks.c.job_id, tasks.c.institution, tasks.c.state
         with reading(self.engine) as connection:
-            row = connection.execute(select(*columns).where(tasks.c.task_id == task_id)).one_or_none()
+            row = connection.execute(_FIND, {"this": task_id}).one_or_none()
         return Entry(*row) if row else None
 
     def first_queued(self, institution: str, under_way: Collection[str], busy: Collection[str]) -> Message | None:
         """The oldest task that ``institution`` has not acknowledged, but for those ids and for ``busy`` jobs."""
-        waiting = (
-            select(tasks.c.task_id, tasks.c.job_id)
-            .where(tasks.c.institution == institution, tasks.c.state == QUEUED)
-            .where(tasks.c.task_id.not_in(under_way), tasks.c.job_id.not_in(busy))
-            .order_by(tasks.c.sequence)
-            .limit(2)
-        )
+        asked = {"at": institution, "under_way": tuple(under_way), "busy": tuple(busy)}
         with reading(self.engine) as connection:
-            found = connection.execute(waiting).all()
+            found = connection.execute(_FIRST_QUEUED, asked).all()
             row = found[0] if found else None
             request = self.contents.get(connection, row.task_id, TASK) if row else None
         return Message(row.task_id, request, row.job_id, len(found) > 1) if row and request else None
@@ -122,9 +149,8 @@ class TaskJournal:
 
     def deliver(self, task_id: str, institution: str, size: int) -> None:
         """``institution`` has acknowledged the task, for which ``size`` bytes were sent."""
-        this = tasks.c.task_id == task_id, tasks.c.institution == institution
         with recoverable(self.engine) as connection:
-            connection.execute(update(tasks).where(*this, tasks.c.state == QUEUED).values(state=DELIVERED))
+            connection.execute(_DELIVER, {"this": task_id, "at": institution})
             _count(connection, task_id, down=size)
 
     def answer(self, task_id: str, reply: Held, size: int, state: str) -> bool:
@@ -132,13 +158,11 @@ class TaskJournal:
 
         Of one that comes after its job was erased, only that it came is kept.
         """
-        open_ = tasks.c.task_id == task_id, tasks.c.state.not_in(OVER)
         files: list[Path] = []
         with self._transaction([task_id]) as connection:
-            erased = connection.scalar(select(_JOB_IS_ERASED).where(tasks.c.task_id == task_id))
-            stored = (
-                connection.execute(update(tasks).where(*open_).values(state=state, erased=erased)).rowcount == 1
-            )
+            erased = connection.scalar(_IS_ERASED, {"this": task_id})
+            change = {"this": task_id, "to": state, "is_erased": erased}
+            stored = connection.execute(_ANSWER, change).rowcount == 1
             if stored and not erased:
                 self.contents.keep(connection, task_id, REPLY, reply)
             elif stored:
@@ -177,9 +201,9 @@ class TaskJournal:
 
     def answered(self, task_ids: Sequence[str]) -> dict[str, str]:
         """Those of these tasks that have been answered, with their state: ANSWERED or FAILED."""
-        query = select(tasks.c.task_id, tasks.c.state).where(tasks.c.task_id.in_(task_ids), tasks.c.state.in_(OVER))
         with reading(self.engine) as connection:
-            return {str(task_id): str(state) for task_id, state in connection.execute(query)}
+            found = connection.execute(_ANSWERED, {"these": task_ids})
+            return {str(task_id): str(state) for task_id, state in found}
 
     def replies(self, task_ids: Collection[str]) -> dict[str, Held]:
         """The stored replies of those tasks that were answered, unless they have been erased since."""
@@ -232,8 +256,6 @@ class TaskJournal:
 
 def _count(connection: Connection, task_id: str, up: int = 0, down: int = 0) -> None:
     """Add to what the task's job has sent."""
-    whose = select(tasks.c.job_id).where(tasks.c.task_id == task_id, tasks.c.job_id != "").scalar_subquery()
-    more = {"bytes_up": traffic.c.bytes_up + up, "bytes_down": traffic.c.bytes_down + down}
-    if not connection.execute(update(traffic).where(traffic.c.job_id == whose).values(more)).rowcount:
-        row = select(whose, literal(up), literal(down)).where(whose.is_not(None))
-        connection.execute(insert(traffic).from_select(["job_id", "bytes_up", "bytes_down"], row))
+    sent = {"this": task_id, "up": up, "down": down}
+    if not connection.execute(_COUNT, sent).rowcount:
+        connection.execute(_COUNT_FIRST, sent)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, delete, insert, select, update
+from sqlalchemy import Connection, Engine, Row, String, bindparam, delete, insert, select, update
 
 from consortia_common.database import reading
 from consortia_common.documents.agreement import Agreement, is_named
@@ -17,6 +17,13 @@ from consortia_crypto.keys import PublicIdentity
 from consortia_node import agreement as rules
 from consortia_node.errors import StoreError
 from consortia_node.store.tables import agreement_signatures, agreement_wishes, agreements
+
+_OF = bindparam("of_hash", type_=String)
+_ROW = select(agreements).where(agreements.c.hash == _OF)
+_SIGNATURES = select(agreement_signatures.c.signer, agreement_signatures.c.signature).where(
+    agreement_signatures.c.hash == _OF
+)
+"""Both made once: each step of a job asks."""
 
 Log = Callable[[], object]
 """Appends the audit entry of a change; whatever it raises undoes the change."""
@@ -159,7 +166,7 @@ class AgreementStore:
 
 
 def _row(connection: Connection, digest: str) -> Row[Any] | None:
-    return connection.execute(select(agreements).where(agreements.c.hash == digest)).one_or_none()
+    return connection.execute(_ROW, {"of_hash": digest}).one_or_none()
 
 
 def _require(connection: Connection, digest: str) -> Row[Any]:
@@ -174,9 +181,8 @@ def _require(connection: Connection, digest: str) -> Row[Any]:
 
 
 def _stored(connection: Connection, row: Row[Any]) -> StoredAgreement:
-    table = agreement_signatures.c
-    query = select(table.signer, table.signature).where(table.hash == row.hash)
-    signatures = {signer: bytes(signature) for signer, signature in connection.execute(query)}
+    signed = connection.execute(_SIGNATURES, {"of_hash": row.hash})
+    signatures = {signer: bytes(signature) for signer, signature in signed}
     return StoredAgreement(_agreement(row.document, f"agreement {row.id}@{row.version}"), row.state, signatures)
 
 

@@ -31,6 +31,18 @@ class StoredJob:
     """How far it is on its course."""
 
 
+# What is asked at each task is made once: making a statement takes longer than most of them do.
+_OF_JOB, _OF_NAME = jobs.c.job_id == bindparam("of_job"), job_values.c.name == bindparam("of_name")
+_GET = select(jobs).where(_OF_JOB)
+_VALUES = select(job_values.c.name, job_values.c.value).where(job_values.c.job_id == bindparam("of_job"))
+_VALUE = select(job_values.c.value).where(job_values.c.job_id == bindparam("of_job"), _OF_NAME)
+_INSERTED = insert(job_values)
+_PUT = _INSERTED.on_conflict_do_update(index_elements=["job_id", "name"], set_={"value": _INSERTED.excluded.value})
+_COUNT_STEP = (
+    update(jobs).where(_OF_JOB, jobs.c.steps_taken == bindparam("was")).values(steps_taken=bindparam("now"))
+)
+
+
 @dataclass(frozen=True)
 class Spent:
     """What has been used of an agreement's query budgets."""
@@ -58,7 +70,7 @@ class JobStore:
 
     def get(self, job_id: str) -> StoredJob | None:
         """The job, if it was decided here."""
-        row = self._connection.execute(select(jobs).where(jobs.c.job_id == job_id)).one_or_none()
+        row = self._connection.execute(_GET, {"of_job": job_id}).one_or_none()
         return StoredJob(**row._mapping) if row else None
 
     def advance(self, job_id: str, to: str, now_ms: int, reason: str = "") -> None:
@@ -72,9 +84,7 @@ class JobStore:
 
     def count_step(self, job_id: str, taken: int, now: int) -> None:
         """Note that the job is ``now`` so far on its course, and was at ``taken``. Raises StateError if not."""
-        here = jobs.c.job_id == job_id, jobs.c.steps_taken == taken
-        counted = update(jobs).where(*here).values(steps_taken=now)
-        if self._connection.execute(counted).rowcount != 1:
+        if self._connection.execute(_COUNT_STEP, {"of_job": job_id, "was": taken, "now": now}).rowcount != 1:
             raise StateError(
                 f"job {job_id} has taken this step already",
                 blame="the coordinator, which asked for it twice",
@@ -119,19 +129,15 @@ class JobStore:
                 blame="the coordinator, which sent work for it",
                 remedy="submit the job anew",
             )
-        statement = insert(job_values).values(job_id=job_id, name=name, value=value)
-        replace = statement.on_conflict_do_update(index_elements=["job_id", "name"], set_={"value": value})
-        self._connection.execute(replace)
+        self._connection.execute(_PUT, {"job_id": job_id, "name": name, "value": value})
 
     def value(self, job_id: str, name: str) -> bytes | None:
         """What the job keeps under ``name``."""
-        query = select(job_values.c.value).where(job_values.c.job_id == job_id, job_values.c.name == name)
-        return self._connection.execute(query).scalar()
+        return self._connection.execute(_VALUE, {"of_job": job_id, "of_name": name}).scalar()
 
     def values(self, job_id: str) -> dict[str, bytes]:
         """Everything that the job keeps, by name."""
-        query = select(job_values.c.name, job_values.c.value).where(job_values.c.job_id == job_id)
-        return {name: bytes(value) for name, value in self._connection.execute(query)}
+        return {name: bytes(value) for name, value in self._connection.execute(_VALUES, {"of_job": job_id})}
 
     def spent(self, agreement: str) -> Spent:
         """What jobs accepted under this very version (id@version#hash) have used; failed ones count."""

@@ -9,11 +9,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.dialects.sqlite import insert
 
 from consortia_crypto import canonical
 from consortia_node.store.tables import sums
+
+_INSERTED = insert(sums)
+_PUT = _INSERTED.on_conflict_do_update(
+    index_elements=["job_id", "name", "turn"],
+    set_={name: _INSERTED.excluded[name] for name in ("attempt", "state", "institutions")},
+)
+_GET = select(sums).where(
+    sums.c.job_id == bindparam("of_job"), sums.c.name == bindparam("of_name"), sums.c.turn == bindparam("of_turn")
+)
+"""Both made once: each step of a sum asks and keeps."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +54,12 @@ class SumStore:
             "state": stored.state,
             "institutions": canonical.encode(list(stored.institutions)),
         }
-        statement = insert(sums).values(values)
-        self._connection.execute(
-            statement.on_conflict_do_update(index_elements=["job_id", "name", "turn"], set_=values)
-        )
+        self._connection.execute(_PUT, values)
 
     def get(self, job_id: str, name: str, turn: int) -> StoredSum | None:
         """The sum, if it was begun here."""
-        here = (sums.c.job_id == job_id, sums.c.name == name, sums.c.turn == turn)
-        row = self._connection.execute(select(sums).where(*here)).one_or_none()
+        asked = {"of_job": job_id, "of_name": name, "of_turn": turn}
+        row = self._connection.execute(_GET, asked).one_or_none()
         return _stored(row._asdict()) if row else None
 
     def opened(self, job_id: str) -> Sequence[StoredSum]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, select, update
 
 from consortia_common.content import Body, Octets
 from consortia_common.contents import REPLY, TASK, Contents, Held, Message
@@ -29,6 +29,22 @@ ANSWERED = "answered"
 DELIVERED = "delivered"
 AT_HAND = 8
 """How many of the newest tasks are kept in memory besides."""
+
+# What is asked at each message is made once: making a statement takes longer than most of them do.
+_THIS = tasks.c.task_id == bindparam("this")
+_STATE = select(tasks.c.state).where(_THIS)
+_LAST = select(func.max(tasks.c.received_ms))
+_RECEIVE = insert(tasks)
+_SEND_AGAIN = update(tasks).where(_THIS, tasks.c.state == DELIVERED).values(state=ANSWERED)
+_ANSWER = update(tasks).where(_THIS, tasks.c.state == RECEIVED).values(state=ANSWERED)
+_DELIVER = update(tasks).where(_THIS, tasks.c.state == ANSWERED).values(state=DELIVERED)
+_UNSENT = (
+    select(tasks.c.task_id, tasks.c.job_id)
+    .where(tasks.c.state == ANSWERED, tasks.c.task_id.not_in(bindparam("under_way", expanding=True)))
+    .where(tasks.c.job_id.not_in(bindparam("busy", expanding=True)))
+    .order_by(tasks.c.received_ms)
+    .limit(2)
+)
 
 
 @dataclass(frozen=True)
@@ -58,11 +74,10 @@ class TaskStore:
         with recoverable(self.engine) as connection:
             is_new = self._state(connection, task.task_id) is None
             if is_new:
-                connection.execute(insert(tasks).values(self._row(connection, task)))
+                connection.execute(_RECEIVE, self._row(connection, task))
                 self.contents.keep(connection, task.task_id, TASK, content)
             else:
-                again = tasks.c.task_id == task.task_id, tasks.c.state == DELIVERED
-                connection.execute(update(tasks).where(*again).values(state=ANSWERED))
+                connection.execute(_SEND_AGAIN, {"this": task.task_id})
         if is_new:
             self._remember(task.task_id, content)
         else:
@@ -96,10 +111,9 @@ class TaskStore:
 
         Raises StoreError for an unknown task.
         """
-        first = tasks.c.task_id == task_id, tasks.c.state == RECEIVED
         self._at_hand.pop(task_id, None)
         with nullcontext(connection) if connection else self.engine.begin() as transaction:
-            if transaction.execute(update(tasks).where(*first).values(state=ANSWERED)).rowcount:
+            if transaction.execute(_ANSWER, {"this": task_id}).rowcount:
                 self.contents.keep(transaction, task_id, REPLY, reply)
             elif self._state(transaction, task_id) is None:
                 raise _unknown()
@@ -108,23 +122,17 @@ class TaskStore:
 
     def unsent(self, under_way: Collection[str] = (), busy: Collection[str] = ()) -> Message | None:
         """The oldest answer that the coordinator has not acknowledged, but for those ids and for ``busy`` jobs."""
-        waiting = (
-            select(tasks.c.task_id, tasks.c.job_id)
-            .where(tasks.c.state == ANSWERED, tasks.c.task_id.not_in(under_way), tasks.c.job_id.not_in(busy))
-            .order_by(tasks.c.received_ms)
-            .limit(2)
-        )
+        asked = {"under_way": tuple(under_way), "busy": tuple(busy)}
         with reading(self.engine) as connection:
-            found = connection.execute(waiting).all()
+            found = connection.execute(_UNSENT, asked).all()
             row = found[0] if found else None
             reply = self.contents.get(connection, row.task_id, REPLY) if row else None
         return Message(row.task_id, reply, row.job_id, len(found) > 1) if row and reply else None
 
     def delivered(self, task_id: str) -> None:
         """The coordinator has stored the answer."""
-        sent = tasks.c.task_id == task_id, tasks.c.state == ANSWERED
         with recoverable(self.engine) as connection:  # else the answer is sent again, which does no harm
-            connection.execute(update(tasks).where(*sent).values(state=DELIVERED))
+            connection.execute(_DELIVER, {"this": task_id})
 
     def traffic(self, job_id: str) -> tuple[int, int]:
         """Bytes of the job's messages from and to this node (up, down), those not counted that were forgotten."""
@@ -165,7 +173,7 @@ class TaskStore:
 
     def _row(self, connection: Connection, task: pb.Task) -> dict[str, object]:
         """``received_ms`` is the time, and also the order: no two tasks have the same."""
-        last = connection.scalar(select(func.max(tasks.c.received_ms))) or 0
+        last = connection.scalar(_LAST) or 0
         return {
             "task_id": task.task_id,
             "job_id": task.job_id,
@@ -191,7 +199,7 @@ class TaskStore:
 
     @staticmethod
     def _state(connection: Connection, task_id: str) -> str | None:
-        return connection.scalar(select(tasks.c.state).where(tasks.c.task_id == task_id))
+        return connection.scalar(_STATE, {"this": task_id})
 
 
 def _unknown() -> StoreError:
