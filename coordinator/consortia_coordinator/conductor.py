@@ -175,7 +175,7 @@ class Conductor:
             }
         )
         offered = run.offer(offer)
-        await_officers(run, offered, self._tools.mailbox, self._now_ms)
+        await_officers(run, offered, self._tools.mailbox, self._tools.now_ms)
         if self._tools.store.get(run.job_id).state is JobState.OFFERED:
             self._tools.store.move(run.job_id, JobState.RUNNING)
 

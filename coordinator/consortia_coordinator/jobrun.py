@@ -62,7 +62,7 @@ class Tools:
     witnessed: Callable[[Entry], None]
     """Returns when the witnesses have cosigned a log that has the entry in it; raises WitnessError."""
     now_ms: Callable[[], int]
-    """The time of day in Unix milliseconds."""
+    """Unix milliseconds by a clock that does not jump while the process runs."""
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from consortia_node.control import ControlService
 from consortia_node.endings import finish_failures
 from consortia_node.erasure import Erasures, open_ring
 from consortia_node.errors import StoppingError
-from consortia_node.exchange import NodeExchange, NodeExchangeSettings
+from consortia_node.exchange import NodeExchange, NodeExchangeSettings, Told
 from consortia_node.model_desk import STEP as MODEL
 from consortia_node.model_desk import ModelDesk
 from consortia_node.notices import Notices
@@ -137,7 +137,7 @@ def _assembled(settings: NodeSettings, tools: Tools) -> _Parts:
             limit=settings.max_message_mib << 20,
             queue=settings.max_queue,
         ),
-        on_refused=partial(_log_refused, tools.log),
+        told=Told(refused=partial(_log_refused, tools.log), clock=tools.coordinator_clock.hear),
     )
     desk = ConsentDesk(tools, withdrawals, outbox.poke)
     control = ControlService(tools, notices, desk, models, partial(_publish, connect), lambda: exchange.connected)
