@@ -54,18 +54,18 @@ class JobService(network_pb2_grpc.JobsServicer):
         peer = self._members.require(context, "analyst")
         identity = await asyncio.to_thread(self._members.identity_of, peer)
         job_id = await asyncio.to_thread(self._submit, request, identity)
-        return self._status(self._store.get(job_id))
+        return (await asyncio.to_thread(self._store.get, job_id)).status()
 
     async def Get(self, request: pb.JobRequest, context: Any) -> pb.JobStatus:
         """Where a job stands."""
         self._members.require(context, "analyst", "officer", "regulator")
-        return self._status(await asyncio.to_thread(self._store.get, request.job_id))
+        return (await asyncio.to_thread(self._store.get, request.job_id)).status()
 
     async def List(self, request: pb.ListJobsRequest, context: Any) -> pb.JobList:
         """Every job of the network, oldest first."""
         del request
         self._members.require(context, "analyst", "officer", "regulator")
-        return pb.JobList(jobs=[self._status(job) for job in await asyncio.to_thread(self._store.all)])
+        return pb.JobList(jobs=[job.status() for job in await asyncio.to_thread(self._store.all)])
 
     async def Watch(self, request: pb.JobRequest, context: Any) -> AsyncIterator[pb.JobStatus]:
         """Where a job stands, each time that changes, until it ends."""
@@ -74,7 +74,7 @@ class JobService(network_pb2_grpc.JobsServicer):
         while True:
             self._members.authorise(peer)
             job = await asyncio.to_thread(self._store.get, request.job_id)
-            status = self._status(job)
+            status = job.status()
             if status != last:
                 yield status
                 last = status
@@ -103,7 +103,7 @@ class JobService(network_pb2_grpc.JobsServicer):
         identity = await asyncio.to_thread(self._members.identity_of, peer)
         job = await asyncio.to_thread(self._own, request.job_id, identity)
         await asyncio.to_thread(self._cancel, job.job_id, identity)
-        return self._status(await asyncio.to_thread(self._store.get, job.job_id))
+        return (await asyncio.to_thread(self._store.get, job.job_id)).status()
 
     def _own(self, job_id: str, analyst: PublicIdentity) -> StoredJob:
         """The job, if this analyst submitted it. Raises NotPermittedError."""
@@ -189,6 +189,3 @@ class JobService(network_pb2_grpc.JobsServicer):
             institution=analyst.institution,
             digest=hashlib.sha256(result.envelope).hexdigest(),
         )
-
-    def _status(self, job: StoredJob) -> pb.JobStatus:
-        return job.status(self._mailbox.traffic(job.job_id))

@@ -4,14 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, delete, select, update
+from sqlalchemy import Connection, Engine, Row, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from consortia_common.database import reading, recoverable
 from consortia_coordinator.errors import CoordinatorError
 from consortia_coordinator.jobs import FINAL, JobState, check_transition
-from consortia_coordinator.store.tables import jobs, memos
+from consortia_coordinator.store.tables import jobs, memos, traffic
 from consortia_proto.v1 import exchange_pb2, network_pb2
+
+_JOBS = select(
+    jobs,
+    func.coalesce(traffic.c.bytes_up, 0).label("bytes_up"),
+    func.coalesce(traffic.c.bytes_down, 0).label("bytes_down"),
+).outerjoin(traffic, traffic.c.job_id == jobs.c.job_id)
 
 
 @dataclass(frozen=True)
@@ -33,9 +39,12 @@ class StoredJob:
     refusals: network_pb2.JobStatus
     result: bytes | None
     progress: bytes | None
+    bytes_up: int
+    """Of its messages through the exchange so far, each time that one was carried whole."""
+    bytes_down: int
 
-    def status(self, traffic: tuple[int, int]) -> network_pb2.JobStatus:
-        """What watchers see; ``traffic`` is bytes (up, down)."""
+    def status(self) -> network_pb2.JobStatus:
+        """What watchers see."""
         status = network_pb2.JobStatus(
             job_id=self.job_id,
             kind=self.kind,
@@ -46,8 +55,8 @@ class StoredJob:
             steps_total=self.steps_total,
             submitted_ms=self.submitted_ms,
             finished_ms=self.finished_ms or 0,
-            bytes_up=traffic[0],
-            bytes_down=traffic[1],
+            bytes_up=self.bytes_up,
+            bytes_down=self.bytes_down,
         )
         status.MergeFrom(self.refusals)
         if self.progress is not None:
@@ -89,7 +98,7 @@ class JobStore:
     def all(self) -> list[StoredJob]:
         """Every job, oldest first."""
         with reading(self._engine) as connection:
-            return [_job(row) for row in connection.execute(select(jobs).order_by(jobs.c.submitted_ms))]
+            return [_job(row) for row in connection.execute(_JOBS.order_by(jobs.c.submitted_ms))]
 
     def under_way(self) -> list[str]:
         """Whose jobs have not ended: the analyst's fingerprint for each."""
@@ -145,7 +154,7 @@ class JobStore:
 
     @staticmethod
     def _row(connection: Connection, job_id: str) -> Row[Any] | None:
-        return connection.execute(select(jobs).where(jobs.c.job_id == job_id)).one_or_none()
+        return connection.execute(_JOBS.where(jobs.c.job_id == job_id)).one_or_none()
 
 
 def encode_refusals(refusals: Mapping[str, exchange_pb2.Failure]) -> bytes:
