@@ -111,7 +111,7 @@ class Conductor:
 
     def resume(self) -> None:
         """Take up every job that had not ended when the coordinator stopped."""
-        unfinished = self._tools.store.unfinished()
+        unfinished = [job.job_id for job in self._tools.store.unfinished()]
         failed = given_up(self._tools.log, unfinished)
         for job_id in unfinished:
             self.start(job_id, failed.get(job_id))

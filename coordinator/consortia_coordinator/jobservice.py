@@ -17,6 +17,7 @@ from consortia_coordinator.kinds import conduct_of
 from consortia_coordinator.limits import JobLimits, check_jobs, check_queues
 from consortia_coordinator.mailbox import Mailbox
 from consortia_coordinator.members import Members
+from consortia_coordinator.pages import pages, pieces
 from consortia_coordinator.store.jobs import JobStore, StoredJob
 from consortia_crypto.keys import PublicIdentity
 from consortia_proto.v1 import network_pb2 as pb
@@ -61,11 +62,15 @@ class JobService(network_pb2_grpc.JobsServicer):
         self._members.require(context, "analyst", "officer", "regulator")
         return (await asyncio.to_thread(self._store.get, request.job_id)).status()
 
-    async def List(self, request: pb.ListJobsRequest, context: Any) -> pb.JobList:
+    async def List(self, request: pb.ListJobsRequest, context: Any) -> AsyncIterator[pb.JobList]:
         """Every job of the network, oldest first."""
         del request
         self._members.require(context, "analyst", "officer", "regulator")
-        return pb.JobList(jobs=[job.status() for job in await asyncio.to_thread(self._store.all)])
+        last = None
+        while found := await asyncio.to_thread(self._store.statuses, last):
+            last = found[-1]
+            for page in pages(found):
+                yield pb.JobList(jobs=page)
 
     async def Watch(self, request: pb.JobRequest, context: Any) -> AsyncIterator[pb.JobStatus]:
         """Where a job stands, each time that changes, until it ends."""
@@ -82,7 +87,7 @@ class JobService(network_pb2_grpc.JobsServicer):
                 return
             await asyncio.sleep(WATCH_SECONDS)
 
-    async def Result(self, request: pb.JobRequest, context: Any) -> pb.JobResult:
+    async def Result(self, request: pb.JobRequest, context: Any) -> AsyncIterator[pb.JobResult]:
         """The sealed result and the receipts, for the analyst who submitted the job."""
         peer = self._members.require(context, "analyst")
         identity = await asyncio.to_thread(self._members.identity_of, peer)
@@ -95,7 +100,8 @@ class JobService(network_pb2_grpc.JobsServicer):
             )
         result = pb.JobResult.FromString(job.result)
         await asyncio.to_thread(self._log_fetched, result, identity)
-        return result
+        for piece in pieces(result):
+            yield piece
 
     async def Cancel(self, request: pb.JobRequest, context: Any) -> pb.JobStatus:
         """End a job for the analyst who submitted it: no step is asked any more, and every party is told."""
@@ -125,6 +131,8 @@ class JobService(network_pb2_grpc.JobsServicer):
 
     def _submit(self, request: pb.Submission, analyst: PublicIdentity) -> str:
         submission = self._checked(request, analyst)
+        if self._store.has(submission.job_id):
+            return submission.job_id
         spec = submission.spec
         self._log.append(
             "job.submitted",

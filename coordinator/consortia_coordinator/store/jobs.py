@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, delete, func, select, update
+from sqlalchemy import Connection, Engine, Row, delete, func, select, tuple_, update
 from sqlalchemy.dialects.sqlite import insert
 
 from consortia_common.database import reading, recoverable
@@ -13,11 +13,15 @@ from consortia_coordinator.jobs import FINAL, JobState, check_transition
 from consortia_coordinator.store.tables import jobs, memos, traffic
 from consortia_proto.v1 import exchange_pb2, network_pb2
 
-_JOBS = select(
-    jobs,
+_CARRIED = (
     func.coalesce(traffic.c.bytes_up, 0).label("bytes_up"),
     func.coalesce(traffic.c.bytes_down, 0).label("bytes_down"),
-).outerjoin(traffic, traffic.c.job_id == jobs.c.job_id)
+)
+_JOBS = select(jobs, *_CARRIED).outerjoin(traffic, traffic.c.job_id == jobs.c.job_id)
+_LONG = "submission", "signature", "result", "progress"
+_STATUSES = select(*(column for column in jobs.c if column.name not in _LONG), *_CARRIED).outerjoin(
+    traffic, traffic.c.job_id == jobs.c.job_id
+)
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,8 @@ class StoredJob:
     steps_total: int
     submitted_ms: int
     finished_ms: int | None
-    refusals: network_pb2.JobStatus
+    refusals: bytes
+    """Of the parties, as ``encode_refusals`` gives them."""
     result: bytes | None
     progress: bytes | None
     bytes_up: int
@@ -45,20 +50,7 @@ class StoredJob:
 
     def status(self) -> network_pb2.JobStatus:
         """What watchers see."""
-        status = network_pb2.JobStatus(
-            job_id=self.job_id,
-            kind=self.kind,
-            name=self.name,
-            state=self.state,
-            stage=self.stage,
-            steps_done=self.steps_done,
-            steps_total=self.steps_total,
-            submitted_ms=self.submitted_ms,
-            finished_ms=self.finished_ms or 0,
-            bytes_up=self.bytes_up,
-            bytes_down=self.bytes_down,
-        )
-        status.MergeFrom(self.refusals)
+        status = _status(self)
         if self.progress is not None:
             status.progress.ParseFromString(self.progress)
         return status
@@ -95,19 +87,25 @@ class JobStore:
             )
         return _job(row)
 
-    def all(self) -> list[StoredJob]:
-        """Every job, oldest first."""
+    def statuses(self, after: network_pb2.JobStatus | None, most: int = 200) -> list[network_pb2.JobStatus]:
+        """Where the next jobs after that one stand, or the first ones, oldest first; without their progress."""
+        place = tuple_(jobs.c.submitted_ms, jobs.c.job_id)
+        query = _STATUSES.order_by(jobs.c.submitted_ms, jobs.c.job_id).limit(most)
+        if after is not None:
+            query = query.where(place > tuple_(after.submitted_ms, after.job_id))
         with reading(self._engine) as connection:
-            return [_job(row) for row in connection.execute(_JOBS.order_by(jobs.c.submitted_ms))]
+            return [_status(row) for row in connection.execute(query)]
 
     def under_way(self) -> list[str]:
         """Whose jobs have not ended: the analyst's fingerprint for each."""
         with reading(self._engine) as connection:
             return list(connection.scalars(select(jobs.c.analyst).where(jobs.c.state.not_in(FINAL))))
 
-    def unfinished(self) -> list[str]:
-        """Jobs that a restarted coordinator must take up again, oldest first."""
-        return [job.job_id for job in self.all() if job.state not in FINAL]
+    def unfinished(self) -> list[StoredJob]:
+        """Jobs under way, which a restarted coordinator must take up again, oldest first."""
+        query = _JOBS.where(jobs.c.state.not_in(FINAL)).order_by(jobs.c.submitted_ms)
+        with reading(self._engine) as connection:
+            return [_job(row) for row in connection.execute(query)]
 
     def move(self, job_id: str, state: JobState, **values: Any) -> None:
         """Go to ``state``, writing ``values`` with it. Raises CoordinatorError for a move the table forbids."""
@@ -168,11 +166,23 @@ def encode_refusals(refusals: Mapping[str, exchange_pb2.Failure]) -> bytes:
 
 
 def _job(row: Row[Any]) -> StoredJob:
-    values = row._asdict()
-    return StoredJob(
-        **values
-        | {
-            "state": JobState(row.state),
-            "refusals": network_pb2.JobStatus.FromString(row.refusals),
-        }
+    return StoredJob(**row._asdict() | {"state": JobState(row.state)})
+
+
+def _status(job: Any) -> network_pb2.JobStatus:
+    """What is told of a StoredJob, or of a row with the columns for that."""
+    status = network_pb2.JobStatus(
+        job_id=job.job_id,
+        kind=job.kind,
+        name=job.name,
+        state=job.state,
+        stage=job.stage,
+        steps_done=job.steps_done,
+        steps_total=job.steps_total,
+        submitted_ms=job.submitted_ms,
+        finished_ms=job.finished_ms or 0,
+        bytes_up=job.bytes_up,
+        bytes_down=job.bytes_down,
     )
+    status.MergeFromString(job.refusals)
+    return status
