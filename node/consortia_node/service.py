@@ -16,7 +16,7 @@ from typing import Any
 
 import grpc.aio
 
-from consortia_common import keyfiles, logs, rpc, tls
+from consortia_common import keyfiles, local, logs, rpc, tls
 from consortia_common.audit_heartbeat import Heartbeat
 from consortia_common.audit_log import AuditLog
 from consortia_common.documents.base import utc
@@ -318,9 +318,8 @@ def checks_of(running: Running) -> dict[str, Check]:
 async def _control_server(settings: NodeSettings, control: ControlService) -> AsyncIterator[None]:
     """Serve the control socket; its folder lets nobody else in."""
     settings.control_socket.unlink(missing_ok=True)
-    server = grpc.aio.server(options=tls.SERVER_OPTIONS)
+    server = local.server(settings.control_socket)
     control_pb2_grpc.add_ControlServicer_to_server(control, server)
-    server.add_insecure_port(f"unix:{settings.control_socket}")
     await server.start()
     settings.control_socket.chmod(keyfiles.PRIVATE)
     try:
