@@ -231,7 +231,8 @@ class Session:
         signature = self._profile.identity.sign(question.domain(), document)
         asked = pb.SignedQuestion(step=question.STEP, document=document, signature=signature)
         with rpc.calling(COORDINATOR):
-            return network_pb2_grpc.QuestionsStub(self._channel).Ask(asked, timeout=PLAN_SECONDS).answers
+            pages = network_pb2_grpc.QuestionsStub(self._channel).Ask(asked, timeout=PLAN_SECONDS)
+            return [answer for page in pages for answer in page.answers]
 
     def _fetched(self, job_id: str) -> pb.JobResult:
         """A result as the coordinator has it, put together; nothing of it is checked yet."""

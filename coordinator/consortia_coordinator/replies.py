@@ -56,7 +56,7 @@ def blob(content: Content, name: str, sender: str) -> bytes:
 
 
 def short_blob(content: Content, name: str, sender: str) -> bytes:
-    """As ``blob``, for what everybody who follows the job is sent again and again. Raises CoordinatorError."""
+    """As ``blob``, for what goes on to people in a message of its own. Raises CoordinatorError."""
     value = blob(content, name, sender)
     if len(value) > MAX_SHORT:
         raise CoordinatorError(

@@ -686,7 +686,7 @@ class QuestionsStub:
         Args:
             channel: A grpc.Channel.
         """
-        self.Ask = channel.unary_unary(
+        self.Ask = channel.unary_stream(
                 '/consortia.v1.Questions/Ask',
                 request_serializer=consortia__proto_dot_v1_dot_network__pb2.SignedQuestion.SerializeToString,
                 response_deserializer=consortia__proto_dot_v1_dot_network__pb2.SignedAnswers.FromString,
@@ -700,7 +700,7 @@ class QuestionsServicer:
     """
 
     def Ask(self, request, context):
-        """role analyst
+        """in pages; role analyst
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -709,7 +709,7 @@ class QuestionsServicer:
 
 def add_QuestionsServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'Ask': grpc.unary_unary_rpc_method_handler(
+            'Ask': grpc.unary_stream_rpc_method_handler(
                     servicer.Ask,
                     request_deserializer=consortia__proto_dot_v1_dot_network__pb2.SignedQuestion.FromString,
                     response_serializer=consortia__proto_dot_v1_dot_network__pb2.SignedAnswers.SerializeToString,
@@ -739,7 +739,7 @@ class Questions:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/consortia.v1.Questions/Ask',

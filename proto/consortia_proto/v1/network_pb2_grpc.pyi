@@ -240,8 +240,8 @@ class QuestionsStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> QuestionsAsyncStub: ...
-    Ask: _grpc.UnaryUnaryMultiCallable[_network_pb2.SignedQuestion, _network_pb2.SignedAnswers]
-    """role analyst"""
+    Ask: _grpc.UnaryStreamMultiCallable[_network_pb2.SignedQuestion, _network_pb2.SignedAnswers]
+    """in pages; role analyst"""
 
 @_typing.type_check_only
 class QuestionsAsyncStub(QuestionsStub):
@@ -251,8 +251,8 @@ class QuestionsAsyncStub(QuestionsStub):
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-    Ask: _aio.UnaryUnaryMultiCallable[_network_pb2.SignedQuestion, _network_pb2.SignedAnswers]  # type: ignore[assignment]
-    """role analyst"""
+    Ask: _aio.UnaryStreamMultiCallable[_network_pb2.SignedQuestion, _network_pb2.SignedAnswers]  # type: ignore[assignment]
+    """in pages; role analyst"""
 
 class QuestionsServicer(metaclass=_abc_1.ABCMeta):
     """What an analyst asks nodes apart from jobs; none reads a value of a row for it. By step:
@@ -265,8 +265,8 @@ class QuestionsServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _network_pb2.SignedQuestion,
         context: _ServicerContext,
-    ) -> _typing.Union[_network_pb2.SignedAnswers, _abc.Awaitable[_network_pb2.SignedAnswers]]:
-        """role analyst"""
+    ) -> _typing.Union[_abc.Iterator[_network_pb2.SignedAnswers], _abc.AsyncIterator[_network_pb2.SignedAnswers]]:
+        """in pages; role analyst"""
 
 def add_QuestionsServicer_to_server(servicer: QuestionsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
