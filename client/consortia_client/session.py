@@ -240,9 +240,12 @@ class Session:
             pieces = list(self._jobs.Result(pb.JobRequest(job_id=job_id), timeout=CALL_SECONDS))
         if not pieces:
             raise _distrust(job_id, "the coordinator sent nothing")
-        result: pb.JobResult = pieces[0]
-        result.envelope = b"".join(piece.envelope for piece in pieces)
-        return result
+        return pb.JobResult(
+            job_id=pieces[0].job_id,
+            sealed_by=pieces[0].sealed_by,
+            receipts=[receipt for piece in pieces for receipt in piece.receipts],
+            envelope=b"".join(piece.envelope for piece in pieces),
+        )
 
     def _stated(self, kind: str) -> list[pb.Statement]:
         """What the network's institutions have stated of that type, as far as the coordinator shows it."""

@@ -22,7 +22,7 @@ from consortia_coordinator.errors import CoordinatorError, PartiesRefusedError, 
 from consortia_coordinator.jobrun import JobRun, Tools
 from consortia_coordinator.jobs import FINAL, JobState
 from consortia_coordinator.kinds import conduct_of
-from consortia_coordinator.replies import blob
+from consortia_coordinator.replies import short_blob
 from consortia_coordinator.store.jobs import StoredJob, encode_refusals
 from consortia_crypto import canonical
 from consortia_crypto.errors import ConsortiaError
@@ -185,8 +185,8 @@ class Conductor:
         receipts = [
             network_pb2.SignedReceipt(
                 institution=party,
-                document=blob(content, "receipt", party),
-                signature=blob(content, "signature", party),
+                document=short_blob(content, "receipt", party),
+                signature=short_blob(content, "signature", party),
             )
             for party, content in closing.items()
         ]

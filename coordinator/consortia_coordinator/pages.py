@@ -9,6 +9,8 @@ from consortia_proto.v1 import network_pb2 as pb
 
 PAGE_BYTES = 1 << 20
 """As much as a page or a piece holds; one item that is longer has a page of its own."""
+FRAME_BYTES = 8
+"""What an item takes beside itself, at most."""
 _M = TypeVar("_M", bound=Message)
 
 
@@ -17,20 +19,20 @@ def pages(items: Iterable[_M]) -> Iterator[list[_M]]:
     page: list[_M] = []
     size = 0
     for item in items:
-        size += item.ByteSize()
-        if page and size > PAGE_BYTES:
+        more = item.ByteSize() + FRAME_BYTES
+        if page and size + more > PAGE_BYTES:
             yield page
-            page, size = [], item.ByteSize()
+            page, size = [], 0
         page.append(item)
+        size += more
     if page:
         yield page
 
 
 def pieces(result: pb.JobResult) -> Iterator[pb.JobResult]:
-    """The result with the first piece of its envelope, then the other pieces."""
-    envelope = result.envelope
-    yield pb.JobResult(
-        job_id=result.job_id, sealed_by=result.sealed_by, receipts=result.receipts, envelope=envelope[:PAGE_BYTES]
-    )
-    for start in range(PAGE_BYTES, len(envelope), PAGE_BYTES):
-        yield pb.JobResult(envelope=envelope[start : start + PAGE_BYTES])
+    """Whose result it is, then its receipts, then its envelope."""
+    yield pb.JobResult(job_id=result.job_id, sealed_by=result.sealed_by)
+    for page in pages(result.receipts):
+        yield pb.JobResult(receipts=page)
+    for start in range(0, len(result.envelope), PAGE_BYTES):
+        yield pb.JobResult(envelope=result.envelope[start : start + PAGE_BYTES])

@@ -16,18 +16,25 @@ def test_pages_hold_every_item_once_and_as_many_as_fit(documents: list[bytes], m
     with patch.object(pages, "PAGE_BYTES", most):
         found = list(pages.pages(items))
     assert [item for page in found for item in page] == items
-    assert all(page and (len(page) == 1 or sum(item.ByteSize() for item in page) <= most) for page in found)
+    assert all(page and (len(page) == 1 or _size(page) <= most) for page in found)
     for page, following in itertools.pairwise(found):
-        assert sum(item.ByteSize() for item in (*page, following[0])) > most
+        assert _size([*page, following[0]]) > most
 
 
-@given(st.binary(max_size=200), st.integers(1, 60))
-def test_pieces_make_the_envelope_again(envelope: bytes, most: int) -> None:
-    receipts = [pb.SignedReceipt(institution="bank-a", document=b"r")]
+def _size(items: list[pb.Statement]) -> int:
+    return sum(item.ByteSize() + pages.FRAME_BYTES for item in items)
+
+
+@given(st.binary(max_size=200), st.lists(st.binary(max_size=40)), st.integers(60, 99))
+def test_pieces_make_the_result_again(envelope: bytes, documents: list[bytes], most: int) -> None:
+    receipts = [pb.SignedReceipt(institution="bank-a", document=document) for document in documents]
     result = pb.JobResult(job_id="job", sealed_by="bank-a", receipts=receipts, envelope=envelope)
     with patch.object(pages, "PAGE_BYTES", most):
-        first, *others = pages.pieces(result)
-    assert max(len(piece.envelope) for piece in (first, *others)) <= most
-    assert all(piece == pb.JobResult(envelope=piece.envelope) for piece in others)
-    first.envelope = b"".join(piece.envelope for piece in (first, *others))
+        pieces = list(pages.pieces(result))
+    first = pieces[0]
+    assert first == pb.JobResult(job_id="job", sealed_by="bank-a")
+    assert max(piece.ByteSize() for piece in pieces) <= most + pages.FRAME_BYTES
+    for piece in pieces[1:]:
+        first.receipts.extend(piece.receipts)
+        first.envelope += piece.envelope
     assert first == result

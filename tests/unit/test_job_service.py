@@ -109,8 +109,9 @@ async def test_the_result_is_for_its_analyst_alone(coordinator: Lab, jobs: JobSe
     with pytest.raises(RefusedCallError, match="has no result: it is submitted"):
         await everything(jobs.Result(request, ANA))
     coordinator.conduct(job_id)
-    (result,) = await everything(jobs.Result(request, ANA))
-    assert result.envelope == b"sealed by bank-a"
+    *others, last = await everything(jobs.Result(request, ANA))
+    assert last.envelope == b"sealed by bank-a"
+    assert [receipt.institution for piece in others for receipt in piece.receipts] == list(BANKS)
     with pytest.raises(RefusedCallError, match="another analyst's") as refused:
         await everything(jobs.Result(request, Caller.of(BOB)))
     assert refused.value.code is grpc.StatusCode.PERMISSION_DENIED

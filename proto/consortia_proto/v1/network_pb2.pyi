@@ -485,7 +485,7 @@ Global___Refusal: _TypeAlias = Refusal  # noqa: Y015
 
 @_typing.final
 class JobResult(_message.Message):
-    """the first piece has everything, the others more of the envelope"""
+    """of its pieces, the first has the two names, each later one receipts or envelope"""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -454,7 +454,7 @@ class JobsServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Result(self, request, context):
-        """the submitting analyst; the envelope in pieces
+        """the submitting analyst; in pieces
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

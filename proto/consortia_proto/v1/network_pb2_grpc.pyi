@@ -161,7 +161,7 @@ class JobsStub:
     """in pages, without their progress"""
     Watch: _grpc.UnaryStreamMultiCallable[_network_pb2.JobRequest, _network_pb2.JobStatus]
     Result: _grpc.UnaryStreamMultiCallable[_network_pb2.JobRequest, _network_pb2.JobResult]
-    """the submitting analyst; the envelope in pieces"""
+    """the submitting analyst; in pieces"""
     Cancel: _grpc.UnaryUnaryMultiCallable[_network_pb2.JobRequest, _network_pb2.JobStatus]
     """the submitting analyst; the nodes end it at their next step"""
 
@@ -176,7 +176,7 @@ class JobsAsyncStub(JobsStub):
     """in pages, without their progress"""
     Watch: _aio.UnaryStreamMultiCallable[_network_pb2.JobRequest, _network_pb2.JobStatus]  # type: ignore[assignment]
     Result: _aio.UnaryStreamMultiCallable[_network_pb2.JobRequest, _network_pb2.JobResult]  # type: ignore[assignment]
-    """the submitting analyst; the envelope in pieces"""
+    """the submitting analyst; in pieces"""
     Cancel: _aio.UnaryUnaryMultiCallable[_network_pb2.JobRequest, _network_pb2.JobStatus]  # type: ignore[assignment]
     """the submitting analyst; the nodes end it at their next step"""
 
@@ -218,7 +218,7 @@ class JobsServicer(metaclass=_abc_1.ABCMeta):
         request: _network_pb2.JobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_network_pb2.JobResult], _abc.AsyncIterator[_network_pb2.JobResult]]:
-        """the submitting analyst; the envelope in pieces"""
+        """the submitting analyst; in pieces"""
 
     @_abc_1.abstractmethod
     def Cancel(
