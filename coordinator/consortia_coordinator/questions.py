@@ -6,9 +6,9 @@ waits in threads that nothing else needs: a node that is away holds up neither t
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
 from typing import Any
 
 from consortia_common import rpc
@@ -33,6 +33,7 @@ CLOSE = "close"
 MOST_AT_A_TIME = 4
 """Questions of one analyst to which answers are waited for."""
 THREADS = 32
+Answers = list[pb.SignedAnswer]
 QUESTIONS: Mapping[str, type[Question]] = {kind.STEP: kind for kind in (PlanQuestion, CatalogueQuestion)}
 
 
@@ -45,6 +46,7 @@ class QuestionService(network_pb2_grpc.QuestionsServicer):
         self._mailbox = mailbox
         self._log = log
         self._seconds = seconds
+        self._lock = Lock()
         self._asking: Counter[str] = Counter()
         self._waiting = ThreadPoolExecutor(THREADS, thread_name_prefix="question")
 
@@ -52,28 +54,29 @@ class QuestionService(network_pb2_grpc.QuestionsServicer):
         """What each node answers; one that does not answer in time is told as late."""
         peer = self._members.require(context, "analyst")
         analyst = await asyncio.to_thread(self._members.identity_of, peer)
-        with self._one_of_few(str(peer)):
-            answers = await asyncio.get_running_loop().run_in_executor(self._waiting, self._ask, request, analyst)
-        for page in pages(answers):
+        for page in pages(await asyncio.wrap_future(self._begin(request, analyst, str(peer)))):
             yield pb.SignedAnswers(answers=page)
 
-    @contextmanager
-    def _one_of_few(self, whose: str) -> Iterator[None]:
-        """Raises LimitError if this analyst waits for so many answers already. In the event loop."""
-        if self._asking[whose] >= MOST_AT_A_TIME:
-            raise LimitError(
-                f"{whose} waits for the answers to {MOST_AT_A_TIME} questions, as many as one may ask at a time",
-                blame="whoever asked",
-                remedy="wait until one is answered, which takes half a minute at most",
-            )
-        self._asking[whose] += 1
-        try:
-            yield
-        finally:
+    def _begin(self, request: pb.SignedQuestion, analyst: PublicIdentity, whose: str) -> "Future[Answers]":
+        """The answers to come. Raises LimitError if this analyst waits for so many already, called off or not."""
+        with self._lock:
+            if self._asking[whose] >= MOST_AT_A_TIME:
+                raise LimitError(
+                    f"{whose} waits for answers to {MOST_AT_A_TIME} questions, as many as one may ask at a time",
+                    blame="whoever asked",
+                    remedy="wait until one is answered, which takes half a minute at most",
+                )
+            self._asking[whose] += 1
+        asked = self._waiting.submit(self._ask, request, analyst)
+        asked.add_done_callback(lambda _: self._ended(whose))
+        return asked
+
+    def _ended(self, whose: str) -> None:
+        with self._lock:
             self._asking[whose] -= 1
             self._asking += Counter()  # forgets those who ask nothing now
 
-    def _ask(self, request: pb.SignedQuestion, analyst: PublicIdentity) -> list[pb.SignedAnswer]:
+    def _ask(self, request: pb.SignedQuestion, analyst: PublicIdentity) -> Answers:
         sender = f"{analyst.institution}/{analyst.role}/{analyst.name}"
         with self._log.refusing(peer=sender, step="question.ask"):
             question = self._checked(request, analyst)
@@ -111,7 +114,7 @@ class QuestionService(network_pb2_grpc.QuestionsServicer):
 
     def _relay(
         self, question: Question, request: pb.SignedQuestion, nodes: list[PublicIdentity], analyst: PublicIdentity
-    ) -> list[pb.SignedAnswer]:
+    ) -> Answers:
         content = Content(
             config={
                 "question": request.document,

@@ -65,6 +65,21 @@ async def test_whoever_asks_banks_that_are_away_holds_up_nobody(coordinator: Lab
     assert await everything(asked.Ask(question(99), ANA))
 
 
+async def test_a_question_that_was_called_off_counts_until_it_is_over(coordinator: Lab) -> None:
+    """Else an analyst who hangs up at once could take every thread."""
+    asked = service(coordinator, 1.0)
+    waiting = [
+        asyncio.create_task(everything(asked.Ask(question(number), ANA))) for number in range(MOST_AT_A_TIME)
+    ]
+    while len(coordinator.journalled()) < MOST_AT_A_TIME * len(BANKS):
+        await asyncio.sleep(0.01)
+    for one in waiting:
+        one.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    with pytest.raises(RefusedCallError, match="as many as one may ask"):
+        await everything(asked.Ask(question(99), ANA))
+
+
 @pytest.mark.parametrize("longer", [0, 1])
 async def test_an_answer_is_not_endless(coordinator: Lab, longer: int) -> None:
     said = Content(config={"answer": bytes(MAX_SHORT + longer), "signature": b""})
