@@ -54,7 +54,8 @@ class QuestionService(network_pb2_grpc.QuestionsServicer):
         """What each node answers; one that does not answer in time is told as late."""
         peer = self._members.require(context, "analyst")
         analyst = await asyncio.to_thread(self._members.identity_of, peer)
-        for page in pages(await asyncio.wrap_future(self._begin(request, analyst, str(peer)))):
+        answers = await asyncio.wrap_future(self._begin(request, analyst, str(peer)))
+        for page in pages(answers):
             yield pb.SignedAnswers(answers=page)
 
     def _begin(self, request: pb.SignedQuestion, analyst: PublicIdentity, whose: str) -> "Future[Answers]":
