@@ -5,10 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import grpc
-
 from consortia_client.errors import ClientError
-from consortia_common import rpc, settings
+from consortia_common import local, rpc, settings
 from consortia_proto.v1 import control_pb2_grpc
 
 SOCKET = "control.sock"
@@ -27,5 +25,5 @@ def node(config_file: Path) -> Iterator[control_pb2_grpc.ControlStub]:
             blame="whoever should have started it",
             remedy=f"start it with `consortia node run --config {config_file}`, as the same operating-system user",
         )
-    with grpc.insecure_channel(f"unix:{folder / SOCKET}") as channel, rpc.calling("the node"):
+    with local.channel(folder / SOCKET) as channel, rpc.calling("the node"):
         yield control_pb2_grpc.ControlStub(channel)

@@ -57,9 +57,10 @@ class Officer:
                 remedy="give id@version#hash with 16 digits of the hash or more, as your own institution's "
                 "`consortia agreement show` has them",
             )
+        kinds = statements.PROPOSED, statements.SIGNED
         with rpc.calling(COORDINATOR):
-            found = self._statements.List(pb.ListStatementsRequest(), timeout=CALL_SECONDS).statements
-        documents = {item.document for item in found if item.type in (statements.PROPOSED, statements.SIGNED)}
+            found = self._statements.List(pb.ListStatementsRequest(types=kinds), timeout=CALL_SECONDS)
+            documents = {item.document for page in found for item in page.statements if item.type in kinds}
         agreements = [Agreement.from_canonical(document, "the agreement") for document in documents]
         meant = [one for one in agreements if one.reference.startswith(reference)]
         if len(meant) != 1:

@@ -29,7 +29,7 @@ from consortia_common.documents.jobspec import PROGRESS, JobSpec, Submission
 from consortia_common.documents.plan import PlanQuestion
 from consortia_common.documents.question import Question
 from consortia_common.documents.receipt import SALT, SIGNATURE_DOMAIN, Receipt
-from consortia_common.documents.statements import PROPOSED
+from consortia_common.documents.statements import MODEL_WITHDRAWN, PROPOSED
 from consortia_crypto import canonical
 from consortia_crypto.envelope import unseal
 from consortia_crypto.keys import PublicIdentity
@@ -141,7 +141,9 @@ class Session:
     def jobs(self) -> list[pb.JobStatus]:
         """Every job of the network, oldest first."""
         with rpc.calling(COORDINATOR):
-            return list(self._jobs.List(pb.ListJobsRequest(), timeout=CALL_SECONDS).jobs)
+            return [
+                job for page in self._jobs.List(pb.ListJobsRequest(), timeout=CALL_SECONDS) for job in page.jobs
+            ]
 
     def cancel(self, job_id: str) -> pb.JobStatus:
         """End a job of one's own. Raises ConsortiaError if it has ended already."""
@@ -188,8 +190,7 @@ class Session:
         Missing may only be that of a party of which the others signed that it dropped out of a sum.
         """
         submission = self._keepsakes.submission(job_id)
-        with rpc.calling(COORDINATOR):
-            sealed = self._jobs.Result(pb.JobRequest(job_id=job_id), timeout=CALL_SECONDS)
+        sealed = self._fetched(job_id)
         parties = self._parties(submission)
         signed = {item.institution: item for item in sealed.receipts}
         receipts = {
@@ -199,7 +200,7 @@ class Session:
         _check_together(receipts, submission)
         document = self._open(sealed, receipts, parties, submission) if sealed.envelope else None
         if document and "model" in document:
-            withdrawn.require_standing(self._stated(), job_id, self._profile.network, parties)
+            withdrawn.require_standing(self._stated(MODEL_WITHDRAWN), job_id, self._profile.network, parties)
         return JobResult(job_id, submission.spec, document, tuple(receipts.values()))
 
     def members(self) -> list[PublicIdentity]:
@@ -210,14 +211,12 @@ class Session:
 
     def agreements(self) -> list[Agreement]:
         """Every agreement that was proposed in the network, as far as the coordinator shows them."""
-        found = [item.document for item in self._stated() if item.type == PROPOSED]
-        return [Agreement.from_canonical(document, "an agreement") for document in found]
+        return [Agreement.from_canonical(item.document, "an agreement") for item in self._stated(PROPOSED)]
 
     def proof(self, job_id: str) -> JobProof:
         """What proves to anybody that a job was run, with every party's receipt. Raises ResultError."""
         submission = self._keepsakes.submission(job_id)
-        with rpc.calling(COORDINATOR):
-            sealed = self._jobs.Result(pb.JobRequest(job_id=job_id), timeout=CALL_SECONDS)
+        sealed = self._fetched(job_id)
         parties = self._parties(submission)
         receipts = [
             SignedBy(parties[item.institution], item.document, item.signature)
@@ -232,12 +231,27 @@ class Session:
         signature = self._profile.identity.sign(question.domain(), document)
         asked = pb.SignedQuestion(step=question.STEP, document=document, signature=signature)
         with rpc.calling(COORDINATOR):
-            return network_pb2_grpc.QuestionsStub(self._channel).Ask(asked, timeout=PLAN_SECONDS).answers
+            pages = network_pb2_grpc.QuestionsStub(self._channel).Ask(asked, timeout=PLAN_SECONDS)
+            return [answer for page in pages for answer in page.answers]
 
-    def _stated(self) -> Sequence[pb.Statement]:
-        """What the network's institutions have stated, as far as the coordinator shows it."""
+    def _fetched(self, job_id: str) -> pb.JobResult:
+        """A result as the coordinator has it, put together; nothing of it is checked yet."""
         with rpc.calling(COORDINATOR):
-            return self._statements.List(pb.ListStatementsRequest(), timeout=CALL_SECONDS).statements
+            pieces = list(self._jobs.Result(pb.JobRequest(job_id=job_id), timeout=CALL_SECONDS))
+        if not pieces:
+            raise _distrust(job_id, "the coordinator sent nothing")
+        return pb.JobResult(
+            job_id=pieces[0].job_id,
+            sealed_by=pieces[0].sealed_by,
+            receipts=[receipt for piece in pieces for receipt in piece.receipts],
+            envelope=b"".join(piece.envelope for piece in pieces),
+        )
+
+    def _stated(self, kind: str) -> list[pb.Statement]:
+        """What the network's institutions have stated of that type, as far as the coordinator shows it."""
+        with rpc.calling(COORDINATOR):
+            found = self._statements.List(pb.ListStatementsRequest(types=[kind]), timeout=CALL_SECONDS)
+            return [item for page in found for item in page.statements if item.type == kind]
 
     def _agreement(self, receipts: list[SignedBy], job_id: str) -> Agreement:
         """The agreement that the receipts cite, which the coordinator can't make up: they cite its hash."""

@@ -69,12 +69,13 @@ class Coverage:
             self._find(entry, Verdict.TAMPERED, "the attached document is not the one that was written")
 
     def _confirmed(self, entry: Entry) -> None:
-        """An officer's signed word on a member's fingerprint; a copy of a log may lack what was attached."""
-        commitment = entry.body.get("payload_commit")
-        data = self._document(commitment) if commitment else None
-        if data is None:
+        """An officer's signed word on a member's fingerprint; without an officer it is the log's owner's own."""
+        if "officer" not in entry.body["detail"]:
             return
-        if why := audit_confirmations.fault(entry.body, data):
+        data = self._document(entry.body.get("payload_commit", ""))
+        if data is None:
+            self._find(entry, Verdict.UNVERIFIABLE, "what the officer signed is not attached")
+        elif why := audit_confirmations.fault(entry.body, data):
             self._find(entry, Verdict.UNCOVERED, why)
         else:
             self.confirmed += 1

@@ -12,6 +12,7 @@ entries, nothing is released any more.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from statistics import median_low
 from threading import Condition, Thread
 from typing import NoReturn
 
@@ -22,7 +23,7 @@ from consortia_common.witness_alarms import Alarms
 from consortia_common.witness_answers import Lost
 from consortia_common.witness_policy import PolicyFile, for_log
 from consortia_common.witness_round import Ask, Result, Round
-from consortia_crypto.audit.checkpoint import Checkpoint
+from consortia_crypto.audit.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
 from consortia_crypto.audit.entry import Entry
 from consortia_crypto.audit.policy import NO_QUORUM, Policy
 from consortia_crypto.errors import ConsortiaError, TileError
@@ -32,7 +33,7 @@ AGAIN_SECONDS = 0.25
 OVERTAKEN_SECONDS = 0.02
 """The same after one that the log overtook, so that its tiles were replaced."""
 FUTURE_SECONDS = 300
-"""A witness's clock may be ahead by so much."""
+"""So far a witness's clock may be ahead of this one, and of the clocks of the witnesses in the middle."""
 MAX_SEEN = 64
 
 
@@ -159,8 +160,8 @@ class Rounds:
             self._conclude(asked, result)
 
     def _conclude(self, asked: Round, result: Result) -> None:
-        latest = int(self._means.clock().timestamp()) + FUTURE_SECONDS
-        judgement = asked.policy.judge(result.note.raw, latest)
+        signed = open_checkpoint(result.note.raw, asked.policy.keys)
+        judgement = asked.policy.weigh(signed, latest_of(signed, int(self._means.clock().timestamp())))
         if judgement.satisfied and self._means.log.keep_cosigned(result.note, asked.origin):
             with self._changed:
                 self._state.best, self._state.under = asked.signed.checkpoint, asked.policy
@@ -217,6 +218,16 @@ class Rounds:
             blame="the witnesses that are named, or the network between",
             remedy="see that their nodes run and know this institution's fingerprint, and that all clocks agree",
         )
+
+
+def latest_of(signed: SignedCheckpoint, now: int) -> int:
+    """PURE: the last moment (seconds since 1970) that a cosignature may name; readers count no later ones.
+
+    The present is what this clock says, ``now``, or the middle one of the witnesses' times if that is later. So a
+    clock here that is behind keeps nothing back, and few witnesses that are ahead do not count.
+    """
+    times = {item.key.name: item.timestamp for item in signed.cosigned if item.timestamp}
+    return max(now, median_low(times.values() or [now])) + FUTURE_SECONDS
 
 
 def _restored(cause: str) -> WitnessError:

@@ -22,7 +22,7 @@ from consortia_coordinator.errors import CoordinatorError, PartiesRefusedError, 
 from consortia_coordinator.jobrun import JobRun, Tools
 from consortia_coordinator.jobs import FINAL, JobState
 from consortia_coordinator.kinds import conduct_of
-from consortia_coordinator.replies import blob
+from consortia_coordinator.replies import short_blob
 from consortia_coordinator.store.jobs import StoredJob, encode_refusals
 from consortia_crypto import canonical
 from consortia_crypto.errors import ConsortiaError
@@ -111,7 +111,7 @@ class Conductor:
 
     def resume(self) -> None:
         """Take up every job that had not ended when the coordinator stopped."""
-        unfinished = self._tools.store.unfinished()
+        unfinished = [job.job_id for job in self._tools.store.unfinished()]
         failed = given_up(self._tools.log, unfinished)
         for job_id in unfinished:
             self.start(job_id, failed.get(job_id))
@@ -175,7 +175,7 @@ class Conductor:
             }
         )
         offered = run.offer(offer)
-        await_officers(run, offered, self._tools.mailbox, self._now_ms)
+        await_officers(run, offered, self._tools.mailbox, self._tools.now_ms)
         if self._tools.store.get(run.job_id).state is JobState.OFFERED:
             self._tools.store.move(run.job_id, JobState.RUNNING)
 
@@ -185,8 +185,8 @@ class Conductor:
         receipts = [
             network_pb2.SignedReceipt(
                 institution=party,
-                document=blob(content, "receipt", party),
-                signature=blob(content, "signature", party),
+                document=short_blob(content, "receipt", party),
+                signature=short_blob(content, "signature", party),
             )
             for party, content in closing.items()
         ]

@@ -87,7 +87,9 @@ class _Admitted:
 
 @rpc.guarded
 class ExchangeService(ExchangeServicer):
-    """Serves ``Attach``. ``clock`` is the time of day, by which certificates expire."""
+    """Serves ``Attach``. ``clock`` is the time of day, by which certificates expire; ``now_ms`` the clock by which
+    tasks have their deadlines.
+    """  # fmt: skip
 
     def __init__(
         self,
@@ -97,6 +99,7 @@ class ExchangeService(ExchangeServicer):
         authorise: Authorise,
         audit: Audit,
         clock: Callable[[], datetime],
+        now_ms: Callable[[], int],
         rates: Rates,
     ) -> None:
         self._mailbox = mailbox
@@ -104,6 +107,7 @@ class ExchangeService(ExchangeServicer):
         self._authorise = authorise
         self._audit = audit
         self._clock = clock
+        self._now_ms = now_ms
         self._rates = rates
         self._live: dict[str, Link] = {}
 
@@ -197,6 +201,7 @@ class ExchangeService(ExchangeServicer):
             heartbeat_ms=int(self._settings.heartbeat * 1000),
             max_message=self._settings.limit,
             unfinished=told(inbox.parts),
+            clock_ms=self._now_ms(),
         )
 
     async def _log_fault(self, peer: Peer, error: ConsortiaError) -> None:

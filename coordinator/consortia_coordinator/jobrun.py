@@ -23,7 +23,7 @@ from consortia_coordinator.epochs import open_epoch
 from consortia_coordinator.errors import PartiesRefusedError, StoppingError
 from consortia_coordinator.federated import ExchangeGrid, run_strategy
 from consortia_coordinator.mailbox import Mailbox, Post
-from consortia_coordinator.replies import blob, failure_of, late, party_of
+from consortia_coordinator.replies import blob, failure_of, late, party_of, short_blob
 from consortia_coordinator.store.jobs import JobStore, Memos
 from consortia_coordinator.sums import SumRuns
 from consortia_crypto.audit.entry import Entry
@@ -62,7 +62,7 @@ class Tools:
     witnessed: Callable[[Entry], None]
     """Returns when the witnesses have cosigned a log that has the entry in it; raises WitnessError."""
     now_ms: Callable[[], int]
-    """The time of day in Unix milliseconds."""
+    """Unix milliseconds by a clock that does not jump while the process runs."""
 
 
 @dataclass(frozen=True)
@@ -245,7 +245,7 @@ class JobRun:
         """Keep the newest word on how the job goes, which a party has sealed for the analyst."""
         for party in said:
             if PROGRESS in said[party].config:
-                envelope = blob(said[party], PROGRESS, party)
+                envelope = short_blob(said[party], PROGRESS, party)
                 self._log_letter(party, _ANALYST, PROGRESS, turn, envelope)
                 told = network_pb2.Progress(sealed_by=party, round=turn, envelope=envelope)
                 self._tools.store.tell(self.job_id, told)

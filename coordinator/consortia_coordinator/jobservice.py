@@ -17,6 +17,7 @@ from consortia_coordinator.kinds import conduct_of
 from consortia_coordinator.limits import JobLimits, check_jobs, check_queues
 from consortia_coordinator.mailbox import Mailbox
 from consortia_coordinator.members import Members
+from consortia_coordinator.pages import pages, pieces
 from consortia_coordinator.store.jobs import JobStore, StoredJob
 from consortia_crypto.keys import PublicIdentity
 from consortia_proto.v1 import network_pb2 as pb
@@ -54,18 +55,22 @@ class JobService(network_pb2_grpc.JobsServicer):
         peer = self._members.require(context, "analyst")
         identity = await asyncio.to_thread(self._members.identity_of, peer)
         job_id = await asyncio.to_thread(self._submit, request, identity)
-        return self._status(self._store.get(job_id))
+        return (await asyncio.to_thread(self._store.get, job_id)).status()
 
     async def Get(self, request: pb.JobRequest, context: Any) -> pb.JobStatus:
         """Where a job stands."""
         self._members.require(context, "analyst", "officer", "regulator")
-        return self._status(await asyncio.to_thread(self._store.get, request.job_id))
+        return (await asyncio.to_thread(self._store.get, request.job_id)).status()
 
-    async def List(self, request: pb.ListJobsRequest, context: Any) -> pb.JobList:
+    async def List(self, request: pb.ListJobsRequest, context: Any) -> AsyncIterator[pb.JobList]:
         """Every job of the network, oldest first."""
         del request
         self._members.require(context, "analyst", "officer", "regulator")
-        return pb.JobList(jobs=[self._status(job) for job in await asyncio.to_thread(self._store.all)])
+        last = None
+        while found := await asyncio.to_thread(self._store.statuses, last):
+            last = found[-1]
+            for page in pages(found):
+                yield pb.JobList(jobs=page)
 
     async def Watch(self, request: pb.JobRequest, context: Any) -> AsyncIterator[pb.JobStatus]:
         """Where a job stands, each time that changes, until it ends."""
@@ -74,7 +79,7 @@ class JobService(network_pb2_grpc.JobsServicer):
         while True:
             self._members.authorise(peer)
             job = await asyncio.to_thread(self._store.get, request.job_id)
-            status = self._status(job)
+            status = job.status()
             if status != last:
                 yield status
                 last = status
@@ -82,7 +87,7 @@ class JobService(network_pb2_grpc.JobsServicer):
                 return
             await asyncio.sleep(WATCH_SECONDS)
 
-    async def Result(self, request: pb.JobRequest, context: Any) -> pb.JobResult:
+    async def Result(self, request: pb.JobRequest, context: Any) -> AsyncIterator[pb.JobResult]:
         """The sealed result and the receipts, for the analyst who submitted the job."""
         peer = self._members.require(context, "analyst")
         identity = await asyncio.to_thread(self._members.identity_of, peer)
@@ -95,7 +100,8 @@ class JobService(network_pb2_grpc.JobsServicer):
             )
         result = pb.JobResult.FromString(job.result)
         await asyncio.to_thread(self._log_fetched, result, identity)
-        return result
+        for piece in pieces(result):
+            yield piece
 
     async def Cancel(self, request: pb.JobRequest, context: Any) -> pb.JobStatus:
         """End a job for the analyst who submitted it: no step is asked any more, and every party is told."""
@@ -103,7 +109,7 @@ class JobService(network_pb2_grpc.JobsServicer):
         identity = await asyncio.to_thread(self._members.identity_of, peer)
         job = await asyncio.to_thread(self._own, request.job_id, identity)
         await asyncio.to_thread(self._cancel, job.job_id, identity)
-        return self._status(await asyncio.to_thread(self._store.get, job.job_id))
+        return (await asyncio.to_thread(self._store.get, job.job_id)).status()
 
     def _own(self, job_id: str, analyst: PublicIdentity) -> StoredJob:
         """The job, if this analyst submitted it. Raises NotPermittedError."""
@@ -125,6 +131,8 @@ class JobService(network_pb2_grpc.JobsServicer):
 
     def _submit(self, request: pb.Submission, analyst: PublicIdentity) -> str:
         submission = self._checked(request, analyst)
+        if self._store.has(submission.job_id):
+            return submission.job_id
         spec = submission.spec
         self._log.append(
             "job.submitted",
@@ -189,6 +197,3 @@ class JobService(network_pb2_grpc.JobsServicer):
             institution=analyst.institution,
             digest=hashlib.sha256(result.envelope).hexdigest(),
         )
-
-    def _status(self, job: StoredJob) -> pb.JobStatus:
-        return job.status(self._mailbox.traffic(job.job_id))

@@ -121,10 +121,6 @@ class Mailbox:
         """How many statements about the job have been queued for nodes."""
         return self._journal.notices(job_id)
 
-    def traffic(self, job_id: str) -> tuple[int, int]:
-        """Bytes that the job's messages took through the exchange so far: (up, down)."""
-        return self._journal.traffic(job_id)
-
     def erase(self, job_id: str) -> None:
         """Erase what the messages of a job that has ended held."""
         self._journal.erase(job_id)

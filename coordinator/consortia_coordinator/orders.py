@@ -17,7 +17,6 @@ from consortia_common.documents.jobspec import Submission
 from consortia_common.documents.revocation import REVOKED, STEP, Revocation
 from consortia_coordinator.conductor import Conductor
 from consortia_coordinator.errors import CoordinatorError
-from consortia_coordinator.jobs import FINAL
 from consortia_coordinator.mailbox import Mailbox
 from consortia_coordinator.network import milliseconds
 from consortia_coordinator.store.jobs import JobStore
@@ -107,8 +106,8 @@ class Orders:
     def _stop_jobs(self, identity: PublicIdentity, reason: str) -> list[str]:
         """End the jobs in which the revoked node is a party, or that the revoked analyst submitted."""
         stopped = []
-        for job in self._means.jobs.all():
-            if job.state not in FINAL and _takes_part(identity, job.analyst, job.submission):
+        for job in self._means.jobs.unfinished():
+            if _takes_part(identity, job.analyst, job.submission):
                 self._conductor.give_up(job.job_id, _revoked(identity, reason))
                 stopped.append(job.job_id)
         return stopped

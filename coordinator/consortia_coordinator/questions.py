@@ -1,10 +1,14 @@
 """An analyst's signed question to institutions' nodes, and their signed answers: relayed, not decided.
 
-Nodes answer without reading a row. What a question left in the journals is erased when it is answered.
+Nodes answer without reading a row. What a question left in the journals is erased when it is answered. Who asks
+waits in threads that nothing else needs: a node that is away holds up neither the exchange nor other analysts.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
 from typing import Any
 
 from consortia_common import rpc
@@ -14,17 +18,22 @@ from consortia_common.documents.base import refuse
 from consortia_common.documents.catalogue import CatalogueQuestion
 from consortia_common.documents.plan import PlanQuestion
 from consortia_common.documents.question import Question
-from consortia_common.errors import ExchangeError
+from consortia_common.errors import ExchangeError, LimitError
 from consortia_coordinator.errors import CoordinatorError
 from consortia_coordinator.mailbox import Mailbox
 from consortia_coordinator.members import Members
-from consortia_coordinator.replies import blob, failure_of, late
+from consortia_coordinator.pages import pages
+from consortia_coordinator.replies import failure_of, late, short_blob
 from consortia_crypto import canonical
 from consortia_crypto.keys import PublicIdentity
 from consortia_proto.v1 import exchange_pb2, network_pb2_grpc
 from consortia_proto.v1 import network_pb2 as pb
 
 CLOSE = "close"
+MOST_AT_A_TIME = 4
+"""Questions of one analyst to which answers are waited for."""
+THREADS = 32
+Answers = list[pb.SignedAnswer]
 QUESTIONS: Mapping[str, type[Question]] = {kind.STEP: kind for kind in (PlanQuestion, CatalogueQuestion)}
 
 
@@ -37,14 +46,38 @@ class QuestionService(network_pb2_grpc.QuestionsServicer):
         self._mailbox = mailbox
         self._log = log
         self._seconds = seconds
+        self._lock = Lock()
+        self._asking: Counter[str] = Counter()
+        self._waiting = ThreadPoolExecutor(THREADS, thread_name_prefix="question")
 
-    async def Ask(self, request: pb.SignedQuestion, context: Any) -> pb.SignedAnswers:
+    async def Ask(self, request: pb.SignedQuestion, context: Any) -> AsyncIterator[pb.SignedAnswers]:
         """What each node answers; one that does not answer in time is told as late."""
         peer = self._members.require(context, "analyst")
         analyst = await asyncio.to_thread(self._members.identity_of, peer)
-        return await asyncio.to_thread(self._ask, request, analyst)
+        answers = await asyncio.wrap_future(self._begin(request, analyst, str(peer)))
+        for page in pages(answers):
+            yield pb.SignedAnswers(answers=page)
 
-    def _ask(self, request: pb.SignedQuestion, analyst: PublicIdentity) -> pb.SignedAnswers:
+    def _begin(self, request: pb.SignedQuestion, analyst: PublicIdentity, whose: str) -> "Future[Answers]":
+        """The answers to come. Raises LimitError if this analyst waits for so many already, called off or not."""
+        with self._lock:
+            if self._asking[whose] >= MOST_AT_A_TIME:
+                raise LimitError(
+                    f"{whose} waits for answers to {MOST_AT_A_TIME} questions, as many as one may ask at a time",
+                    blame="whoever asked",
+                    remedy="wait until one is answered, which takes half a minute at most",
+                )
+            self._asking[whose] += 1
+        asked = self._waiting.submit(self._ask, request, analyst)
+        asked.add_done_callback(lambda _: self._ended(whose))
+        return asked
+
+    def _ended(self, whose: str) -> None:
+        with self._lock:
+            self._asking[whose] -= 1
+            self._asking += Counter()  # forgets those who ask nothing now
+
+    def _ask(self, request: pb.SignedQuestion, analyst: PublicIdentity) -> Answers:
         sender = f"{analyst.institution}/{analyst.role}/{analyst.name}"
         with self._log.refusing(peer=sender, step="question.ask"):
             question = self._checked(request, analyst)
@@ -82,7 +115,7 @@ class QuestionService(network_pb2_grpc.QuestionsServicer):
 
     def _relay(
         self, question: Question, request: pb.SignedQuestion, nodes: list[PublicIdentity], analyst: PublicIdentity
-    ) -> pb.SignedAnswers:
+    ) -> Answers:
         content = Content(
             config={
                 "question": request.document,
@@ -97,7 +130,7 @@ class QuestionService(network_pb2_grpc.QuestionsServicer):
         for party in parties:  # nodes erase what was asked
             self._post(question.question_id, party, CLOSE, Content())
         self._mailbox.erase(question.question_id)
-        return pb.SignedAnswers(answers=answers)
+        return answers
 
     def _post(self, question_id: str, party: str, step: str, content: Content) -> str:
         task_id = f"{question_id}/{step}/0/{party}"
@@ -112,7 +145,7 @@ class QuestionService(network_pb2_grpc.QuestionsServicer):
             return pb.SignedAnswer(institution=party, failure=failure_of(reply, task_id))
         try:
             content = Content.from_proto(reply.content, party)
-            document, signature = blob(content, "answer", party), blob(content, "signature", party)
+            document, signature = (short_blob(content, name, party) for name in ("answer", "signature"))
         except (ExchangeError, CoordinatorError) as error:
             failure = exchange_pb2.Failure(code="failed", what=error.what, blame=error.blame, remedy=error.remedy)
             return pb.SignedAnswer(institution=party, failure=failure)

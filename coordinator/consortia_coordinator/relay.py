@@ -5,7 +5,7 @@ a node that is away, or that enrols later, gets it when it comes.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from consortia_common import rpc
@@ -23,6 +23,7 @@ from consortia_coordinator.errors import CoordinatorError, not_enrolled
 from consortia_coordinator.jobs import FINAL
 from consortia_coordinator.mailbox import Mailbox
 from consortia_coordinator.members import Members
+from consortia_coordinator.pages import pages
 from consortia_coordinator.store.jobs import JobStore
 from consortia_coordinator.store.statements import StatementStore, StoredStatement
 from consortia_coordinator.store.tasks import NOTICE
@@ -43,6 +44,8 @@ _ROLES = {
     withdrawal.ACKNOWLEDGED: ("node",),
 }
 """Who may state what."""
+MAX_STATEMENT = 1 << 20
+"""Bytes of one, with its signature."""
 _STEPS = {
     statements.CHANGED: "notice.change",
     statements.APPROVAL: "notice.approval",
@@ -73,6 +76,8 @@ class StatementService(network_pb2_grpc.StatementsServicer):
         self._mailbox = mailbox
         self._log = log
         self._now_ms = now_ms
+        self._given: dict[str, int] = {}
+        """Up to which place each institution was given what concerns it, since the start."""
 
     async def Publish(self, request: network_pb2.Statement, context: Any) -> network_pb2.PublishResponse:
         """Keep a statement and pass it on to the nodes that it concerns."""
@@ -81,12 +86,16 @@ class StatementService(network_pb2_grpc.StatementsServicer):
         statement_id = await asyncio.to_thread(self._publish, request, identity)
         return network_pb2.PublishResponse(statement_id=statement_id)
 
-    async def List(self, request: network_pb2.ListStatementsRequest, context: Any) -> network_pb2.StatementList:
+    async def List(
+        self, request: network_pb2.ListStatementsRequest, context: Any
+    ) -> AsyncIterator[network_pb2.StatementList]:
         """Every statement so far; those about consents, and acknowledgements, only if they concern the caller."""
-        del request
         peer = self._members.require(context, "node", "analyst", "officer", "regulator")
-        found = [item.statement for item in await asyncio.to_thread(self._store.all)]
-        return network_pb2.StatementList(statements=[one for one in found if _may_read(peer, one)])
+        last = 0
+        while found := await asyncio.to_thread(self._store.after, last, tuple(request.types)):
+            last = found[-1].place
+            for page in pages(item.statement for item in found if _may_read(peer, item.statement)):
+                yield network_pb2.StatementList(statements=page)
 
     async def Members(self, request: network_pb2.MembersRequest, context: Any) -> network_pb2.MemberList:
         """Every active member's public identity."""
@@ -97,14 +106,18 @@ class StatementService(network_pb2_grpc.StatementsServicer):
     def catch_up(self, institution: str) -> None:
         """Queue for ``institution`` every statement that it has not made itself; none is queued twice."""
         authors = {identity.fingerprint: identity for identity in self._members.identities()}
-        self._mailbox.post(
-            (_notice(stored, author, institution), institution, ())
-            for stored in self._store.all()
-            if (author := authors.get(stored.author)) is not None and _concerns(stored, author, institution)
-        )
+        while found := self._store.after(self._given.get(institution, 0)):
+            self._mailbox.post(
+                (_notice(stored, author, institution), institution, ())
+                for stored in found
+                if (author := authors.get(stored.author)) is not None and _concerns(stored, author, institution)
+            )
+            self._given[institution] = found[-1].place
 
     def _publish(self, statement: network_pb2.Statement, author: PublicIdentity) -> str:
         with self._log.refusing(peer=author.institution, step="statement.publish"):
+            if statement.ByteSize() > MAX_STATEMENT:
+                raise refuse("the statement", [f"it is longer than {MAX_STATEMENT} bytes"])
             if statement.type == CONFIRMED:
                 return self._confirm(statement, author)
             event, fields = self._checked(statement, author)
@@ -177,8 +190,10 @@ class StatementService(network_pb2_grpc.StatementsServicer):
 
     def _agreements(self, name: str) -> Iterator[Agreement]:
         """Those of that name and version that were published."""
-        for stored in self._store.all():
-            if stored.statement.type in _AGREEMENT_TYPES:
+        last = 0
+        while found := self._store.after(last, _AGREEMENT_TYPES):
+            last = found[-1].place
+            for stored in found:
                 agreement = Agreement.from_canonical(stored.statement.document, "the agreement")
                 if agreement.short == name:
                     yield agreement

@@ -131,7 +131,7 @@ async def serving(
             settings.network, MembersStore(engine), clock, log, Rates(settings.calls_per_second, time.monotonic)
         )
         workers = Workers(settings.worker_memory_mib, settings.worker_seconds)
-        parts = _Parts(settings, log, engine, mailbox, members, workers)
+        parts = _Parts(settings, log, engine, mailbox, members, workers, _steady_ms(clock()))
         with Heartbeat(log, failed=partial(logs.failure, "audit.silent")):
             async with _server(parts, identity, interceptors) as running:
                 try:
@@ -157,9 +157,11 @@ class _Parts:
     mailbox: Mailbox
     members: Members
     workers: Workers
+    steady_ms: Callable[[], int]
+    """The clock by which jobs and their tasks have their time: the time of day at the start, counted on."""
 
     def now_ms(self) -> int:
-        return int(self.members.clock().timestamp() * 1000)
+        return network.milliseconds(self.members.clock())
 
 
 @asynccontextmanager
@@ -242,7 +244,7 @@ def _conductor(parts: _Parts, store: JobStore, witnessing: Witnessing, failstop:
         sums=settings.sums_folder,
         workers=parts.workers,
         witnessed=witnessing.rounds.witnessed,
-        now_ms=parts.now_ms,
+        now_ms=parts.steady_ms,
     )
     return Conductor(tools, parts.members.identities, parts.now_ms, failstop)
 
@@ -260,8 +262,15 @@ def _exchange(parts: _Parts, catch_up: Callable[[str], None]) -> ExchangeService
         authorise=parts.members.authorise,
         audit=partial(_audit, parts.log, catch_up),
         clock=parts.members.clock,
+        now_ms=parts.steady_ms,
         rates=parts.members.rates,
     )
+
+
+def _steady_ms(start: datetime) -> Callable[[], int]:
+    """Unix milliseconds from ``start``, which is now, on: setting the machine's clock does not change them."""
+    began = time.monotonic()
+    return lambda: network.milliseconds(start) + int((time.monotonic() - began) * 1000)
 
 
 def _warn_of_issuer(settings: CoordinatorSettings, now: datetime) -> None:

@@ -45,8 +45,6 @@ from consortia_proto.v1 import exchange_pb2 as pb
 
 Handler = Callable[[pb.Task, Content], Answer]
 StepHandler = Callable[[AcceptedJob, pb.Task, Content], Answer]
-CLOCK_SKEW_MS = 60_000
-"""How far this clock may be ahead of the coordinator's."""
 
 
 class Agent:
@@ -107,12 +105,12 @@ class Agent:
 
     def _require_timely(self, task: pb.Task) -> None:
         """Return if anybody waits for the answer: for a job that was given up nothing is spent, read or told."""
-        if 0 < task.deadline_ms < self._tools.now_ms() - CLOCK_SKEW_MS:
+        if task.deadline_ms > 0 and self._tools.coordinator_clock.is_past(task.deadline_ms):
             raise StateError(
                 f"step {legible(task.step)!r} of {legible(task.job_id)} came after the time that the coordinator "
                 "gave for it",
-                blame=f"the connection of {self._tools.institution} or the coordinator, or one of the two clocks",
-                remedy="submit the job again; if both were connected in time, compare the clocks",
+                blame=f"the connection of {self._tools.institution}, or the coordinator, if it was away",
+                remedy="submit the job again",
             )
 
     def _take(self, task: pb.Task, content: Content) -> Answer:

@@ -98,15 +98,13 @@ def run(config_file: Path) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs instead of text for people.")
 def status(config_file: Path, as_json: bool) -> None:
     """Show what the running node is and does."""
-    import grpc
-
-    from consortia_common import rpc
+    from consortia_common import local, rpc
     from consortia_node import config
     from consortia_proto.v1 import control_pb2, control_pb2_grpc
 
     settings = config.load(config_file)
     with (
-        grpc.insecure_channel(f"unix:{settings.control_socket}") as channel,
+        local.channel(settings.control_socket) as channel,
         rpc.calling(f"the node of {settings.institution}"),
     ):
         found = control_pb2_grpc.ControlStub(channel).Status(control_pb2.StatusRequest(), timeout=10)
@@ -158,15 +156,13 @@ def confirm(config_file: Path, institution: str, role: str, name: str, by: str, 
     compares them with what the coordinator shows, logs it, and keeps the fingerprint in members.txt. So it does
     later with what an officer whom you have confirmed signs with `consortia user confirm`.
     """
-    import grpc
-
-    from consortia_common import rpc
+    from consortia_common import local, rpc
     from consortia_node import config
     from consortia_proto.v1 import control_pb2, control_pb2_grpc
 
     settings = config.load(config_file)
     with (
-        grpc.insecure_channel(f"unix:{settings.control_socket}") as channel,
+        local.channel(settings.control_socket) as channel,
         rpc.calling(f"the node of {settings.institution}"),
     ):
         request = control_pb2.ConfirmMemberRequest(
@@ -189,15 +185,13 @@ def witnesses(config_file: Path, quorum: int, as_json: bool) -> None:
     members.txt, or in an agreement that this institution signed), and of the coordinator. Until there is a policy,
     nothing is released. The file may be edited afterwards.
     """
-    import grpc
-
-    from consortia_common import rpc
+    from consortia_common import local, rpc
     from consortia_node import config
     from consortia_proto.v1 import control_pb2, control_pb2_grpc
 
     settings = config.load(config_file)
     with (
-        grpc.insecure_channel(f"unix:{settings.control_socket}") as channel,
+        local.channel(settings.control_socket) as channel,
         rpc.calling(f"the node of {settings.institution}"),
     ):
         request = control_pb2.WriteWitnessPolicyRequest(quorum=quorum)

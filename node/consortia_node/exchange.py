@@ -1,7 +1,8 @@
 """The node's end of the exchange: dials out, stays connected, journals tasks and returns their answers.
 
 Trusted for: a task is in the journal before it is acknowledged, and handed to its handler once per start until it
-has an answer; what a power cut took of it is asked for by the first Hello after the start. An answer is on disk
+has an answer; what a power cut took of it is asked for by the first Hello after the start, and what is left of it
+waits for that Hello too, without which nobody could say what time is left for it. An answer is on disk
 before it is sent and is sent until it is acknowledged. A connection that breaks is made anew, with fresh
 credentials, after a delay that doubles up to a cap and is spread by chance, for as long as the node runs: being
 refused is reported, not final, because the other end's operator may correct it.
@@ -74,9 +75,15 @@ def log_state(state: str, reason: str) -> None:
     logs.event(f"exchange.{state}", peer=COORDINATOR, reason=reason)
 
 
-def _forget(reason: str) -> None:
-    """What becomes of a refusal that nobody asked to hear of."""
-    del reason
+@dataclass(frozen=True)
+class Told:
+    """Who is told what, as it comes: each change of state with its reason; why something that the coordinator sent
+    was refused, in a worker thread; and at each Hello, before any task, what its clock says in milliseconds.
+    """
+
+    state: Callable[[str, str], None] = log_state
+    refused: Callable[[str], object] = bool
+    clock: Callable[[int], object] = bool
 
 
 @dataclass(frozen=True)
@@ -113,11 +120,11 @@ class _CoordinatorEnd:
         return refusal(why, COORDINATOR)
 
 
-class NodeExchange:
-    """Runs in one event loop. ``connect`` makes a channel each time, so that renewed certificates are shown.
+_UNTOLD = Told()
 
-    ``on_refused`` is told, in a worker thread, why something that the coordinator sent was refused.
-    """
+
+class NodeExchange:
+    """Runs in one event loop. ``connect`` makes a channel each time, so that renewed certificates are shown."""
 
     def __init__(
         self,
@@ -126,16 +133,14 @@ class NodeExchange:
         on_task: Handler,
         settings: NodeExchangeSettings,
         *,
-        on_state: Callable[[str, str], None] = log_state,
-        on_refused: Callable[[str], object] = _forget,
+        told: Told = _UNTOLD,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._connect = connect
         self._store = store
         self._settings = settings
-        self._on_state = on_state
-        self._on_refused = on_refused
+        self._told = told
         self._sleep = sleep
         self._chance = chance
         self._dispatcher = Dispatcher(store, on_task, settings.threads, self._wake)
@@ -152,10 +157,8 @@ class NodeExchange:
         return self._link is not None
 
     async def run(self) -> None:
-        """Take up what was left unanswered, then stay connected until ``stop``."""
+        """Stay connected until ``stop``; what was left unanswered is taken up with the first connection."""
         await asyncio.to_thread(self._store.sweep)
-        for task in await asyncio.to_thread(self._store.pending):
-            self._dispatcher.submit(task)
         attempt = 0
         while not self._stopping.is_set():
             began = asyncio.get_running_loop().time()
@@ -204,11 +207,11 @@ class NodeExchange:
             await channel.close()
 
     async def _listen(self, call: Any) -> str:
-        """Converse; what the coordinator sends against the rules goes to ``on_refused`` before the stream ends."""
+        """Converse; what the coordinator sends against the rules is told before the stream ends."""
         try:
             return await self._converse(call)
         except BrokenRuleError as error:
-            await asyncio.to_thread(self._on_refused, error.what)
+            await asyncio.to_thread(self._told.refused, error.what)
             raise
 
     async def _converse(self, call: Any) -> str:
@@ -218,6 +221,7 @@ class NodeExchange:
         hello = await self._unless_stopping(self._greet(call, receiver, inbox), GRACE_SECONDS)
         if hello is None:
             return _STOPPING
+        await self._take_up(hello)
         end = _CoordinatorEnd(self._store, self._dispatcher, self._settings.queue, self._wake)
         heartbeat, kept = hello.heartbeat_ms / 1000, parts_of(hello)
         limit = self._settings.limit
@@ -244,12 +248,19 @@ class NodeExchange:
         with rpc.calling(COORDINATOR):
             await call.write(pb.Frame(hello=ours))
         hello = await read_hello(call, receiver, COORDINATOR)
-        self._restarted = False
         shortest, longest = HEARTBEAT_RANGE
         if not shortest <= hello.heartbeat_ms / 1000 <= longest:
             raise refusal(f"it asks for a heartbeat every {hello.heartbeat_ms / 1000} seconds", COORDINATOR)
         self._store.limit = min(settings.limit, hello.max_message or settings.limit)
         return hello
+
+    async def _take_up(self, hello: pb.Hello) -> None:
+        """Tell the coordinator's time; after a start, hand over what was left unanswered."""
+        self._told.clock(hello.clock_ms)
+        if self._restarted:
+            self._restarted = False
+            for task in await asyncio.to_thread(self._store.pending):
+                self._dispatcher.submit(task)
 
     async def _pause(self, attempt: int) -> None:
         await self._sleep(self._settings.backoff.delay(attempt, self._chance()))
@@ -275,7 +286,7 @@ class NodeExchange:
         """Report a change of state, and not the same state again at each try."""
         if (state, reason) != self._state:
             self._state = state, reason
-            self._on_state(state, reason)
+            self._told.state(state, reason)
 
 
 async def _hang_up(call: Any) -> None:

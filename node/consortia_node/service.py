@@ -16,7 +16,7 @@ from typing import Any
 
 import grpc.aio
 
-from consortia_common import keyfiles, logs, rpc, tls
+from consortia_common import keyfiles, local, logs, rpc, tls
 from consortia_common.audit_heartbeat import Heartbeat
 from consortia_common.audit_log import AuditLog
 from consortia_common.documents.base import utc
@@ -34,7 +34,7 @@ from consortia_node.control import ControlService
 from consortia_node.endings import finish_failures
 from consortia_node.erasure import Erasures, open_ring
 from consortia_node.errors import StoppingError
-from consortia_node.exchange import NodeExchange, NodeExchangeSettings
+from consortia_node.exchange import NodeExchange, NodeExchangeSettings, Told
 from consortia_node.model_desk import STEP as MODEL
 from consortia_node.model_desk import ModelDesk
 from consortia_node.notices import Notices
@@ -137,7 +137,7 @@ def _assembled(settings: NodeSettings, tools: Tools) -> _Parts:
             limit=settings.max_message_mib << 20,
             queue=settings.max_queue,
         ),
-        on_refused=partial(_log_refused, tools.log),
+        told=Told(refused=partial(_log_refused, tools.log), clock=tools.coordinator_clock.hear),
     )
     desk = ConsentDesk(tools, withdrawals, outbox.poke)
     control = ControlService(tools, notices, desk, models, partial(_publish, connect), lambda: exchange.connected)
@@ -318,9 +318,8 @@ def checks_of(running: Running) -> dict[str, Check]:
 async def _control_server(settings: NodeSettings, control: ControlService) -> AsyncIterator[None]:
     """Serve the control socket; its folder lets nobody else in."""
     settings.control_socket.unlink(missing_ok=True)
-    server = grpc.aio.server(options=tls.SERVER_OPTIONS)
+    server = local.server(settings.control_socket)
     control_pb2_grpc.add_ControlServicer_to_server(control, server)
-    server.add_insecure_port(f"unix:{settings.control_socket}")
     await server.start()
     settings.control_socket.chmod(keyfiles.PRIVATE)
     try:

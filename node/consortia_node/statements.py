@@ -5,7 +5,9 @@ coordinator has it. Whoever states or acknowledges something must be a party, by
 to a job that this node knows.
 """
 
+import hashlib
 from collections.abc import Collection
+from functools import cache, partial
 from typing import TypeVar
 
 from sqlalchemy import Connection
@@ -22,7 +24,7 @@ from consortia_node.consent import milliseconds
 from consortia_node.errors import AgreementError
 from consortia_node.notices import signed_parts
 from consortia_node.store.agreements import AgreementStore
-from consortia_node.store.jobs import JobStore, StoredJob
+from consortia_node.store.jobs import JobStore
 from consortia_node.store.statements import Answered, OwnStatement, StatementStore
 from consortia_node.tools import Tools
 from consortia_proto.v1 import exchange_pb2, network_pb2
@@ -43,6 +45,10 @@ class Statements:
         signature = self._tools.identity.sign(kind, document)
         StatementStore(connection).add(OwnStatement(statement, kind, document, signature))
 
+    def has_acknowledged(self, connection: Connection, statement: str, institution: str) -> bool:
+        """Whether this statement of that institution was taken in before."""
+        return StatementStore(connection).has(_answer_to(statement, institution), ACKNOWLEDGED)
+
     def acknowledge(self, connection: Connection, statement: str, institution: str) -> None:
         """Write to ``institution`` that its statement was taken in."""
         answer = Acknowledgement(
@@ -51,7 +57,7 @@ class Statements:
             recipients=(institution,),
             received_at=utc(self._tools.clock()),
         )
-        self.write(connection, statement, ACKNOWLEDGED, answer.canonical())
+        self.write(connection, _answer_to(statement, institution), ACKNOWLEDGED, answer.canonical())
 
     def unsent(self) -> list[OwnStatement]:
         """What the coordinator does not have yet."""
@@ -79,6 +85,9 @@ class Statements:
             if signer.institution not in recipients:
                 raise refuse("an acknowledgement", ["nothing of the kind was stated to that institution"])
             self.shared(connection, jobs, signer)
+            before = StatementStore(connection).answers_to(stated.statement)
+        if signer.institution in {answer.institution for answer in before}:
+            return Answer(Content())
         self._tools.log.append(
             "withdrawal.acknowledged", institution=signer.institution, statement=stated.statement
         )
@@ -86,10 +95,14 @@ class Statements:
         return Answer(Content(), store=lambda c: StatementStore(c).acknowledge(answered))
 
     def shared(self, connection: Connection, job_ids: Collection[str], signer: PublicIdentity) -> list[str]:
-        """Those of the jobs that this node has with the signer. Raises AgreementError if there is none."""
-        store = JobStore(connection)
+        """Those of the jobs that this node has with the signer.
+
+        Raises AgreementError if there is none, or if the signer's keys were revoked.
+        """
+        self._tools.peers.require_standing(signer.fingerprint)
+        store, is_party = JobStore(connection), cache(partial(self._is_party, signer))
         known = [job for job in map(store.get, job_ids) if job]
-        shared = [job.job_id for job in known if self._is_party(job, signer)]
+        shared = [job.job_id for job in known if job.state != rules.REFUSED and is_party(job.agreement)]
         if not shared:
             raise AgreementError(
                 f"{signer.institution} spoke of jobs that {self._tools.institution} has not had with it",
@@ -98,10 +111,11 @@ class Statements:
             )
         return shared
 
-    def _is_party(self, job: StoredJob, signer: PublicIdentity) -> bool:
-        agreement = AgreementStore(self._tools.engine).find(job.agreement).agreement
+    def _is_party(self, signer: PublicIdentity, reference: str) -> bool:
+        """Whether the agreement names that institution with these keys."""
+        agreement = AgreementStore(self._tools.engine).find(reference).agreement
         keys = {party.key for party in agreement.parties if party.institution == signer.institution}
-        return job.state != rules.REFUSED and signer.fingerprint in keys
+        return signer.fingerprint in keys
 
 
 def heard(content: Content, kind: type[_Stated], domain: str, here: str) -> tuple[_Stated, bytes, PublicIdentity]:
@@ -112,6 +126,11 @@ def heard(content: Content, kind: type[_Stated], domain: str, here: str) -> tupl
     if stated.institution != signer.institution or here not in stated.recipients:
         raise refuse(f"a statement {domain}", ["it is signed by, or meant for, somebody else"])
     return stated, document, signer
+
+
+def _answer_to(statement: str, institution: str) -> str:
+    """The id under which an acknowledgement is kept: two who use one id for what they state are answered apart."""
+    return hashlib.sha256(f"{statement}/{institution}".encode()).hexdigest()[:32]
 
 
 def addressed(own: OwnStatement) -> tuple[tuple[str, ...], tuple[str, ...]]:

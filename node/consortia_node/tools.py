@@ -1,7 +1,7 @@
 """What the parts of a node share: settings, identity, log, database, keys, consents, journal, workers, clock."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Engine
@@ -10,6 +10,7 @@ from consortia_common.audit_log import AuditLog
 from consortia_crypto.audit.entry import Entry
 from consortia_crypto.keys import PrivateIdentity
 from consortia_node.config import NodeSettings
+from consortia_node.coordinator_clock import CoordinatorClock
 from consortia_node.keyring import Keyring
 from consortia_node.peers import Peers
 from consortia_node.store.consents import ConsentStore
@@ -33,6 +34,7 @@ class Tools:
     workers: Workers
     witnessing: Witnessing
     clock: Callable[[], datetime]
+    coordinator_clock: CoordinatorClock = field(default_factory=CoordinatorClock)
 
     @property
     def institution(self) -> str:

@@ -136,6 +136,8 @@ class Withdrawals:
         stated, document, signer = heard(content, WithdrawalStatement, WITHDRAWN, self._tools.institution)
         with reading(self._tools.engine) as connection:
             known = self._statements.shared(connection, stated.jobs, signer)
+            if self._statements.has_acknowledged(connection, stated.statement, signer.institution):
+                return Answer(Content())
         self._tools.log.append(
             "withdrawal.received",
             institution=signer.institution,

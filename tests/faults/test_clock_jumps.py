@@ -1,4 +1,8 @@
-"""A party's clock jumps in mid-job, forth and back: times in logs are odd, or the job fails and says why."""
+"""A party's clock jumps in mid-job, forth and back: times in logs are odd, and nothing else is.
+
+Nothing is excepted. What a machine's own clock still decides stands in docs/exchange.md, "Clocks": three days are
+less than the life of any certificate, consent or agreement here.
+"""
 
 from datetime import datetime
 from itertools import pairwise
@@ -10,27 +14,18 @@ import pytest
 from consortia_common.documents.jobspec import JobSpec
 from tests.support import evidence
 from tests.support.aftermath import require_honest_logs, require_trained
-from tests.support.consortium import ENDED
 from tests.support.processes import COORDINATOR, Processes
-from tests.support.specs import BANKS, spec
+from tests.support.specs import BANKS
 
 HOUR = 3600
 DAY = 24 * HOUR
-FAR_SECONDS = 120.0
 
 pytestmark = pytest.mark.slow
 
 
-GIVEN_UP = {
-    "bank-b": ("nothing was released: the log's checkpoint was not cosigned", "came after the time that"),
-    COORDINATOR: (),
-}
-"""Why a job may fail: a party whose clock is wrong can neither check witnesses nor tell whether it is too late."""
-
-
 @pytest.mark.parametrize("seconds", [HOUR, -HOUR, 3 * DAY])
 @pytest.mark.parametrize("victim", ["bank-b", COORDINATOR])
-def test_a_job_goes_on_when_a_clock_jumps_and_comes_back_or_fails_and_says_so(
+def test_a_job_goes_on_when_a_clock_jumps_and_comes_back(
     victim: str, seconds: int, processes: Processes, training: JobSpec, undisturbed: Any, tmp_path: Path
 ) -> None:
     clock = tmp_path / "clock"
@@ -39,18 +34,11 @@ def test_a_job_goes_on_when_a_clock_jumps_and_comes_back_or_fails_and_says_so(
     processes.start(victim, clock=clock)
     processes.gather(*BANKS)
     job_id = processes.consortium.submit(training)
-    processes.reach(job_id, stage="round 1")
-    _set(clock, seconds)
-    processes.until("it comes further, or ends", lambda: _is_far(processes, job_id), FAR_SECONDS)
-    _set(clock, 0)
-    status = processes.finish(job_id, FAR_SECONDS)
-    if status.state == "finished":
-        require_trained(processes, job_id, undisturbed, {})
-        assert abs(seconds) - HOUR / 2 < _largest_leap(processes, victim, job_id) < abs(seconds) + HOUR / 2
-    else:
-        assert any(why in status.stage and victim in status.stage for why in GIVEN_UP[victim]), status
-        after = processes.finish(processes.consortium.submit(spec("statistics")), FAR_SECONDS)
-        assert after.state == "finished", after
+    for stage, wrong in (("round 1", seconds), ("round 4", 0)):
+        processes.reach(job_id, stage=stage)
+        _set(clock, wrong)
+    require_trained(processes, job_id, undisturbed, {})
+    assert abs(seconds) - HOUR / 2 < _largest_leap(processes, victim, job_id) < abs(seconds) + HOUR / 2
     require_honest_logs(processes.consortium, job_id)
 
 
@@ -59,11 +47,6 @@ def _set(clock: Path, seconds: int) -> None:
     new = clock.with_suffix(".new")
     new.write_text(str(seconds))
     new.replace(clock)
-
-
-def _is_far(processes: Processes, job_id: str) -> bool:
-    status = processes.status(job_id)
-    return status is not None and (status.stage.startswith("round 4") or status.state in ENDED)
 
 
 def _largest_leap(processes: Processes, victim: str, job_id: str) -> float:

@@ -22,7 +22,7 @@ from consortia_coordinator.exchange import ExchangeService, ExchangeSettings
 from consortia_coordinator.limits import Rates
 from consortia_coordinator.mailbox import Mailbox
 from consortia_coordinator.store.database import open_database as open_coordinator
-from consortia_node.exchange import Backoff, NodeExchange, NodeExchangeSettings
+from consortia_node.exchange import Backoff, NodeExchange, NodeExchangeSettings, Told
 from consortia_node.store.database import open_database as open_node
 from consortia_node.store.tasks import TaskStore
 from consortia_proto.v1 import content_pb2, exchange_pb2
@@ -72,6 +72,7 @@ class Coordinator:
     service: ExchangeService
     port: int
     soon: float
+    engine: Engine
     events: list[tuple[str, dict[str, object]]] = field(default_factory=list)
 
     def reasons(self, event: str) -> list[str]:
@@ -103,6 +104,8 @@ class Node:
     store: TaskStore
     states: list[tuple[str, str]]
     refused: list[str]
+    clocks: list[int]
+    """What it was told of the coordinator's clock."""
     running: asyncio.Task[None]
 
     async def stop(self) -> None:
@@ -178,19 +181,19 @@ class Lab:
     ) -> Coordinator:
         """A coordinator, on the same database as the one before unless said otherwise."""
         events: list[tuple[str, dict[str, object]]] = []
-        mailbox = Mailbox(
-            self._engine(database, open_coordinator), self.folder / f"{database}.exchange", limit=self.limit
-        )
+        engine = self._engine(database, open_coordinator)
+        mailbox = Mailbox(engine, self.folder / f"{database}.exchange", limit=self.limit)
         service = ExchangeService(
             mailbox,
             ExchangeSettings(NETWORK, "test", heartbeat, self.limit),
             authorise=self._authorise,
             audit=lambda event, **fields: events.append((event, fields)),
             clock=now,
+            now_ms=lambda: int(now().timestamp() * 1000),
             rates=Rates(100, time.monotonic),
         )
         server, port = await self.serve(service, port)
-        return Coordinator(server, mailbox, service, port, self.soon, events)
+        return Coordinator(server, mailbox, service, port, self.soon, engine, events)
 
     async def serve(self, servicer: Any, port: int = 0) -> tuple[grpc.aio.Server, int]:
         """Any servicer behind the coordinator's certificate; the server and its port."""
@@ -222,16 +225,16 @@ class Lab:
         """A node that is started and dials ``port``."""
         states: list[tuple[str, str]] = []
         refused: list[str] = []
+        clocks: list[int] = []
         store = self.store(institution)
         exchange = NodeExchange(
             lambda: client_channel(f"127.0.0.1:{port}", shown or credentials(institution), NETWORK, aio=True),
             store,
             handler,
             NodeExchangeSettings(NETWORK, "test", self.limit, queue, backoff=Backoff(0.05, 0.2)),
-            on_state=lambda state, reason: states.append((state, reason)),
-            on_refused=refused.append,
+            told=Told(lambda state, reason: states.append((state, reason)), refused.append, clocks.append),
         )
-        node = Node(exchange, store, states, refused, asyncio.create_task(exchange.run()))
+        node = Node(exchange, store, states, refused, clocks, asyncio.create_task(exchange.run()))
         self._nodes.append(node)
         return node
 

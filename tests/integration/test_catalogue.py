@@ -100,4 +100,4 @@ def test_a_question_is_the_analyst_s_own(consortium: Consortium) -> None:
             document = question.model_copy(update=changes).canonical()
             asked = pb.SignedQuestion(step=step, document=document, signature=own.sign(domain, document))
             with pytest.raises(grpc.RpcError):
-                stub.Ask(asked, timeout=20)
+                stub.Ask(asked, timeout=20).next()

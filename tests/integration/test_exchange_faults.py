@@ -2,12 +2,13 @@
 
 import os
 import threading
+import time
 from typing import Any
 
 import pytest
 from sqlalchemy import delete
 
-from consortia_common.contents import Held
+from consortia_common.contents import Held, in_memory
 from consortia_node.store.tables import contents, tasks
 from consortia_proto.v1 import exchange_pb2 as pb
 from tests.support.proxy import Proxy
@@ -140,3 +141,27 @@ async def test_a_node_that_restarts_does_what_it_had_not_answered(power_cut: boo
     lab.node("bank-a", coordinator.port)
     await coordinator.replies(*ids)
     stuck.set()
+
+
+async def test_what_was_left_unanswered_is_begun_only_when_the_coordinator_has_said_what_time_it_is(
+    lab: Any,
+) -> None:
+    coordinator = await lab.coordinator()
+    begun: list[int] = []
+
+    def handle(task: pb.Task) -> pb.Reply:
+        begun.append(len(node.clocks))
+        return pb.Reply(content=task.content)
+
+    store = lab.store("bank-a")
+    task = lab.task("job/echo/0/bank-a")
+    store.receive(task, in_memory(task.SerializeToString()))
+    coordinator.mailbox.post([(task, "bank-a", ())])
+    await coordinator.stop()
+    node = lab.node("bank-a", coordinator.port, handle)
+    await lab.until(lambda: node.states and node.states[-1][0] == "disconnected")
+    assert begun == []
+    after = await lab.coordinator(coordinator.port)
+    await after.replies(task.task_id)
+    assert begun == [1]
+    assert abs(node.clocks[0] / 1000 - time.time()) < lab.soon

@@ -10,6 +10,7 @@ import pytest
 
 from consortia_crypto.errors import ConsortiaError
 from consortia_proto.v1 import exchange_pb2 as pb
+from tests.support.carried import carried
 
 
 def data_of(reply: pb.Reply) -> bytes:
@@ -23,11 +24,11 @@ async def test_a_reply_of_ten_megabytes_crosses_and_is_counted(lab: Any) -> None
     coordinator.mailbox.post([(lab.task("job/echo/0/bank-a", data), "bank-a", ())])
     replies = await coordinator.replies("job/echo/0/bank-a")
     assert data_of(replies["job/echo/0/bank-a"]) == data
-    await lab.until(lambda: coordinator.mailbox.traffic("job")[1] > 0)
-    assert all(10_000_000 < size < 10_001_000 for size in coordinator.mailbox.traffic("job"))
-    before = coordinator.mailbox.traffic("job")
+    await lab.until(lambda: carried(coordinator.engine, "job")[1] > 0)
+    assert all(10_000_000 < size < 10_001_000 for size in carried(coordinator.engine, "job"))
+    before = carried(coordinator.engine, "job")
     coordinator.mailbox.erase("job")
-    assert coordinator.mailbox.traffic("job") == before
+    assert carried(coordinator.engine, "job") == before
 
 
 async def test_one_jobs_tasks_keep_their_order_while_jobs_run_side_by_side(lab: Any) -> None:

@@ -14,6 +14,7 @@ from consortia_client.session import JobResult, Session
 from consortia_common.content import Content
 from consortia_common.documents.jobspec import Submission
 from consortia_common.documents.receipt import SIGNATURE_DOMAIN, Receipt
+from consortia_coordinator.pages import pieces
 from consortia_crypto import canonical
 from consortia_crypto.envelope import seal
 from consortia_crypto.errors import ConsortiaError
@@ -34,8 +35,8 @@ class Answers:
     result: pb.JobResult
     members: list[bytes]
 
-    def Result(self, request: pb.JobRequest, timeout: float) -> pb.JobResult:
-        return self.result
+    def Result(self, request: pb.JobRequest, timeout: float) -> Iterator[pb.JobResult]:
+        return pieces(self.result)
 
     def Members(self, request: pb.MembersRequest, timeout: float) -> pb.MemberList:
         return pb.MemberList(identities=self.members)

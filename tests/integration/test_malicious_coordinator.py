@@ -234,7 +234,8 @@ class TestAgreements:
 def test_an_offer_that_comes_too_late_spends_nothing(seat: Hostile, victim: Bank) -> None:
     deal = seat.deal(spec("statistics"))
     now = victim.tools.now_ms()
-    for late, why in ((now - 61_000, "after the time"), (now - 50_000, "")):
+    victim.tools.coordinator_clock.hear(now)
+    for late, why in ((now - 1, "after the time"), (now + 50_000, "")):
         task = exchange_pb2.Task(
             task_id=f"{deal.job_id}/offer/{late}/bank-c", job_id=deal.job_id, step="offer", deadline_ms=late
         )
@@ -248,7 +249,8 @@ def test_an_offer_that_comes_too_late_spends_nothing(seat: Hostile, victim: Bank
 def test_a_step_that_comes_too_late_is_not_taken_and_ends_the_job_here(seat: Hostile, victim: Bank) -> None:
     """Whoever was away for so long was given up, or its part in a sum was; it reads, spends and tells nothing."""
     deal = seat.begun(spec("statistics"))
-    late = victim.tools.now_ms() - 61_000
+    late = victim.tools.now_ms() + 50_000
+    victim.tools.coordinator_clock.hear(late + 1)
     task = exchange_pb2.Task(
         task_id=f"{deal.job_id}/sum.share/{late}/bank-c", job_id=deal.job_id, step="sum.share", deadline_ms=late
     )

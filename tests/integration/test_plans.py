@@ -145,7 +145,7 @@ def test_a_question_can_not_be_run_as_a_job(consortium: Consortium) -> None:
                 network_pb2_grpc.JobsStub(channel).Submit(pb.Submission(document=data, signature=signature))
         asked = pb.SignedQuestion(step=PlanQuestion.STEP, document=document, signature=signature)
         with pytest.raises(grpc.RpcError):
-            network_pb2_grpc.QuestionsStub(channel).Ask(asked)
+            network_pb2_grpc.QuestionsStub(channel).Ask(asked).next()
 
 
 def test_only_analysts_ask(consortium: Consortium) -> None:

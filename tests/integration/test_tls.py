@@ -58,7 +58,7 @@ class Members(rpc_stubs.StatementsServicer):
         self.peers.append(peer)
         return pb.MemberList(identities=[str(peer).encode()])
 
-    async def List(self, request: pb.ListStatementsRequest, context: Any) -> pb.StatementList:
+    async def Publish(self, request: pb.Statement, context: Any) -> pb.PublishResponse:
         raise ValueError("customer 4711 has no income")
 
 
@@ -194,9 +194,9 @@ async def test_an_unforeseen_error_tells_the_caller_nothing(capsys: pytest.Captu
         channel = tls.client_channel(f"127.0.0.1:{port}", BANK, "demo", aio=True)
         async with channel:
             with pytest.raises(ExchangeError, match="internal error") as refused, rpc.calling("it"):
-                await rpc_stubs.StatementsStub(channel).List(pb.ListStatementsRequest(), timeout=10)
+                await rpc_stubs.StatementsStub(channel).Publish(pb.Statement(), timeout=10)
             with pytest.raises(ExchangeError, match="does not know this call"), rpc.calling("it"):
-                await rpc_stubs.JobsStub(channel).List(pb.ListJobsRequest(), timeout=10)
+                await rpc_stubs.JobsStub(channel).Get(pb.JobRequest(), timeout=10)
     assert "4711" not in str(refused.value)
     logged = capsys.readouterr().err
     assert '"error": "ValueError"' in logged

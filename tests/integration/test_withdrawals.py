@@ -146,6 +146,60 @@ def test_recipients_learn_the_job_and_nothing_of_the_customer(seat: Hostile) -> 
     assert acknowledgements(recipient) == []
 
 
+def stated(seat: Hostile, deal: Deal, statement: str, by: str = "bank-b") -> OwnStatement:
+    """What an institution could say of a consent that the job relied on."""
+    said = {
+        "statement": statement,
+        "institution": by,
+        "recipients": ["bank-a"],
+        "purpose": PURPOSE,
+        "state": "withdrawn",
+        "effective_at": "2026-01-01T00:00:00Z",
+        "jobs": [deal.job_id],
+    }
+    document = withdrawal.WithdrawalStatement.from_value(said, "a statement").canonical()
+    return OwnStatement(
+        statement, withdrawal.WITHDRAWN, document, seat.identity(by).sign(withdrawal.WITHDRAWN, document)
+    )
+
+
+def test_what_is_said_again_is_logged_once(seat: Hostile) -> None:
+    """A coordinator may pass a statement on as often as it likes; so may it an acknowledgement."""
+    own = stated(seat, seat.accepted(spec("statistics")), "a1" * 16)
+    with seat.banks["bank-b"].tools.engine.begin() as connection:
+        Statements(seat.banks["bank-b"].tools).write(connection, own.statement, own.type, own.document)
+    recipient, origin = seat.banks["bank-a"], seat.banks["bank-b"]
+    for _ in range(3):
+        content_of(recipient.ask("notice.consent", as_relayed(own, seat.identity("bank-b"))))
+    answer = next(one for one in acknowledgements(recipient) if own.statement.encode() in one.document)
+    for _ in range(3):
+        content_of(origin.ask("notice.acknowledgement", as_relayed(answer, seat.identity("bank-a"))))
+    for bank, event in ((recipient, "withdrawal.received"), (origin, "withdrawal.acknowledged")):
+        assert len([one for one in bank.entries(event) if one["detail"]["statement"] == own.statement]) == 1
+    Statements(recipient.tools).sent(answer)
+
+
+def test_nobody_keeps_an_institution_from_its_answer_by_using_its_id_first(seat: Hostile) -> None:
+    deal, recipient = seat.accepted(spec("statistics")), seat.banks["bank-a"]
+    for by in ("bank-c", "bank-b"):
+        own = stated(seat, deal, "b2" * 16, by)
+        content_of(recipient.ask("notice.consent", as_relayed(own, seat.identity(by))))
+    answers = [one for one in acknowledgements(recipient) if own.statement.encode() in one.document]
+    assert [b'"recipients":["bank-b"]' in one.document for one in answers].count(True) == 1
+    assert len(answers) == 2
+    for answer in answers:
+        Statements(recipient.tools).sent(answer)
+
+
+def test_revoked_keys_are_not_heard(seat: Hostile, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = stated(seat, seat.accepted(spec("statistics")), "c3" * 16)
+    recipient, signer = seat.banks["bank-a"], seat.identity("bank-b")
+    revoked = signer.public.fingerprint
+    monkeypatch.setattr(type(recipient.tools.peers), "is_revoked", lambda _, fingerprint: fingerprint == revoked)
+    assert "were revoked" in failure_of(recipient.ask("notice.consent", as_relayed(own, signer))).what
+    assert acknowledgements(recipient) == []
+
+
 def test_whoever_is_no_party_by_its_key_is_not_heard(seat: Hostile) -> None:
     _, own = told(seat, "BANK-B-00029")
     recipient = seat.banks["bank-c"]

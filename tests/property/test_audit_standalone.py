@@ -113,9 +113,9 @@ def test_what_harms_a_log_is_found_here_too(tmp_path):
         changes = way(target, dice)
         before = {path: path.read_bytes() for path in changes}
         audit_selftest._write(changes)
-        verdicts[name], _ = verdict(target.folder.path, owner, policy)
+        verdicts[name] = verdict(target.folder.path, owner, policy)
         audit_selftest._write(before)
-    assert verdict(target.folder.path, owner, policy)[0] == "verified"
+    assert verdict(target.folder.path, owner, policy) == "verified"
     assert [name for name, found in verdicts.items() if found == "verified"] in ([], ["a bit of the keys"])
 
 
@@ -125,4 +125,4 @@ def policy_of(log):
 
 
 def verdict(log, owner, policy):
-    return NAMES["verdict_on"](log, log.parent, {"bank-a": owner.public.fingerprint}, policy)
+    return NAMES["verdict_on"](log, log.parent, {"bank-a": owner.public.fingerprint}, policy)["verdict"]

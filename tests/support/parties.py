@@ -89,7 +89,7 @@ class Lab:
             self.folder,
             self.workers,
             self.witnessed,
-            lambda: NOW_MS,
+            lambda: self.now_ms,
         )
         self.conductor = Conductor(self.tools, lambda: [ANALYST.public], lambda: self.now_ms)
 

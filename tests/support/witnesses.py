@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from pathlib import Path
 from tempfile import mkdtemp
@@ -141,8 +141,8 @@ def party(stack: ExitStack, folder: Path, identity: PrivateIdentity) -> Party:
     return Party(folder, identity, log, desk, alarms, store, pins, told)
 
 
-def rounds(made: Lab, one: Party, seconds: float = 5) -> Rounds:
-    """The rounds of an institution's own log."""
+def rounds(made: Lab, one: Party, seconds: float = 5, ahead: float = 0) -> Rounds:
+    """The rounds of an institution's own log, whose clock is ``ahead`` by so many seconds."""
     return Rounds(
         Means(
             log=one.log,
@@ -151,7 +151,7 @@ def rounds(made: Lab, one: Party, seconds: float = 5) -> Rounds:
             ask=made.carry,
             seen=one.store.notes,
             seconds=seconds,
-            clock=partial(datetime.now, UTC),
+            clock=lambda: datetime.now(UTC) + timedelta(seconds=ahead),
             stopping=lambda: StoppedError("stopped", blame="the test", remedy="none"),
         )
     )

@@ -82,7 +82,7 @@ def test_the_export_verifies_as_a_file_and_unpacked(archive, unpacked):
         code, said = verify(*arguments)
         assert (code, said.count(": verified: ")) == (0, 2), said
         assert "logs/bank-a: verified" in said
-    assert f"{ENTRIES} entries, 1 documents, 1 proofs" in said
+    assert f"{ENTRIES} entries, 1 documents, 0 signed confirmations, 1 proofs" in said
     assert OWNER.public.fingerprint in said
 
 

@@ -1,5 +1,8 @@
 """What an officer signs of a member's fingerprint: only they can have said it, and the log alone shows that."""
 
+import runpy
+import shutil
+import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -7,7 +10,8 @@ from typing import Any
 import grpc
 import pytest
 
-from consortia_common import audit_fetch
+from consortia_common import audit_fetch, audit_standalone
+from consortia_common.audit_export import export_zip
 from consortia_common.audit_log import AuditLog
 from consortia_common.audit_segments import LogFolder
 from consortia_common.audit_verify import verify_folder
@@ -83,6 +87,18 @@ def write(folder: Path, attached: bytes, **changes: str) -> Any:
 def test_whoever_verifies_the_log_verifies_the_officer_s_signature(tmp_path: Path) -> None:
     report = write(tmp_path / "log", confirmation(OLGA).canonical())
     assert (report.verdict, report.confirmations) == ("verified", 1)
+    assert "1 signed confirmations" in judged_alone(tmp_path / "log")["why"]
+
+
+def judged_alone(folder: Path) -> dict[str, str]:
+    """What the verifier that goes with an export says of the log."""
+    export_zip([folder], folder.with_suffix(".zip"))
+    root = zipfile.Path(folder.with_suffix(".zip"))
+    alone = runpy.run_path(str(Path(audit_standalone.__file__).parent / "verify.py"), run_name="verify")
+    judged: dict[str, str] = alone["verdict_on"](
+        root / "logs" / "bank-a", root, None, (root / "policy.txt").read_text()
+    )
+    return judged
 
 
 @pytest.mark.parametrize(
@@ -90,20 +106,44 @@ def test_whoever_verifies_the_log_verifies_the_officer_s_signature(tmp_path: Pat
     [
         confirmation(PIA).canonical(),
         confirmation(OLGA).canonical().replace(b'"at_ms":1', b'"at_ms":2'),
+        confirmation(OLGA).canonical().replace(b'"role":"officer"', b'"role":"analyst"'),
+        confirmation(OLGA).canonical().replace(b'"signature":"', b'"signature":"00'),
         confirmation(OLGA).confirmation.canonical(),
         b"olga said so",
     ],
-    ids=["another officer", "altered", "unsigned", "no document"],
+    ids=["another officer", "altered", "another role", "shifted", "unsigned", "no document"],
 )
 def test_a_log_s_owner_can_make_up_no_officer_s_word(attached: bytes, tmp_path: Path) -> None:
     report = write(tmp_path / "log", attached)
     assert (report.verdict, report.confirmations, report.entry) == ("uncovered", 0, 1)
+    assert judged_alone(tmp_path / "log")["verdict"] == "tampered"
 
 
 @pytest.mark.parametrize("change", [{"fingerprint": "d" * 64}, {"actor": "bank-a/officer/otto"}, {"name": "n"}])
 def test_the_entry_says_what_was_signed(change: dict[str, str], tmp_path: Path) -> None:
     report = write(tmp_path / "log", confirmation(OLGA).canonical(), **change)
     assert "than the entry says" in report.cause
+    assert judged_alone(tmp_path / "log") == {
+        "verdict": "tampered",
+        "why": "entry 1: the officer whom it names did not sign what it says",
+    }
+
+
+def test_what_an_officer_signed_can_not_be_left_out(tmp_path: Path) -> None:
+    write(tmp_path / "log", confirmation(OLGA).canonical())
+    shutil.rmtree(tmp_path / "log" / "documents")
+    report = verify_folder(tmp_path / "log", OWNER.public.fingerprint)
+    assert (report.verdict, report.cause) == ("unverifiable", "what the officer signed is not attached")
+    assert judged_alone(tmp_path / "log")["verdict"] == "unverifiable"
+
+
+def test_a_log_s_owner_may_say_it_in_its_own_name(tmp_path: Path) -> None:
+    said = confirmation(OLGA).confirmation.event(OLGA.public)
+    said.pop("officer")
+    with AuditLog.open(tmp_path / "log", OWNER, "bank-a", lambda: datetime(2026, 6, 1, tzinfo=UTC)) as log:
+        log.append(CONFIRMED, **said)
+    assert verify_folder(tmp_path / "log", OWNER.public.fingerprint).verdict == "verified"
+    assert "0 signed confirmations" in judged_alone(tmp_path / "log")["why"]
 
 
 def test_a_copy_that_was_fetched_shows_it_too(tmp_path: Path) -> None:

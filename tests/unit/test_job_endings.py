@@ -28,7 +28,7 @@ def coordinator(tmp_path: Path) -> Iterator[Lab]:
 
 def ended(coordinator: Lab, job_id: str) -> network_pb2.JobStatus:
     coordinator.conduct(job_id)
-    return coordinator.store.get(job_id).status((0, 0))
+    return coordinator.store.get(job_id).status()
 
 
 def told(coordinator: Lab, job_id: str) -> dict[str, str]:

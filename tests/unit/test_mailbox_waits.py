@@ -15,6 +15,7 @@ from consortia_coordinator.store.database import open_database
 from consortia_coordinator.store.tables import contents
 from consortia_proto.v1 import content_pb2
 from consortia_proto.v1 import exchange_pb2 as pb
+from tests.support.carried import carried
 
 
 @pytest.fixture
@@ -108,20 +109,20 @@ def test_what_is_not_acknowledged_survives_a_restart(engine: Engine, folder: Pat
     assert Mailbox(engine, folder).outgoing("bank-a") is None
 
 
-def test_an_acknowledgement_after_the_reply_changes_nothing(mailbox: Mailbox) -> None:
+def test_an_acknowledgement_after_the_reply_changes_nothing(engine: Engine, mailbox: Mailbox) -> None:
     mailbox.post([(task("job/1"), "bank-a", ())])
     mailbox.receive("bank-a", came("job/1", reply("job/1")))
     mailbox.delivered("bank-a", "job/1", 7)
     assert mailbox.replies(["job/1"], 0)
-    assert mailbox.traffic("job") == (len(reply("job/1")), 7)
+    assert carried(engine, "job") == (len(reply("job/1")), 7)
 
 
-def test_only_the_first_reply_counts_but_all_bytes_do(mailbox: Mailbox) -> None:
+def test_only_the_first_reply_counts_but_all_bytes_do(engine: Engine, mailbox: Mailbox) -> None:
     mailbox.post([(task("job/1"), "bank-a", ())])
     mailbox.receive("bank-a", came("job/1", reply("job/1", "first")))
     mailbox.receive("bank-a", came("job/1", reply("job/1", "other")))
     assert mailbox.replies(["job/1"], 0)["job/1"].failure.what == "first"
-    assert mailbox.traffic("job")[0] == 2 * len(reply("job/1", "first"))
+    assert carried(engine, "job")[0] == 2 * len(reply("job/1", "first"))
 
 
 @pytest.mark.parametrize(("institution", "task_id"), [("bank-b", "job/1"), ("bank-a", "job/2")])

@@ -19,7 +19,7 @@ from consortia_coordinator.store.statements import StatementStore
 from consortia_crypto import canonical
 from consortia_crypto.keys import PrivateIdentity
 from consortia_proto.v1 import exchange_pb2, network_pb2
-from tests.support.callers import Caller, RefusedCallError, admit, know_callers
+from tests.support.callers import Caller, RefusedCallError, admit, everything, know_callers
 from tests.support.documents import agreement
 from tests.support.parties import NOW_MS, Lab, lab
 
@@ -121,8 +121,8 @@ async def test_a_node_that_comes_later_catches_up(
         relay.catch_up("bank-c")
     assert sum(task_id.endswith("/bank-c") for task_id in coordinator.journalled()) == 2
     assert len(coordinator.journalled()) == 4
-    found = await relay.List(network_pb2.ListStatementsRequest(), Caller.of(REX))
-    assert [item.institution for item in found.statements] == ["bank-a", "bank-b"]
+    (page,) = await everything(relay.List(network_pb2.ListStatementsRequest(), Caller.of(REX)))
+    assert [item.institution for item in page.statements] == ["bank-a", "bank-b"]
     members = await relay.Members(network_pb2.MembersRequest(), Caller.of(REX))
     assert len(members.identities) == 4
 
@@ -157,7 +157,57 @@ async def test_what_is_no_statement_is_refused_logged_and_not_kept(
     assert refused.value.code is code
     assert coordinator.events("message.refused")[0]["detail"]["peer"] == "bank-a"
     assert coordinator.journalled() == []
-    assert StatementStore(coordinator.engine).all() == []
+    assert StatementStore(coordinator.engine).after(0) == []
+
+
+async def test_statements_are_listed_in_pages_and_by_type(coordinator: Lab, relay: StatementService) -> None:
+    store = StatementStore(coordinator.engine)
+    for number in range(120):
+        long = statement(A, type=f"type-{number % 2}", signature=number.to_bytes(2, "big") + bytes(60_000))
+        store.add(long, "a" * 64, NOW_MS)
+    listed = [
+        [len(page.statements) for page in await everything(relay.List(asked, Caller.of(REX)))]
+        for asked in (network_pb2.ListStatementsRequest(), network_pb2.ListStatementsRequest(types=["type-1"]))
+    ]
+    assert [sum(pages) for pages in listed] == [120, 60]
+    assert max(map(max, listed)) * 60_000 <= 1 << 20
+
+
+async def test_a_statement_longer_than_any_is_refused(coordinator: Lab, relay: StatementService) -> None:
+    with pytest.raises(RefusedCallError, match="longer than"):
+        await relay.Publish(statement(A, signature=bytes(1 << 20)), Caller.of(A))
+    assert StatementStore(coordinator.engine).after(0) == []
+    assert coordinator.events("message.refused")[0]["detail"]["step"] == "statement.publish"
+
+
+async def test_a_node_that_connects_again_is_given_only_what_is_new(
+    coordinator: Lab, relay: StatementService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await relay.Publish(statement(A), Caller.of(A))
+    looked_at: list[int] = []
+    after = StatementStore.after
+
+    def counted(store: StatementStore, place: int, *rest: Any) -> Any:
+        found = after(store, place, *rest)
+        looked_at.append(len(found))
+        return found
+
+    monkeypatch.setattr(StatementStore, "after", counted)
+    for _ in range(2):
+        relay.catch_up("bank-b")
+    await relay.Publish(statement(B), Caller.of(B))
+    relay.catch_up("bank-b")
+    assert looked_at == [1, 0, 0, 1, 0]
+
+
+def test_statements_have_places_in_their_order_whatever_the_clock_says(coordinator: Lab) -> None:
+    store = StatementStore(coordinator.engine)
+    places = [
+        store.add(statement(A, signature=bytes([number])), "a" * 64, NOW_MS - number).statement_id
+        for number in range(3)
+    ]
+    assert [item.statement_id for item in store.after(0)] == places
+    assert [item.place for item in store.after(0)] == [NOW_MS, NOW_MS + 1, NOW_MS + 2]
 
 
 def test_a_statement_has_an_id_for_every_byte(coordinator: Lab) -> None:
@@ -173,10 +223,10 @@ def test_a_statement_has_an_id_for_every_byte(coordinator: Lab) -> None:
         store.add(statement(A, **({"signature": b"s"} | change)), "a" * 64, NOW_MS).statement_id
         for change in changes
     ]
-    assert len(set(ids)) == len(ids) == len(store.all())
+    assert len(set(ids)) == len(ids) == len(store.after(0))
     shifted = statement(A, type="agreement.signedbank", institution="-a", signature=b"s")
     assert store.add(shifted, "a" * 64, NOW_MS).statement_id not in ids
-    assert [item.statement_id for item in store.all()][: len(ids)] == ids
+    assert [item.statement_id for item in store.after(0)][: len(ids)] == ids
 
 
 def test_who_calls_too_often_is_told_so_and_does_not_fill_the_log(coordinator: Lab, known: Members) -> None:

@@ -61,16 +61,16 @@ class Coordinator:
         yield pb.JobStatus(job_id=request.job_id, state="running")
         yield pb.JobStatus(job_id=self.says.get("job_id", request.job_id), state="finished")
 
-    def List(self, request: pb.ListJobsRequest, timeout: float) -> pb.JobList:
-        return pb.JobList(jobs=[pb.JobStatus(job_id=item.job_id) for item in self.submitted])
+    def List(self, request: pb.ListJobsRequest, timeout: float) -> Iterator[pb.JobList]:
+        return (pb.JobList(jobs=[pb.JobStatus(job_id=item.job_id)]) for item in self.submitted)
 
     def Members(self, request: pb.MembersRequest, timeout: float) -> pb.MemberList:
         members = [ANA, *self.nodes.values()]
         return pb.MemberList(identities=[canonical.encode(member.public.document()) for member in members])
 
-    def Result(self, request: pb.JobRequest, timeout: float) -> pb.JobResult:
+    def Result(self, request: pb.JobRequest, timeout: float) -> Iterator[pb.JobResult]:
         submission = next(item for item in self.submitted if item.job_id == request.job_id)
-        return pb.JobResult(
+        yield pb.JobResult(
             job_id=request.job_id,
             envelope=self.says.get("envelope", self.envelope(submission)),
             sealed_by=self.says.get("sealed_by", "bank-a"),

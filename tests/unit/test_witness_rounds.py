@@ -6,15 +6,21 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from consortia_common.errors import WitnessError
 from consortia_common.witness_alarms import Contradiction
+from consortia_common.witness_rounds import FUTURE_SECONDS, latest_of
+from consortia_crypto.audit.checkpoint import open_checkpoint
 from consortia_crypto.audit.policy import Policy
 from consortia_proto.v1 import witness_pb2 as pb
+from tests.support.tlog import MemoryLog, witness_key
 from tests.support.witnesses import Lab, StoppedError, lab, party, rounds
+
+LOG = MemoryLog(entries=(b"one", b"two"))
 
 
 @pytest.fixture
@@ -74,6 +80,43 @@ def test_a_quorum_of_one_does_without_the_other(three: Lab) -> None:
     started(three)
     a.rounds.witnessed(a.write())
     assert b"bank-c/witness" not in cosigned(three)
+
+
+@pytest.mark.parametrize("behind", [timedelta(hours=1), timedelta(days=400)])
+def test_a_clock_here_that_is_behind_keeps_nothing_back(three: Lab, behind: timedelta) -> None:
+    a = three["bank-a"]
+    a.rounds = rounds(three, a, 0.7, ahead=-behind.total_seconds())
+    started(three)
+    a.rounds.witnessed(a.write())
+    a.rounds.close()
+
+
+def test_a_witness_whose_clock_is_ahead_does_not_count_and_the_others_do(three: Lab) -> None:
+    a, c = three["bank-a"], three["bank-c"]
+    c.desk = replace(c.desk, clock=lambda: datetime.now(UTC) + timedelta(days=1))
+    started(three)
+    with pytest.raises(WitnessError, match="not cosigned by the quorum"):
+        a.rounds.witnessed(a.write())
+    three.policy("bank-a", 1)
+    a.rounds.witnessed(a.write())
+
+
+@pytest.mark.parametrize(("now", "times", "latest"), [
+    (1000, {}, 1000),
+    (1000, {"b": 900}, 1000),
+    (1000, {"b": 5000}, 5000),
+    (1000, {"b": 1001, "c": 5000}, 1001),
+    (1000, {"b": 1, "c": 5000, "d": 6000}, 5000),
+    (7000, {"b": 1, "c": 5000, "d": 6000}, 7000),
+])  # fmt: skip
+def test_the_present_is_this_clock_or_the_middle_one_of_the_witnesses(
+    now: int, times: dict[str, int], latest: int
+) -> None:
+    keys = {name: witness_key(name) for name in times}
+    lines = [LOG.checkpoint().sign(key, times[name]) for name, key in keys.items()]
+    note = LOG.note().with_signatures(lines)
+    signed = open_checkpoint(note.raw, [*LOG.keys, *(key.verifier for key in keys.values())])
+    assert latest_of(signed, now) == latest + FUTURE_SECONDS
 
 
 def test_a_policy_is_logged_when_it_is_first_used_and_when_it_changes(three: Lab) -> None:

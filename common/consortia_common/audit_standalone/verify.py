@@ -9,13 +9,13 @@ which shows only that nobody without that key altered the log; policy says whose
 
 For each log it is checked that
   1. each record has its checksum; each entry is canonical JSON, numbered in order, and cites the one before it;
-  2. each entry is signed by the log's owner, itself or by the last entry of its batch;
+  2. the log's owner signed each entry, itself or by the last of its batch, and officers what they confirmed;
   3. the log reaches as far as its signed head says, and attached documents have the hashes that are their names;
   4. the Merkle tree over the entries has the root that the signed checkpoint names, and the tiles are its parts;
   5. a key that the owner endorsed signed the checkpoint, and witnesses cosigned it as the policy asks;
   6. each proof leads from its entry to that root; each year's first entry names the end of the year before.
-Not checked here: ML-DSA signatures (each stands beside an Ed25519 one), what officers signed, and whether accesses
-were allowed and covered by consent, which `consortia audit verify` says. docs/audit-log.md describes the formats.
+Not checked here: ML-DSA signatures (each stands beside an Ed25519 one), and whether accesses were allowed, which
+`consortia audit verify` says. docs/audit-log.md describes the formats.
 Exit status: 0 verified, 1 tampered with, 2 unverifiable (something needed is missing), 64 called wrongly.
 """
 
@@ -40,10 +40,14 @@ class UnverifiableError(Exception):
     """Nothing is proved wrong, but something needed is missing or not understood."""
 
 
-# ---- Ed25519 signatures: RFC 8032 §5.1. Points are (X, Y, Z, T) with x = X/Z, y = Y/Z, xy = T/Z. ----
+def need(holds: object, why: str) -> None:
+    """Raise TamperedError, which says why, unless it holds."""
+    if not holds:
+        raise TamperedError(why)
 
-P = 2**255 - 19
-ORDER = 2**252 + 27742317777372353535851937790883648493
+
+# ---- Ed25519 signatures: RFC 8032 §5.1. Points are (X, Y, Z, T) with x = X/Z, y = Y/Z, xy = T/Z. ----
+P, ORDER = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
 D = -121665 * pow(121666, -1, P) % P
 Point = tuple[int, int, int, int]
 
@@ -79,20 +83,16 @@ def ed25519(public: bytes, message: bytes, signature: bytes) -> bool:
     a, s = decode_point(public) if len(public) == 32 else None, int.from_bytes(signature[32:], "little")
     if a is None or BASE is None or len(signature) != 64 or s >= ORDER:
         return False
-    eight = add(a, a)
-    eight = add(add(eight, eight), add(eight, eight))
-    if eight[0] == 0:  # a key of small order, under which anybody can sign
+    twice = add(a, a)
+    if add(add(twice, twice), add(twice, twice))[0] == 0:  # a key of small order, under which anybody can sign
         return False
     k = int.from_bytes(hashlib.sha512(signature[:32] + public + message).digest(), "little") % ORDER
     minus_a: Point = (P - a[0], a[1], 1, P - a[3])
-    summands = (BASE, minus_a, add(BASE, minus_a))
     total: Point = (0, 1, 1, 0)
+    summands = (total, BASE, minus_a, add(BASE, minus_a))
     for bit in range(252, -1, -1):
-        total = add(total, total)
-        if chosen := (s >> bit & 1) + 2 * (k >> bit & 1):
-            total = add(total, summands[chosen - 1])
-    inverse = pow(total[2], -1, P)
-    x, y = total[0] * inverse % P, total[1] * inverse % P
+        total = add(add(total, total), summands[(s >> bit & 1) + 2 * (k >> bit & 1)])
+    x, y = (value * pow(total[2], -1, P) % P for value in total[:2])
     return (y | (x & 1) << 255).to_bytes(32, "little") == signature[:32]
 
 
@@ -113,8 +113,7 @@ def root_of(level: list[bytes]) -> bytes:
 def proved_root(index: int, size: int, leaf: bytes, proof: list[bytes]) -> bytes | None:
     """The root to which an inclusion proof leads (RFC 9162 §2.1.3.2); from ``shared`` on it is the right edge."""
     shared = (index ^ (size - 1)).bit_length()
-    expected = shared + (index >> shared).bit_count()
-    if not 0 <= index < size or [len(sibling) for sibling in proof] != [32] * expected:
+    if not 0 <= index < size or list(map(len, proof)) != [32] * (shared + (index >> shared).bit_count()):
         return None
     for height, sibling in enumerate(proof):
         is_right = height >= shared or index >> height & 1
@@ -126,8 +125,7 @@ def tiles(leaves: list[bytes], entries: list[bytes]) -> Iterator[tuple[str, byte
     """Path and content of every tile and entry bundle of the tree, 256 items in each."""
     for first in range(0, len(entries), 256):
         part = entries[first : first + 256]
-        bundle = b"".join(struct.pack(">H", len(raw)) + raw for raw in part)
-        yield tile_path("entries", first // 256, len(part)), bundle
+        yield tile_path("entries", first // 256, len(part)), b"".join(struct.pack(">H", len(e)) + e for e in part)
     level = 0
     while leaves:
         parts = [leaves[first : first + 256] for first in range(0, len(leaves), 256)]
@@ -148,15 +146,13 @@ def tile_path(level: str, number: int, width: int) -> str:
 def signers(note: bytes, vkeys: list[str]) -> tuple[set[str], set[str]]:
     """Which of ``vkeys`` signed the note: those whose signature holds, and those of a kind not checked here."""
     text, _, lines = note.decode().rpartition("\n\n")
-    signed = [
-        (name, base64.b64decode(value)) for _, name, value in (line.split(" ") for line in lines.splitlines())
-    ]
+    signed = [(name, base64.b64decode(sig)) for _, name, sig in (line.split(" ") for line in lines.splitlines())]
     checked, unchecked = set(), set()
     for vkey in vkeys:
         name, _, encoded = vkey.split("+", 2)
         key = base64.b64decode(encoded)
-        key_id = sha256(name.encode() + b"\n" + key)[:4]
-        for value in [value for signer, value in signed if (signer, value[:4]) == (name, key_id)]:
+        key_id = name, sha256(name.encode() + b"\n" + key)[:4]
+        for value in [value for signer, value in signed if (signer, value[:4]) == key_id]:
             time = int.from_bytes(value[4:12], "big")
             message = {1: f"{text}\n", 4: f"cosignature/v1\ntime {time}\n{text}\n"}.get(key[0])
             if message is None:
@@ -191,7 +187,6 @@ def judge(policy: str, note: bytes) -> str:
     return f"the cosignatures do not make up the quorum {quorum}"
 
 
-# ---- One log ----
 def canonical(value: Any) -> bytes:
     """The one way to write a value as JSON."""
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
@@ -200,15 +195,14 @@ def canonical(value: Any) -> bytes:
 def parse(raw: bytes) -> Any:
     """The value whose canonical JSON is exactly ``raw``; numbers are whole."""
     value = json.loads(raw.decode(), parse_float=lambda _: None, parse_constant=lambda _: None)
-    if canonical(value) != raw:
-        raise TamperedError("it is not canonical JSON")
+    need(canonical(value) == raw, "it is not canonical JSON")
     return value
 
 
 def is_signed(public: bytes, domain: str, raw: bytes, val: str) -> bool:
-    """Whether ``val``, a part of ``raw``, begins with the owner's Ed25519 signature over ``raw`` without it."""
+    """Whether ``val`` begins with an Ed25519 signature over ``raw``, or, if it is a part of that, over the rest."""
     signature, rest = bytes.fromhex(val), b"".join(raw.rsplit(f',"val":"{val}"'.encode(), 1))
-    is_whole = (signature.hex(), len(signature)) == (val, 64 + 3309 if domain == "log-key" else 64)
+    is_whole = (signature.hex(), len(signature)) == (val, 64 if domain.startswith("audit-") else 64 + 3309)
     return is_whole and ed25519(public, f"consortia/v1/{domain}\0".encode() + sha256(rest), signature[:64])
 
 
@@ -217,13 +211,12 @@ def records(log: Any) -> Iterator[bytes]:
     number = 0
     for segment in sorted((log / "segments").iterdir(), key=lambda path: str(path.name)):
         data, offset = segment.read_bytes(), 0
-        if segment.name != f"{number:012d}.log":
-            raise TamperedError(f"entry {number}: it is missing, the next segment begins with another")
+        need(segment.name == f"{number:012d}.log", f"entry {number}: it is missing, the next segment is another's")
         while offset < len(data):
             length, checksum = struct.unpack("<II", data[offset : offset + 8].ljust(8, b"\0"))
             raw = data[offset + 8 : offset + 8 + length]
-            if not raw or len(raw) != length or zlib.crc32(raw) != checksum:
-                raise TamperedError(f"entry {number}: the record's checksum or length is wrong")
+            is_whole = len(raw) == length > 0 and zlib.crc32(raw) == checksum
+            need(is_whole, f"entry {number}: the record's checksum or length is wrong")
             yield raw
             number, offset = number + 1, offset + 8 + length
 
@@ -234,15 +227,13 @@ def check_entry(raw: bytes, number: int, prev: str, due: int | None, owner: tupl
     sig = value["sig"]
     if value["v"] != 1 or sig["alg"] not in ("ed25519", "ed25519-batch"):
         raise UnverifiableError("it is in a later version of the format")
-    if (value["i"], value["prev"]) != (number, prev):
-        raise TamperedError("it does not follow from the entry before it")
-    if sig["kid"] != owner[1]:
-        raise TamperedError("it is signed by another key than the owner's")
+    need((value["i"], value["prev"]) == (number, prev), "it does not follow from the entry before it")
+    need(sig["kid"] == owner[1], "it is signed by another key than the owner's")
     end = sig["end"] if sig["alg"] == "ed25519-batch" else number
     if due not in (None, end) or not number <= end < number + 1024 or (end == number) != ("val" in sig):
         raise TamperedError("it does not end its batch where the batch ends")
-    if end == number and not is_signed(owner[0], "audit-entry", raw, sig["val"]):
-        raise TamperedError("it, or an entry of its batch, was altered after it was signed")
+    is_good = end > number or is_signed(owner[0], "audit-entry", raw, sig["val"])
+    need(is_good, "it, or an entry of its batch, was altered after it was signed")
     return None if end == number else int(end)
 
 
@@ -259,14 +250,12 @@ def read_entries(log: Any, owner: tuple[bytes, str, str]) -> list[bytes]:
             raise TamperedError(f"entry {number}: it does not have the form of an entry") from None
         prev = sha256(b"\0" + raw).hex()
         entries.append(raw)
-    raw = (log / "head").read_bytes()
-    if not raw.strip(b"\0"):
+    if not (raw := (log / "head").read_bytes()).strip(b"\0"):
         return entries
     head = parse(raw)
     if head["sig"]["kid"] != owner[1] or not is_signed(owner[0], "audit-head", raw, head["sig"]["val"]):
         raise TamperedError("the signed head was altered")
-    if due is not None or len(entries) < head["size"]:
-        raise TamperedError(f"entry {len(entries)}: it is missing from the end")
+    need(due is None and len(entries) >= head["size"], f"entry {len(entries)}: it is missing from the end")
     if head["size"] and sha256(b"\0" + entries[head["size"] - 1]).hex() != head["leaf"]:
         raise TamperedError(f"entry {head['size'] - 1}: the signed head tells of another one")
     return entries
@@ -286,19 +275,17 @@ def check_tree(log: Any, entries: list[bytes], owner: tuple[bytes, str, str]) ->
     note: bytes = (log / "checkpoint").read_bytes()
     leaves, keys = leaves_of(note, entries), []
     for pair in parse((log / "vkeys.json").read_bytes()):
-        if not is_signed(owner[0], "log-key", canonical(pair), pair["val"]):
-            raise TamperedError("the log's owner did not endorse a key in vkeys.json")
+        is_endorsed = is_signed(owner[0], "log-key", canonical(pair), pair["val"])
+        need(is_endorsed, "the log's owner did not endorse a key in vkeys.json")
         until = len(leaves) if pair["until"] is None else pair["until"]
         is_own = pair["name"].startswith(owner[2]) and note.startswith(pair["name"].encode() + b"\n")
         if is_own and pair["since"] <= len(leaves) <= until:
             keys += [pair["ed25519"], pair["mldsa44"]]
-    if not all(signers(note, keys)):
-        raise TamperedError("the checkpoint is not signed with both kinds of key that the owner endorsed for it")
+    need(all(signers(note, keys)), "the checkpoint is not signed with both kinds of key that the owner endorsed")
     for path, data in tiles(leaves, entries[: len(leaves)]):
         if not (log / path).is_file():
             raise UnverifiableError(f"{path} is missing")
-        if (log / path).read_bytes() != data:
-            raise TamperedError(f"{path} is not what the entries give")
+        need((log / path).read_bytes() == data, f"{path} is not what the entries give")
     return note
 
 
@@ -313,8 +300,7 @@ def verify_log(log: Any, root: Any, members: dict[str, str] | None, policy: str)
     entries = read_entries(log, owner)
     documents = list((log / "documents").iterdir()) if (log / "documents").is_dir() else []
     for path in documents:
-        if f"{sha256(path.read_bytes()).hex()}.json" != path.name:
-            raise TamperedError(f"the attached document {path.name} is not the one that was cited")
+        need(f"{sha256(path.read_bytes()).hex()}.json" == path.name, f"the attached {path.name} was altered")
     note = check_tree(log, entries, owner)
     paths = (log / "cosigned").iterdir() if (log / "cosigned").is_dir() else []
     cosigned = [one for path in paths if (one := path.read_bytes()).startswith(note.split(b"\n")[0] + b"\n")]
@@ -325,8 +311,25 @@ def verify_log(log: Any, root: Any, members: dict[str, str] | None, policy: str)
     check_year(log, entries)
     if not (log / "head").read_bytes().strip(b"\0"):
         raise UnverifiableError("its signed head is empty, as after a power cut, so later entries may be missing")
+    said = sum(check_confirmation(log, number, parse(raw)["body"]) for number, raw in enumerate(entries))
     count = check_proofs(root / "proofs" / log.name, entries, note)
-    return f"{len(entries)} entries, {len(documents)} documents, {count} proofs; owner's key {fingerprint}"
+    counts = f"{len(entries)} entries, {len(documents)} documents, {said} signed confirmations, {count} proofs"
+    return f"{counts}; owner's key {fingerprint}"
+
+
+def check_confirmation(log: Any, number: int, body: Any) -> int:
+    """Check what the officer signed who, as the entry says, confirmed a member; 1 if it says so, else 0."""
+    if body["type"] != "member.confirmed" or "officer" not in body["detail"]:
+        return 0
+    attached = parse((log / "documents" / f"{body['payload_commit']}.json").read_bytes())
+    said, by = attached["confirmation"], attached["identity"]
+    told = {"institution": said["member"], **{key: said[key] for key in ("role", "name", "fingerprint", "officer")}}
+    is_told = (body["detail"], body["actor"]) == (told, f"{said['institution']}/officer/{by['name']}")
+    officer = {"network": by["network"], "institution": by["institution"], "officer": sha256(canonical(by)).hex()}
+    is_by = by["role"] == "officer" and said | officer == said
+    signed = is_signed(base64.b64decode(by["ed25519"]), "member.confirmed", canonical(said), attached["signature"])
+    need(is_told and is_by and signed, f"entry {number}: the officer whom it names did not sign what it says")
+    return 1
 
 
 def check_year(log: Any, entries: list[bytes]) -> None:
@@ -354,17 +357,16 @@ def check_proofs(folder: Any, entries: list[bytes], note: bytes) -> int:
     return len(proofs)
 
 
-# ---- The command ----
-def verdict_on(log: Any, root: Any, members: dict[str, str] | None, policy: str) -> tuple[str, str]:
+def verdict_on(log: Any, root: Any, members: dict[str, str] | None, policy: str) -> dict[str, str]:
     """The verdict on one log, and why."""
     try:
-        return "verified", verify_log(log, root, members, policy)
+        return {"verdict": "verified", "why": verify_log(log, root, members, policy)}
     except TamperedError as error:
-        return "tampered", str(error)
+        return {"verdict": "tampered", "why": str(error)}
     except (UnverifiableError, OSError) as error:
-        return "unverifiable", str(error)
+        return {"verdict": "unverifiable", "why": str(error)}
     except (KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
-        return "tampered", f"a file does not have its form ({type(error).__name__})"
+        return {"verdict": "tampered", "why": f"a file does not have its form ({type(error).__name__})"}
 
 
 def main() -> int:
@@ -377,21 +379,19 @@ def main() -> int:
     try:
         asked = parser.parse_args()
         root: Any = zipfile.Path(asked.export) if asked.export.is_file() else asked.export
-        words = [line.split() for line in asked.members.read_text().splitlines()] if asked.members else []
-        members = {line[0]: line[1] for line in words if len(line) == 2} if asked.members else None
+        lines = map(str.split, asked.members.read_text().splitlines() if asked.members else [])
+        members = dict(words for words in lines if len(words) == 2) if asked.members else None
         policy = (asked.policy or root / "policy.txt").read_text()
         logs = sorted((root / "logs").iterdir(), key=lambda path: str(path.name))
         logs += [year for log in logs if (log / "years").is_dir() for year in (log / "years").iterdir()]
     except SystemExit as stopped:  # argparse has said why
         return 64 if stopped.code else 0
     except (OSError, KeyError, UnicodeError, zipfile.BadZipFile) as error:
-        sys.stderr.write(f"verify.py: {error}\n")
-        return 64
-    found = [(str(log).rstrip("/"), *verdict_on(log, root, members, policy)) for log in logs]
-    document = [{"log": name, "verdict": verdict, "why": why} for name, verdict, why in found]
-    text = json.dumps(document, indent=2) if asked.json else "\n".join(": ".join(item) for item in found)
+        parser.exit(64, f"verify.py: {error}\n")
+    found = [{"log": str(log).rstrip("/")} | verdict_on(log, root, members, policy) for log in logs]
+    text = json.dumps(found, indent=2) if asked.json else "\n".join(": ".join(one.values()) for one in found)
     sys.stdout.write(f"{text}\n")
-    verdicts = {verdict for _, verdict, _ in found}
+    verdicts = {one["verdict"] for one in found}
     return 1 if "tampered" in verdicts else 2 if "unverifiable" in verdicts or not found else 0
 
 

@@ -4,18 +4,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, delete, select, update
+from sqlalchemy import Connection, Engine, Row, delete, func, select, tuple_, update
 from sqlalchemy.dialects.sqlite import insert
 
 from consortia_common.database import reading, recoverable
 from consortia_coordinator.errors import CoordinatorError
 from consortia_coordinator.jobs import FINAL, JobState, check_transition
-from consortia_coordinator.store.tables import jobs, memos
+from consortia_coordinator.store.tables import jobs, memos, traffic
 from consortia_proto.v1 import exchange_pb2, network_pb2
 
 _INSERTED = insert(memos)
 _KEEP = _INSERTED.on_conflict_do_update(index_elements=["job_id", "name"], set_={"value": _INSERTED.excluded.value})
 """Made once: a job's course keeps something at each of its points."""
+_CARRIED = (
+    func.coalesce(traffic.c.bytes_up, 0).label("bytes_up"),
+    func.coalesce(traffic.c.bytes_down, 0).label("bytes_down"),
+)
+_JOBS = select(jobs, *_CARRIED).outerjoin(traffic, traffic.c.job_id == jobs.c.job_id)
+_LONG = "submission", "signature", "result", "progress"
+_STATUSES = select(*(column for column in jobs.c if column.name not in _LONG), *_CARRIED).outerjoin(
+    traffic, traffic.c.job_id == jobs.c.job_id
+)
 
 
 @dataclass(frozen=True)
@@ -34,26 +43,17 @@ class StoredJob:
     steps_total: int
     submitted_ms: int
     finished_ms: int | None
-    refusals: network_pb2.JobStatus
+    refusals: bytes
+    """Of the parties, as ``encode_refusals`` gives them."""
     result: bytes | None
     progress: bytes | None
+    bytes_up: int
+    """Of its messages through the exchange so far, each time that one was carried whole."""
+    bytes_down: int
 
-    def status(self, traffic: tuple[int, int]) -> network_pb2.JobStatus:
-        """What watchers see; ``traffic`` is bytes (up, down)."""
-        status = network_pb2.JobStatus(
-            job_id=self.job_id,
-            kind=self.kind,
-            name=self.name,
-            state=self.state,
-            stage=self.stage,
-            steps_done=self.steps_done,
-            steps_total=self.steps_total,
-            submitted_ms=self.submitted_ms,
-            finished_ms=self.finished_ms or 0,
-            bytes_up=traffic[0],
-            bytes_down=traffic[1],
-        )
-        status.MergeFrom(self.refusals)
+    def status(self) -> network_pb2.JobStatus:
+        """What watchers see."""
+        status = _status(self)
         if self.progress is not None:
             status.progress.ParseFromString(self.progress)
         return status
@@ -90,19 +90,25 @@ class JobStore:
             )
         return _job(row)
 
-    def all(self) -> list[StoredJob]:
-        """Every job, oldest first."""
+    def statuses(self, after: network_pb2.JobStatus | None, most: int = 200) -> list[network_pb2.JobStatus]:
+        """Where the next jobs after that one stand, or the first ones, oldest first; without their progress."""
+        place = tuple_(jobs.c.submitted_ms, jobs.c.job_id)
+        query = _STATUSES.order_by(jobs.c.submitted_ms, jobs.c.job_id).limit(most)
+        if after is not None:
+            query = query.where(place > tuple_(after.submitted_ms, after.job_id))
         with reading(self._engine) as connection:
-            return [_job(row) for row in connection.execute(select(jobs).order_by(jobs.c.submitted_ms))]
+            return [_status(row) for row in connection.execute(query)]
 
     def under_way(self) -> list[str]:
         """Whose jobs have not ended: the analyst's fingerprint for each."""
         with reading(self._engine) as connection:
             return list(connection.scalars(select(jobs.c.analyst).where(jobs.c.state.not_in(FINAL))))
 
-    def unfinished(self) -> list[str]:
-        """Jobs that a restarted coordinator must take up again, oldest first."""
-        return [job.job_id for job in self.all() if job.state not in FINAL]
+    def unfinished(self) -> list[StoredJob]:
+        """Jobs under way, which a restarted coordinator must take up again, oldest first."""
+        query = _JOBS.where(jobs.c.state.not_in(FINAL)).order_by(jobs.c.submitted_ms)
+        with reading(self._engine) as connection:
+            return [_job(row) for row in connection.execute(query)]
 
     def move(self, job_id: str, state: JobState, **values: Any) -> None:
         """Go to ``state``, writing ``values`` with it. Raises CoordinatorError for a move the table forbids."""
@@ -153,7 +159,7 @@ class JobStore:
 
     @staticmethod
     def _row(connection: Connection, job_id: str) -> Row[Any] | None:
-        return connection.execute(select(jobs).where(jobs.c.job_id == job_id)).one_or_none()
+        return connection.execute(_JOBS.where(jobs.c.job_id == job_id)).one_or_none()
 
 
 class Memos:
@@ -185,11 +191,23 @@ def encode_refusals(refusals: Mapping[str, exchange_pb2.Failure]) -> bytes:
 
 
 def _job(row: Row[Any]) -> StoredJob:
-    values = row._asdict()
-    return StoredJob(
-        **values
-        | {
-            "state": JobState(row.state),
-            "refusals": network_pb2.JobStatus.FromString(row.refusals),
-        }
+    return StoredJob(**row._asdict() | {"state": JobState(row.state)})
+
+
+def _status(job: Any) -> network_pb2.JobStatus:
+    """What is told of a StoredJob, or of a row with the columns for that."""
+    status = network_pb2.JobStatus(
+        job_id=job.job_id,
+        kind=job.kind,
+        name=job.name,
+        state=job.state,
+        stage=job.stage,
+        steps_done=job.steps_done,
+        steps_total=job.steps_total,
+        submitted_ms=job.submitted_ms,
+        finished_ms=job.finished_ms or 0,
+        bytes_up=job.bytes_up,
+        bytes_down=job.bytes_down,
     )
+    status.MergeFromString(job.refusals)
+    return status

@@ -1,9 +1,10 @@
 """Statements that institutions published: kept as they came, passed on as they came."""
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, insert, select
+from sqlalchemy import Engine, func, insert, select
 
 from consortia_common.database import reading
 from consortia_coordinator.store.tables import statements
@@ -17,6 +18,8 @@ class StoredStatement:
     statement_id: str
     statement: network_pb2.Statement
     author: str
+    place: int = 0
+    """Larger than that of each statement before."""
 
 
 class StatementStore:
@@ -31,6 +34,7 @@ class StatementStore:
         with self._engine.begin() as connection:
             known = select(statements.c.statement_id).where(statements.c.statement_id == stored.statement_id)
             if connection.scalar(known) is None:
+                last = connection.scalar(select(func.max(statements.c.received_ms))) or 0
                 row = {
                     "statement_id": stored.statement_id,
                     "type": statement.type,
@@ -38,15 +42,18 @@ class StatementStore:
                     "author": author,
                     "document": statement.document,
                     "signature": statement.signature,
-                    "received_ms": now_ms,
+                    "received_ms": max(now_ms, last + 1),
                 }
                 connection.execute(insert(statements), row)
         return stored
 
-    def all(self) -> list[StoredStatement]:
-        """Every statement, oldest first."""
+    def after(self, place: int, types: Collection[str] = (), most: int = 50) -> list[StoredStatement]:
+        """The next statements, of these types if any is named, oldest first."""
+        query = select(statements).where(statements.c.received_ms > place)
+        if types:
+            query = query.where(statements.c.type.in_(types))
         with reading(self._engine) as connection:
-            rows = connection.execute(select(statements).order_by(statements.c.received_ms)).all()
+            rows = connection.execute(query.order_by(statements.c.received_ms).limit(most)).all()
         return [
             StoredStatement(
                 row.statement_id,
@@ -54,6 +61,7 @@ class StatementStore:
                     type=row.type, document=row.document, signature=row.signature, institution=row.institution
                 ),
                 row.author,
+                row.received_ms,
             )
             for row in rows
         ]

@@ -228,13 +228,6 @@ class TaskJournal:
         with reading(self.engine) as connection:
             return int(connection.scalar(select(func.count()).where(*of_job)) or 0)
 
-    def traffic(self, job_id: str) -> tuple[int, int]:
-        """Bytes of the job's messages (up, down), each time that one was carried whole."""
-        counted = select(traffic.c.bytes_up, traffic.c.bytes_down).where(traffic.c.job_id == job_id)
-        with reading(self.engine) as connection:
-            row = connection.execute(counted).one_or_none()
-        return (int(row.bytes_up), int(row.bytes_down)) if row else (0, 0)
-
     def empty(self, task_ids: Sequence[str]) -> None:
         """Erase what these answered tasks and their replies held, in a job that goes on; that they were stays."""
         done = tasks.c.task_id.in_(task_ids), tasks.c.state == ANSWERED

@@ -102,14 +102,18 @@ class Policy:
         return cls(tuple(reader.logs), tuple(reader.witnesses), tuple(reader.groups), reader.quorum)
 
     def judge(self, raw: bytes, latest: int | None = None) -> Judgement:
-        """Whether the note ``raw`` is a checkpoint that satisfies this policy.
-
-        Cosignatures without a time, or made after ``latest`` (seconds since 1970), do not count.
-        """
+        """Whether the note ``raw`` is a checkpoint that satisfies this policy. ``latest``: see ``weigh``."""
         try:
             signed = open_checkpoint(raw, self.keys)
         except NoteError as error:
             return Judgement(False, error.what)
+        return self.weigh(signed, latest)
+
+    def weigh(self, signed: SignedCheckpoint, latest: int | None = None) -> Judgement:
+        """Whether a checkpoint that was opened with this policy's keys satisfies it.
+
+        Cosignatures without a time, or made after ``latest`` (seconds since 1970), do not count.
+        """
         times = {item.key: item.timestamp for item in signed.verified if item.timestamp}
         cosigned = [
             item.name for item in self.witnesses

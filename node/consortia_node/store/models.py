@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import NoReturn
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, and_, or_, select
 from sqlalchemy.dialects.sqlite import insert
 
 from consortia_common.documents.fitted import Model
@@ -38,10 +38,6 @@ class Withdrawn:
             blame="nobody; a withdrawn model is not used any more",
             remedy="use another model, and delete copies of this one; or ask that institution why",
         )
-
-    def means(self, model: Model) -> bool:
-        """Whether it is about this model: the job's, here or brought back as a file, or the imported one."""
-        return model.origin.job == self.job_id if self.job_id else model.hash() == self.digest
 
 
 @dataclass(frozen=True)
@@ -94,14 +90,11 @@ class ModelStore:
         self._connection.execute(insert(model_withdrawals).values(asdict(withdrawn)).on_conflict_do_nothing())
 
     def knows(self, withdrawn: Withdrawn) -> bool:
-        """Whether that institution has withdrawn the model before."""
+        """Whether that institution has withdrawn the model before; the job's, whatever digest it gives it."""
         table = model_withdrawals.c
-        here = (
-            table.digest == withdrawn.digest,
-            table.job_id == withdrawn.job_id,
-            table.institution == withdrawn.institution,
-        )
-        return self._connection.execute(select(table.at_ms).where(*here)).first() is not None
+        about = _about(withdrawn.job_id, withdrawn.digest)
+        here = select(table.at_ms).where(about, table.institution == withdrawn.institution)
+        return self._connection.execute(here).first() is not None
 
     def of_absent(self) -> list[Withdrawn]:
         """Withdrawals of models that jobs have made and that are not kept here, oldest first."""
@@ -117,6 +110,13 @@ class ModelStore:
 
     def _stored(self, name: str, document: bytes, origin: str) -> StoredModel:
         model = Model.from_canonical(document, f"model {name} in the database")
-        rows = self._connection.execute(select(model_withdrawals).order_by(model_withdrawals.c.at_ms))
-        every = (Withdrawn(**row._mapping) for row in rows)
-        return StoredModel(name, model, origin, next((one for one in every if one.means(model)), None))
+        about = or_(_about(model.origin.job, ""), _about("", model.hash()))
+        first = select(model_withdrawals).where(about).order_by(model_withdrawals.c.at_ms).limit(1)
+        row = self._connection.execute(first).one_or_none()
+        return StoredModel(name, model, origin, Withdrawn(**row._mapping) if row else None)
+
+
+def _about(job_id: str, digest: str) -> ColumnElement[bool]:
+    """Withdrawals of what the job made, here or brought back as a file; without a job, of the imported model."""
+    table = model_withdrawals.c
+    return table.job_id == job_id if job_id else and_(table.job_id == "", table.digest == digest)

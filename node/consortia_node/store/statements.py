@@ -41,6 +41,11 @@ class StatementStore:
         """Keep a statement to be sent; one that is there already is left as it is."""
         self._connection.execute(insert(statements).values(vars(own)).on_conflict_do_nothing())
 
+    def has(self, statement: str, kind: str) -> bool:
+        """Whether there is a statement of that id and type."""
+        here = statements.c.statement == statement, statements.c.type == kind
+        return self._connection.execute(select(statements.c.state).where(*here)).first() is not None
+
     def unsent(self) -> list[OwnStatement]:
         """What nobody was told yet."""
         rows = self._connection.execute(select(statements).where(statements.c.state == WRITTEN))

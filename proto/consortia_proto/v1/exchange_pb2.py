@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from consortia_proto.v1 import content_pb2 as consortia__proto_dot_v1_dot_content__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!consortia_proto/v1/exchange.proto\x12\x0c\x63onsortia.v1\x1a consortia_proto/v1/content.proto\"\xcd\x01\n\x05\x46rame\x12$\n\x05hello\x18\x01 \x01(\x0b\x32\x13.consortia.v1.HelloH\x00\x12$\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x13.consortia.v1.ChunkH\x00\x12 \n\x03\x61\x63k\x18\x03 \x01(\x0b\x32\x11.consortia.v1.AckH\x00\x12,\n\theartbeat\x18\x04 \x01(\x0b\x32\x17.consortia.v1.HeartbeatH\x00\x12 \n\x03\x62ye\x18\x05 \x01(\x0b\x32\x11.consortia.v1.ByeH\x00\x42\x06\n\x04\x62ody\"\xa7\x01\n\x05Hello\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x0f\n\x07network\x18\x02 \x01(\t\x12\x10\n\x08software\x18\x03 \x01(\t\x12\x14\n\x0cheartbeat_ms\x18\x04 \x01(\x04\x12\x13\n\x0bmax_message\x18\x06 \x01(\x04\x12,\n\nunfinished\x18\x05 \x03(\x0b\x32\x18.consortia.v1.Unfinished\x12\x11\n\trestarted\x18\x07 \x01(\x08\"M\n\nUnfinished\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\r\n\x05total\x18\x02 \x01(\x04\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\x12\x0c\n\x04have\x18\x04 \x01(\x04\"f\n\x05\x43hunk\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\r\n\x05total\x18\x02 \x01(\x04\x12\x0e\n\x06offset\x18\x03 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12\x0e\n\x06sha256\x18\x05 \x01(\x0c\x12\x0c\n\x04\x62ody\x18\x06 \x01(\x04\"\x19\n\x03\x41\x63k\x12\x12\n\nmessage_id\x18\x01 \x01(\t\"\x1d\n\tHeartbeat\x12\x10\n\x08sequence\x18\x01 \x01(\x04\"\x15\n\x03\x42ye\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\x81\x01\n\x04Task\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12\x0c\n\x04step\x18\x03 \x01(\t\x12\r\n\x05round\x18\x04 \x01(\r\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x05 \x01(\x04\x12&\n\x07\x63ontent\x18\x06 \x01(\x0b\x32\x15.consortia.v1.Content\"\x87\x01\n\x05Reply\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12(\n\x07\x63ontent\x18\x03 \x01(\x0b\x32\x15.consortia.v1.ContentH\x00\x12(\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x15.consortia.v1.FailureH\x00\x42\t\n\x07outcome\"T\n\x07\x46\x61ilure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0c\n\x04what\x18\x02 \x01(\t\x12\r\n\x05\x62lame\x18\x03 \x01(\t\x12\x0e\n\x06remedy\x18\x04 \x01(\t\x12\x0e\n\x06\x63lause\x18\x05 \x01(\t2B\n\x08\x45xchange\x12\x36\n\x06\x41ttach\x12\x13.consortia.v1.Frame\x1a\x13.consortia.v1.Frame(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!consortia_proto/v1/exchange.proto\x12\x0c\x63onsortia.v1\x1a consortia_proto/v1/content.proto\"\xcd\x01\n\x05\x46rame\x12$\n\x05hello\x18\x01 \x01(\x0b\x32\x13.consortia.v1.HelloH\x00\x12$\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x13.consortia.v1.ChunkH\x00\x12 \n\x03\x61\x63k\x18\x03 \x01(\x0b\x32\x11.consortia.v1.AckH\x00\x12,\n\theartbeat\x18\x04 \x01(\x0b\x32\x17.consortia.v1.HeartbeatH\x00\x12 \n\x03\x62ye\x18\x05 \x01(\x0b\x32\x11.consortia.v1.ByeH\x00\x42\x06\n\x04\x62ody\"\xb9\x01\n\x05Hello\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x0f\n\x07network\x18\x02 \x01(\t\x12\x10\n\x08software\x18\x03 \x01(\t\x12\x14\n\x0cheartbeat_ms\x18\x04 \x01(\x04\x12\x13\n\x0bmax_message\x18\x06 \x01(\x04\x12,\n\nunfinished\x18\x05 \x03(\x0b\x32\x18.consortia.v1.Unfinished\x12\x11\n\trestarted\x18\x07 \x01(\x08\x12\x10\n\x08\x63lock_ms\x18\x08 \x01(\x04\"M\n\nUnfinished\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\r\n\x05total\x18\x02 \x01(\x04\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\x12\x0c\n\x04have\x18\x04 \x01(\x04\"f\n\x05\x43hunk\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\r\n\x05total\x18\x02 \x01(\x04\x12\x0e\n\x06offset\x18\x03 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12\x0e\n\x06sha256\x18\x05 \x01(\x0c\x12\x0c\n\x04\x62ody\x18\x06 \x01(\x04\"\x19\n\x03\x41\x63k\x12\x12\n\nmessage_id\x18\x01 \x01(\t\"\x1d\n\tHeartbeat\x12\x10\n\x08sequence\x18\x01 \x01(\x04\"\x15\n\x03\x42ye\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\x81\x01\n\x04Task\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12\x0c\n\x04step\x18\x03 \x01(\t\x12\r\n\x05round\x18\x04 \x01(\r\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x05 \x01(\x04\x12&\n\x07\x63ontent\x18\x06 \x01(\x0b\x32\x15.consortia.v1.Content\"\x87\x01\n\x05Reply\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12(\n\x07\x63ontent\x18\x03 \x01(\x0b\x32\x15.consortia.v1.ContentH\x00\x12(\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x15.consortia.v1.FailureH\x00\x42\t\n\x07outcome\"T\n\x07\x46\x61ilure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0c\n\x04what\x18\x02 \x01(\t\x12\r\n\x05\x62lame\x18\x03 \x01(\t\x12\x0e\n\x06remedy\x18\x04 \x01(\t\x12\x0e\n\x06\x63lause\x18\x05 \x01(\t2B\n\x08\x45xchange\x12\x36\n\x06\x41ttach\x12\x13.consortia.v1.Frame\x1a\x13.consortia.v1.Frame(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,23 +35,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FRAME']._serialized_start=86
   _globals['_FRAME']._serialized_end=291
   _globals['_HELLO']._serialized_start=294
-  _globals['_HELLO']._serialized_end=461
-  _globals['_UNFINISHED']._serialized_start=463
-  _globals['_UNFINISHED']._serialized_end=540
-  _globals['_CHUNK']._serialized_start=542
-  _globals['_CHUNK']._serialized_end=644
-  _globals['_ACK']._serialized_start=646
-  _globals['_ACK']._serialized_end=671
-  _globals['_HEARTBEAT']._serialized_start=673
-  _globals['_HEARTBEAT']._serialized_end=702
-  _globals['_BYE']._serialized_start=704
-  _globals['_BYE']._serialized_end=725
-  _globals['_TASK']._serialized_start=728
-  _globals['_TASK']._serialized_end=857
-  _globals['_REPLY']._serialized_start=860
-  _globals['_REPLY']._serialized_end=995
-  _globals['_FAILURE']._serialized_start=997
-  _globals['_FAILURE']._serialized_end=1081
-  _globals['_EXCHANGE']._serialized_start=1083
-  _globals['_EXCHANGE']._serialized_end=1149
+  _globals['_HELLO']._serialized_end=479
+  _globals['_UNFINISHED']._serialized_start=481
+  _globals['_UNFINISHED']._serialized_end=558
+  _globals['_CHUNK']._serialized_start=560
+  _globals['_CHUNK']._serialized_end=662
+  _globals['_ACK']._serialized_start=664
+  _globals['_ACK']._serialized_end=689
+  _globals['_HEARTBEAT']._serialized_start=691
+  _globals['_HEARTBEAT']._serialized_end=720
+  _globals['_BYE']._serialized_start=722
+  _globals['_BYE']._serialized_end=743
+  _globals['_TASK']._serialized_start=746
+  _globals['_TASK']._serialized_end=875
+  _globals['_REPLY']._serialized_start=878
+  _globals['_REPLY']._serialized_end=1013
+  _globals['_FAILURE']._serialized_start=1015
+  _globals['_FAILURE']._serialized_end=1099
+  _globals['_EXCHANGE']._serialized_start=1101
+  _globals['_EXCHANGE']._serialized_end=1167
 # @@protoc_insertion_point(module_scope)

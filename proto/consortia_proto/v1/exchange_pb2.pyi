@@ -77,6 +77,7 @@ class Hello(_message.Message):
     MAX_MESSAGE_FIELD_NUMBER: _builtins.int
     UNFINISHED_FIELD_NUMBER: _builtins.int
     RESTARTED_FIELD_NUMBER: _builtins.int
+    CLOCK_MS_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """of this contract; 1"""
     network: _builtins.str
@@ -87,6 +88,10 @@ class Hello(_message.Message):
     """bytes that its sender takes, of all unfinished messages together; 0: unsaid"""
     restarted: _builtins.bool
     """node to coordinator: its first stream since it started. A power cut may have taken what"""
+    clock_ms: _builtins.int
+    """it had acknowledged and not answered; that is sent again
+    coordinator to node: its clock as it sends this, by which it means tasks' deadlines
+    """
     @_builtins.property
     def unfinished(self) -> _containers.RepeatedCompositeFieldContainer[Global___Unfinished]:
         """of the other end's messages; at most four"""
@@ -101,10 +106,11 @@ class Hello(_message.Message):
         max_message: _builtins.int = ...,
         unfinished: _abc.Iterable[Global___Unfinished] | None = ...,
         restarted: _builtins.bool = ...,
+        clock_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["heartbeat_ms", b"heartbeat_ms", "max_message", b"max_message", "network", b"network", "restarted", b"restarted", "software", b"software", "unfinished", b"unfinished", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_ms", b"clock_ms", "heartbeat_ms", b"heartbeat_ms", "max_message", b"max_message", "network", b"network", "restarted", b"restarted", "software", b"software", "unfinished", b"unfinished", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -257,7 +263,7 @@ class Task(_message.Message):
     """"offer", "epoch.open", "train", "notice.agreement", …"""
     round: _builtins.int
     deadline_ms: _builtins.int
-    """Unix time after which it is not begun any more, nobody waits for it; 0: none"""
+    """by the coordinator's clock: not begun after it, nobody waits for it; 0: none"""
     @_builtins.property
     def content(self) -> _content_pb2.Content: ...
     def __init__(

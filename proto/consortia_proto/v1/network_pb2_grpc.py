@@ -233,7 +233,7 @@ class StatementsStub:
                 request_serializer=consortia__proto_dot_v1_dot_network__pb2.Statement.SerializeToString,
                 response_deserializer=consortia__proto_dot_v1_dot_network__pb2.PublishResponse.FromString,
                 _registered_method=True)
-        self.List = channel.unary_unary(
+        self.List = channel.unary_stream(
                 '/consortia.v1.Statements/List',
                 request_serializer=consortia__proto_dot_v1_dot_network__pb2.ListStatementsRequest.SerializeToString,
                 response_deserializer=consortia__proto_dot_v1_dot_network__pb2.StatementList.FromString,
@@ -257,7 +257,7 @@ class StatementsServicer:
         raise NotImplementedError('Method not implemented!')
 
     def List(self, request, context):
-        """roles node, analyst, officer, regulator
+        """in pages; roles node, analyst, officer, regulator
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -278,7 +278,7 @@ def add_StatementsServicer_to_server(servicer, server):
                     request_deserializer=consortia__proto_dot_v1_dot_network__pb2.Statement.FromString,
                     response_serializer=consortia__proto_dot_v1_dot_network__pb2.PublishResponse.SerializeToString,
             ),
-            'List': grpc.unary_unary_rpc_method_handler(
+            'List': grpc.unary_stream_rpc_method_handler(
                     servicer.List,
                     request_deserializer=consortia__proto_dot_v1_dot_network__pb2.ListStatementsRequest.FromString,
                     response_serializer=consortia__proto_dot_v1_dot_network__pb2.StatementList.SerializeToString,
@@ -338,7 +338,7 @@ class Statements:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/consortia.v1.Statements/List',
@@ -401,7 +401,7 @@ class JobsStub:
                 request_serializer=consortia__proto_dot_v1_dot_network__pb2.JobRequest.SerializeToString,
                 response_deserializer=consortia__proto_dot_v1_dot_network__pb2.JobStatus.FromString,
                 _registered_method=True)
-        self.List = channel.unary_unary(
+        self.List = channel.unary_stream(
                 '/consortia.v1.Jobs/List',
                 request_serializer=consortia__proto_dot_v1_dot_network__pb2.ListJobsRequest.SerializeToString,
                 response_deserializer=consortia__proto_dot_v1_dot_network__pb2.JobList.FromString,
@@ -411,7 +411,7 @@ class JobsStub:
                 request_serializer=consortia__proto_dot_v1_dot_network__pb2.JobRequest.SerializeToString,
                 response_deserializer=consortia__proto_dot_v1_dot_network__pb2.JobStatus.FromString,
                 _registered_method=True)
-        self.Result = channel.unary_unary(
+        self.Result = channel.unary_stream(
                 '/consortia.v1.Jobs/Result',
                 request_serializer=consortia__proto_dot_v1_dot_network__pb2.JobRequest.SerializeToString,
                 response_deserializer=consortia__proto_dot_v1_dot_network__pb2.JobResult.FromString,
@@ -441,7 +441,8 @@ class JobsServicer:
         raise NotImplementedError('Method not implemented!')
 
     def List(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """in pages, without their progress
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -453,7 +454,7 @@ class JobsServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Result(self, request, context):
-        """the submitting analyst
+        """the submitting analyst; in pieces
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -479,7 +480,7 @@ def add_JobsServicer_to_server(servicer, server):
                     request_deserializer=consortia__proto_dot_v1_dot_network__pb2.JobRequest.FromString,
                     response_serializer=consortia__proto_dot_v1_dot_network__pb2.JobStatus.SerializeToString,
             ),
-            'List': grpc.unary_unary_rpc_method_handler(
+            'List': grpc.unary_stream_rpc_method_handler(
                     servicer.List,
                     request_deserializer=consortia__proto_dot_v1_dot_network__pb2.ListJobsRequest.FromString,
                     response_serializer=consortia__proto_dot_v1_dot_network__pb2.JobList.SerializeToString,
@@ -489,7 +490,7 @@ def add_JobsServicer_to_server(servicer, server):
                     request_deserializer=consortia__proto_dot_v1_dot_network__pb2.JobRequest.FromString,
                     response_serializer=consortia__proto_dot_v1_dot_network__pb2.JobStatus.SerializeToString,
             ),
-            'Result': grpc.unary_unary_rpc_method_handler(
+            'Result': grpc.unary_stream_rpc_method_handler(
                     servicer.Result,
                     request_deserializer=consortia__proto_dot_v1_dot_network__pb2.JobRequest.FromString,
                     response_serializer=consortia__proto_dot_v1_dot_network__pb2.JobResult.SerializeToString,
@@ -575,7 +576,7 @@ class Jobs:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/consortia.v1.Jobs/List',
@@ -629,7 +630,7 @@ class Jobs:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/consortia.v1.Jobs/Result',
@@ -685,7 +686,7 @@ class QuestionsStub:
         Args:
             channel: A grpc.Channel.
         """
-        self.Ask = channel.unary_unary(
+        self.Ask = channel.unary_stream(
                 '/consortia.v1.Questions/Ask',
                 request_serializer=consortia__proto_dot_v1_dot_network__pb2.SignedQuestion.SerializeToString,
                 response_deserializer=consortia__proto_dot_v1_dot_network__pb2.SignedAnswers.FromString,
@@ -699,7 +700,7 @@ class QuestionsServicer:
     """
 
     def Ask(self, request, context):
-        """role analyst
+        """in pages; role analyst
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -708,7 +709,7 @@ class QuestionsServicer:
 
 def add_QuestionsServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'Ask': grpc.unary_unary_rpc_method_handler(
+            'Ask': grpc.unary_stream_rpc_method_handler(
                     servicer.Ask,
                     request_deserializer=consortia__proto_dot_v1_dot_network__pb2.SignedQuestion.FromString,
                     response_serializer=consortia__proto_dot_v1_dot_network__pb2.SignedAnswers.SerializeToString,
@@ -738,7 +739,7 @@ class Questions:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/consortia.v1.Questions/Ask',

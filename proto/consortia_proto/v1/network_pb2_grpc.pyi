@@ -102,8 +102,8 @@ class StatementsStub:
     def __new__(cls, channel: _aio.Channel) -> StatementsAsyncStub: ...
     Publish: _grpc.UnaryUnaryMultiCallable[_network_pb2.Statement, _network_pb2.PublishResponse]
     """roles node, officer"""
-    List: _grpc.UnaryUnaryMultiCallable[_network_pb2.ListStatementsRequest, _network_pb2.StatementList]
-    """roles node, analyst, officer, regulator"""
+    List: _grpc.UnaryStreamMultiCallable[_network_pb2.ListStatementsRequest, _network_pb2.StatementList]
+    """in pages; roles node, analyst, officer, regulator"""
     Members: _grpc.UnaryUnaryMultiCallable[_network_pb2.MembersRequest, _network_pb2.MemberList]
     """any enrolled role"""
 
@@ -114,8 +114,8 @@ class StatementsAsyncStub(StatementsStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Publish: _aio.UnaryUnaryMultiCallable[_network_pb2.Statement, _network_pb2.PublishResponse]  # type: ignore[assignment]
     """roles node, officer"""
-    List: _aio.UnaryUnaryMultiCallable[_network_pb2.ListStatementsRequest, _network_pb2.StatementList]  # type: ignore[assignment]
-    """roles node, analyst, officer, regulator"""
+    List: _aio.UnaryStreamMultiCallable[_network_pb2.ListStatementsRequest, _network_pb2.StatementList]  # type: ignore[assignment]
+    """in pages; roles node, analyst, officer, regulator"""
     Members: _aio.UnaryUnaryMultiCallable[_network_pb2.MembersRequest, _network_pb2.MemberList]  # type: ignore[assignment]
     """any enrolled role"""
 
@@ -135,8 +135,8 @@ class StatementsServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _network_pb2.ListStatementsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_network_pb2.StatementList, _abc.Awaitable[_network_pb2.StatementList]]:
-        """roles node, analyst, officer, regulator"""
+    ) -> _typing.Union[_abc.Iterator[_network_pb2.StatementList], _abc.AsyncIterator[_network_pb2.StatementList]]:
+        """in pages; roles node, analyst, officer, regulator"""
 
     @_abc_1.abstractmethod
     def Members(
@@ -157,10 +157,11 @@ class JobsStub:
     """role analyst"""
     Get: _grpc.UnaryUnaryMultiCallable[_network_pb2.JobRequest, _network_pb2.JobStatus]
     """roles analyst, officer, regulator"""
-    List: _grpc.UnaryUnaryMultiCallable[_network_pb2.ListJobsRequest, _network_pb2.JobList]
+    List: _grpc.UnaryStreamMultiCallable[_network_pb2.ListJobsRequest, _network_pb2.JobList]
+    """in pages, without their progress"""
     Watch: _grpc.UnaryStreamMultiCallable[_network_pb2.JobRequest, _network_pb2.JobStatus]
-    Result: _grpc.UnaryUnaryMultiCallable[_network_pb2.JobRequest, _network_pb2.JobResult]
-    """the submitting analyst"""
+    Result: _grpc.UnaryStreamMultiCallable[_network_pb2.JobRequest, _network_pb2.JobResult]
+    """the submitting analyst; in pieces"""
     Cancel: _grpc.UnaryUnaryMultiCallable[_network_pb2.JobRequest, _network_pb2.JobStatus]
     """the submitting analyst; the nodes end it at their next step"""
 
@@ -171,10 +172,11 @@ class JobsAsyncStub(JobsStub):
     """role analyst"""
     Get: _aio.UnaryUnaryMultiCallable[_network_pb2.JobRequest, _network_pb2.JobStatus]  # type: ignore[assignment]
     """roles analyst, officer, regulator"""
-    List: _aio.UnaryUnaryMultiCallable[_network_pb2.ListJobsRequest, _network_pb2.JobList]  # type: ignore[assignment]
+    List: _aio.UnaryStreamMultiCallable[_network_pb2.ListJobsRequest, _network_pb2.JobList]  # type: ignore[assignment]
+    """in pages, without their progress"""
     Watch: _aio.UnaryStreamMultiCallable[_network_pb2.JobRequest, _network_pb2.JobStatus]  # type: ignore[assignment]
-    Result: _aio.UnaryUnaryMultiCallable[_network_pb2.JobRequest, _network_pb2.JobResult]  # type: ignore[assignment]
-    """the submitting analyst"""
+    Result: _aio.UnaryStreamMultiCallable[_network_pb2.JobRequest, _network_pb2.JobResult]  # type: ignore[assignment]
+    """the submitting analyst; in pieces"""
     Cancel: _aio.UnaryUnaryMultiCallable[_network_pb2.JobRequest, _network_pb2.JobStatus]  # type: ignore[assignment]
     """the submitting analyst; the nodes end it at their next step"""
 
@@ -200,7 +202,8 @@ class JobsServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _network_pb2.ListJobsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_network_pb2.JobList, _abc.Awaitable[_network_pb2.JobList]]: ...
+    ) -> _typing.Union[_abc.Iterator[_network_pb2.JobList], _abc.AsyncIterator[_network_pb2.JobList]]:
+        """in pages, without their progress"""
 
     @_abc_1.abstractmethod
     def Watch(
@@ -214,8 +217,8 @@ class JobsServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _network_pb2.JobRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_network_pb2.JobResult, _abc.Awaitable[_network_pb2.JobResult]]:
-        """the submitting analyst"""
+    ) -> _typing.Union[_abc.Iterator[_network_pb2.JobResult], _abc.AsyncIterator[_network_pb2.JobResult]]:
+        """the submitting analyst; in pieces"""
 
     @_abc_1.abstractmethod
     def Cancel(
@@ -237,8 +240,8 @@ class QuestionsStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> QuestionsAsyncStub: ...
-    Ask: _grpc.UnaryUnaryMultiCallable[_network_pb2.SignedQuestion, _network_pb2.SignedAnswers]
-    """role analyst"""
+    Ask: _grpc.UnaryStreamMultiCallable[_network_pb2.SignedQuestion, _network_pb2.SignedAnswers]
+    """in pages; role analyst"""
 
 @_typing.type_check_only
 class QuestionsAsyncStub(QuestionsStub):
@@ -248,8 +251,8 @@ class QuestionsAsyncStub(QuestionsStub):
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-    Ask: _aio.UnaryUnaryMultiCallable[_network_pb2.SignedQuestion, _network_pb2.SignedAnswers]  # type: ignore[assignment]
-    """role analyst"""
+    Ask: _aio.UnaryStreamMultiCallable[_network_pb2.SignedQuestion, _network_pb2.SignedAnswers]  # type: ignore[assignment]
+    """in pages; role analyst"""
 
 class QuestionsServicer(metaclass=_abc_1.ABCMeta):
     """What an analyst asks nodes apart from jobs; none reads a value of a row for it. By step:
@@ -262,8 +265,8 @@ class QuestionsServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _network_pb2.SignedQuestion,
         context: _ServicerContext,
-    ) -> _typing.Union[_network_pb2.SignedAnswers, _abc.Awaitable[_network_pb2.SignedAnswers]]:
-        """role analyst"""
+    ) -> _typing.Union[_abc.Iterator[_network_pb2.SignedAnswers], _abc.AsyncIterator[_network_pb2.SignedAnswers]]:
+        """in pages; role analyst"""
 
 def add_QuestionsServicer_to_server(servicer: QuestionsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
