@@ -6,7 +6,7 @@ remember are one transaction. A job's values (keys, models in the making) are er
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from consortia_node import jobs as rules
