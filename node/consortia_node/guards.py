@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 import numpy as np
 from sqlalchemy import Connection
@@ -14,7 +15,7 @@ from sqlalchemy import Connection
 from consortia_common.audit_segments import records
 from consortia_common.database import reading
 from consortia_common.documents.agreement import Agreement
-from consortia_common.documents.jobspec import Submission
+from consortia_common.documents.jobspec import JobSpec, Submission
 from consortia_common.gate.guards import comparable, decide_cohort
 from consortia_common.gate.ledger import Ledger
 from consortia_common.gate.request import Budgets, EarlierJob
@@ -94,5 +95,10 @@ def _distinct(connection: Connection, job_ids: list[str], same: tuple[bytes, int
 
 
 def _earlier(job: StoredJob) -> EarlierJob:
-    submission = Submission.from_canonical(job.submission, "the stored submission")
-    return EarlierJob(job.job_id, submission.spec, datetime.fromtimestamp(job.accepted_ms / 1000, UTC))
+    return EarlierJob(job.job_id, _spec(job.submission), datetime.fromtimestamp(job.accepted_ms / 1000, UTC))
+
+
+@lru_cache(maxsize=1024)
+def _spec(submission: bytes) -> JobSpec:
+    """The spec in a stored submission: every later job is held against it, twice."""
+    return Submission.from_canonical(submission, "the stored submission").spec
