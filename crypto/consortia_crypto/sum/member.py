@@ -168,7 +168,7 @@ def lists(state: Member, message: Lists, previous: str) -> tuple[Member, MaskPla
 
 
 def uploaded(state: Member, digest: str, tag: int) -> tuple[Member, Uploaded]:
-    """The vector is masked: its ``digest`` as masking.apply gives it, and its masked ``tag``. Raises SumError."""
+    """The vector is masked: its ``digest`` as opening.seal gives it, and its masked ``tag``. Raises SumError."""
     state = _advanced(state, _Upload(bytes.fromhex(digest), tag))
     return state, Uploaded.from_bytes(state.record.upload)
 
