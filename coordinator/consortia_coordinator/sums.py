@@ -98,14 +98,14 @@ class SumRuns:
 
     def _take(self, attempt: Attempt) -> None:
         """R1 to R5, or what came of them before a restart. Raises TooFewError while another attempt may be made."""
-        given = self._memo(attempt, "given")
+        given, totals = self._memo(attempt, "given"), self._totals(attempt, 0)
         if given is None:
             given = self._add(attempt)
-            self._keep(attempt, "given", given)
+            self._keep(attempt, "given", given, lasting=totals.lasting)  # else it is added again from what is kept
         self._forget_before(attempt)
         self._before = sealed.chained(self._before, given["digest"])
         self._last = tuple(given["institutions"])
-        self._totals(attempt, 0).remove()
+        totals.remove()
 
     def _forget_before(self, attempt: Attempt) -> None:
         """Erase the uploads of the sum before: that its total was given outlasts a power cut by now."""

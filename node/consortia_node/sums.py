@@ -9,7 +9,7 @@ this node has revealed what opens it, its own summand is spent: it is removed, a
 import hashlib
 import os
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -318,8 +318,17 @@ def _take(asked: _Asked, first: int, frames: object) -> str | None:
         file.writelines(frames)
         if first + len(frames) < layout.frames:
             return None
+        if not first:
+            return _digest(frames)
         file.seek(0)
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest(frames: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for data in frames:
+        digest.update(data)
+    return digest.hexdigest()
 
 
 def _frames_in(path: Path, layout: Layout, first: int) -> list[bytes]:

@@ -71,6 +71,12 @@ def _result(outcome: Outcome, work: "_Work") -> StepResult:
     )
 
 
+def _rounded(values: Integers | Floats, policy: SumPolicy) -> Summed:
+    """Real numbers in fixed point; with narrow words chance rounds them."""
+    dither = Keystream(os.urandom(SEED_BYTES)).read if policy.word_bits < FULL_WIDTH else None
+    return quantise(np.asarray(values, np.float64), policy.scales, policy.limit, dither)
+
+
 def _json(value: Mapping[str, Any]) -> bytes:
     return json.dumps(value, sort_keys=True, allow_nan=False).encode()
 
@@ -196,10 +202,8 @@ class _Work:
         turns = self.spec.parameters.turns(self.institution)
         name = next(turn.gives for turn in turns if turn == Turn(self._request.step, self.turn))
         policy = self._policy(name, self.turn)
-        if policy.scales:
-            dither = Keystream(os.urandom(SEED_BYTES)).read if policy.word_bits < FULL_WIDTH else None
-            values = quantise(np.asarray(values, np.float64), policy.scales, policy.limit, dither)
-        write_integers(self._files(name, self.turn).summand, np.asarray(values, np.int64), policy.value_bytes)
+        summand: Summed = np.asarray(values, np.int64) if not policy.scales else _rounded(values, policy)
+        write_integers(self._files(name, self.turn).summand, summand, policy.value_bytes)
 
     def server_step(self, current: Floats, mean_update: Floats) -> Floats:
         parameters = cast("TrainParameters", self.spec.parameters)

@@ -99,6 +99,24 @@ def test_a_sum_is_added_once(coordinator: Lab, monkeypatch: pytest.MonkeyPatch) 
         assert (opened == np.full(len(opened), 1 + 2 + 3)).all()
 
 
+def test_a_sum_whose_end_a_power_cut_took_is_added_again_to_the_same_total(coordinator: Lab) -> None:
+    coordinator.connect(BANKS)
+    job_id = coordinator.submit(STATISTICS)
+    given: list[bytes | None] = []
+    for _ in range(2):
+        run = coordinator.run(job_id, STATISTICS)
+        run.open_epoch()
+        run.sum("table", "query.tabulate")
+        given.append(coordinator.store.memo(job_id, "table.0.1/given"))
+        with coordinator.engine.begin() as connection:
+            connection.exec_driver_sql("DELETE FROM memos WHERE name = 'table.0.1/given'")
+        coordinator.start()
+        coordinator.connect(BANKS)
+    assert given[0] == given[1] is not None
+    assert len(coordinator.events("sum.added")) == 1
+    assert len(coordinator.journalled()) == len(set(coordinator.journalled()))
+
+
 def test_an_answer_that_was_there_is_not_asked_for_again(coordinator: Lab) -> None:
     coordinator.connect(BANKS)
     job_id = coordinator.submit(STATISTICS)

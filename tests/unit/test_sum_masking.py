@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from consortia_crypto.errors import SumError
 from consortia_crypto.sum.keystream import PIECE_BYTES, Keystream, new_buffer
-from consortia_crypto.sum.masking import Mask, accumulate, adjust, apply, in_order
+from consortia_crypto.sum.masking import Mask, accumulate, adjust, in_order
+from consortia_crypto.sum.opening import seal
+from consortia_crypto.sum.plans import MaskPlan
 from consortia_crypto.sum.vector import FRAME_BYTES, MemoryVector
 from consortia_crypto.sum.words import Words, group_of
 from tests.support.sealing import masks_of, policy_of, seed_of, values_of, without
@@ -37,11 +39,17 @@ def expected(word_bits: int, values: NDArray[np.int64], masks: tuple[Mask, ...])
 
 def sealed(group: Words, values: NDArray[np.int64], masks: tuple[Mask, ...], threads: int = 1) -> MemoryVector:
     sink = MemoryVector.zeros(group.wire.size)
-    assert (
-        apply(group, MemoryVector(group.values.octets(values)), masks, sink, threads)
-        == hashlib.sha256(sink.data.tobytes()).hexdigest()
-    )
+    digest = put(group, MemoryVector(group.values.octets(values)), sink, masks, threads)
+    assert digest == hashlib.sha256(sink.data.tobytes()).hexdigest()
     return sink
+
+
+def put(
+    group: Words, values: MemoryVector, sink: MemoryVector, masks: tuple[Mask, ...] = (), threads: int = 1
+) -> str:
+    """Seal without asking for a tag; the digest."""
+    policy = policy_of(8 * group.wire.unit_bytes, group.wire.units)
+    return seal(policy, group, values, sink, MaskPlan(masks, (), seed_of("tag")), threads)[0]
 
 
 def opened(group: Words, total: MemoryVector, masks: tuple[Mask, ...]) -> NDArray[np.int64]:
@@ -117,8 +125,8 @@ def test_vectors_of_another_size_are_refused(call: str) -> None:
     group = group_of(policy_of(32, 10))
     right, wrong = MemoryVector.zeros(40), MemoryVector.zeros(39)
     calls: dict[str, Any] = {
-        "values": lambda: apply(group, wrong, (), right),
-        "sink": lambda: apply(group, right, (), wrong),
+        "values": lambda: put(group, wrong, right),
+        "sink": lambda: put(group, right, wrong),
         "total": lambda: adjust(group, wrong, (), right),
         "upload": lambda: accumulate(group, right, wrong, "bank-1", first=False),
     }

@@ -4,7 +4,7 @@ Nothing here can be read for its content: what institutions say to each other is
 comes. ``migrations/`` brings a database of any age to this shape.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
 
 from consortia_common.contents import content_tables
 from consortia_common.database import new_metadata
@@ -104,11 +104,13 @@ tasks = Table(
     "tasks",
     metadata,
     Column("task_id", String(160), primary_key=True),
-    Column("job_id", String(80), nullable=False, index=True),
-    Column("institution", String(64), nullable=False, index=True),
+    Column("job_id", String(80), nullable=False),
+    Column("institution", String(64), nullable=False),
     Column("state", String(16), nullable=False),  # queued, delivered, answered, failed
     Column("sequence", Integer, nullable=False, unique=True),  # the order in which tasks are sent
     Column("erased", Boolean, nullable=False, default=False),  # its contents are gone, as all of its job are to go
+    Index(None, "job_id", "erased"),
+    Index(None, "institution", "state", "sequence"),
 )
 """Outbox and inbox in one. A job that is run again after a restart finds its earlier answers here."""
 

@@ -131,7 +131,7 @@ def close_sharing(state: Collector) -> tuple[Collector, dict[str, Lists]]:
     digests = {name: message.digest() for name, message in messages.items()}
     ctx = plans.context(state.policy, state.record.epoch, state.record.previous, state.rid, digests)
     state = replace(state, record=replace(state.record, ctx=ctx))
-    return state, {name: _lists_for(state, name, messages) for name in messages}
+    return state, {name: _lists_for(state, name, messages, digests) for name in messages}
 
 
 def uploaded(state: Collector, message: Uploaded, received: str) -> Collector:
@@ -265,9 +265,10 @@ def _taken(state: Collector, message: _Said) -> Collector:
     if not fits(state, message):
         raise _refused(f"the {kind} message of {name} does not fit this round", name)
     before: Mapping[str, bytes] = getattr(state.record, said)
-    if before.get(name, message.to_bytes()) != message.to_bytes():
+    data = message.to_bytes()
+    if before.get(name, data) != data:
         raise _refused(f"{name} sent two different {kind} messages", name)
-    changed: dict[str, Any] = {said: {**before, name: message.to_bytes()}}
+    changed: dict[str, Any] = {said: {**before, name: data}}
     return replace(state, record=replace(state.record, **changed))
 
 
@@ -283,12 +284,14 @@ def _closed(state: Collector, step: str, following: str) -> Collector:
     return replace(state, record=replace(state.record, step=following))
 
 
-def _lists_for(state: Collector, reader: str, messages: Mapping[str, Shared]) -> Lists:
+def _lists_for(
+    state: Collector, reader: str, messages: Mapping[str, Shared], digests: Mapping[str, bytes]
+) -> Lists:
     return Lists(
         state.rid,
         {
             name: Listed(
-                message.digest(),
+                digests[name],
                 message.signature,
                 message.nonce,
                 None if name == reader else message.dealt[reader].sealed,

@@ -10,7 +10,7 @@ encryption and the additions release the interpreter's lock.
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeVar
@@ -68,21 +68,6 @@ class CollectorGroup(Protocol):
         """One frame of a total after ``masks``."""
 
 
-def apply(
-    group: MemberGroup, values: Vector, masks: Sequence[Mask], sink: Vector, threads: int | None = None
-) -> str:
-    """Write ``values`` ± ``masks``, sealed, into ``sink``; SHA-256 of what was written. Raises SumError."""
-    check_size(values, group.values, "the vector to be sealed")
-    check_size(sink, group.wire, "the place for the sealed vector")
-    made = in_order(
-        group.values.frames,
-        lambda frame: frame_of(values, group.values, frame),
-        lambda frame, read: group.seal(frame, group.values.integers(read), masks),
-        thread_count(group.parallel, threads),
-    )
-    return _written(made, group.wire, sink)
-
-
 def adjust(
     group: CollectorGroup, total: Vector, masks: Sequence[Mask], sink: Vector, threads: int | None = None
 ) -> str:
@@ -95,7 +80,7 @@ def adjust(
         lambda frame, read: group.adjust(frame, read, masks),
         thread_count(group.parallel, threads),
     )
-    return _written(made, group.wire, sink)
+    return written(made, group.wire, sink)
 
 
 def accumulate(group: CollectorGroup, total: Vector, upload: Vector, sender: str, *, first: bool) -> None:
@@ -133,7 +118,8 @@ def thread_count(parallel: bool, threads: int | None) -> int | None:
     return threads if parallel else 1
 
 
-def _written(made: Iterator[Octets], layout: Layout, sink: Vector) -> str:
+def written(made: Iterable[Octets], layout: Layout, sink: Vector) -> str:
+    """Write the frames as they are made; the SHA-256 of all."""
     digest = hashlib.sha256()
     for frame, data in enumerate(made):
         sink.write(layout.offset(frame), data)

@@ -14,6 +14,7 @@ same again, it answers the same; asked another, it refuses, and what it says nex
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from consortia_crypto.errors import SumError
@@ -96,6 +97,17 @@ class Member:
         """Whether the update may be in a sum that the coordinator can read, so that it must go into no other."""
         return self.step in ("REVEALED", "DONE")
 
+    @cached_property
+    def lists(self) -> Lists:
+        """U1, as the coordinator showed it."""
+        return Lists.from_bytes(self.record.lists)
+
+    @cached_property
+    def ctx(self) -> bytes:
+        """What the keys of the round are derived from."""
+        digests = {name: listed.digest for name, listed in self.lists.listed.items()}
+        return plans.context(self.policy, self.epoch.roster_hash, self.record.previous, self.rid, digests)
+
     def to_bytes(self) -> bytes:
         """What the node stores; the policy and the epoch's secrets it has elsewhere."""
         return self.record.to_bytes()
@@ -163,12 +175,12 @@ def lists(state: Member, message: Lists, previous: str) -> tuple[Member, MaskPla
     """
     state = _advanced(state, _Listing(message, bytes.fromhex(previous)))
     return state, member_masks.mask_plan(
-        state.policy, state.epoch, state.rid, _ctx(state), _listed(state).listed, state.record.secret
+        state.policy, state.epoch, state.rid, state.ctx, state.lists.listed, state.record.secret
     )
 
 
 def uploaded(state: Member, digest: str, tag: int) -> tuple[Member, Uploaded]:
-    """The vector is masked: its ``digest`` as masking.apply gives it, and its masked ``tag``. Raises SumError."""
+    """The vector is masked: its ``digest`` as opening.seal gives it, and its masked ``tag``. Raises SumError."""
     state = _advanced(state, _Upload(bytes.fromhex(digest), tag))
     return state, Uploaded.from_bytes(state.record.upload)
 
@@ -228,7 +240,7 @@ def _on_lists_again(state: Member, event: _Listing) -> _Record:
 
 
 def _on_upload(state: Member, event: _Upload) -> _Record:
-    message = signed(Uploaded(state.epoch.me, _ctx(state), event.digest, event.tag), state.epoch.round_seed)
+    message = signed(Uploaded(state.epoch.me, state.ctx, event.digest, event.tag), state.epoch.round_seed)
     return replace(state.record, step="UPLOADED", upload=message.to_bytes())
 
 
@@ -240,7 +252,7 @@ def _on_upload_again(state: Member, event: _Upload) -> _Record:
 
 
 def _on_proposal(state: Member, event: SetProposal) -> _Record:
-    evidence.check_proposal(state.policy, _ctx(state), _listed(state).listed, event)
+    evidence.check_proposal(state.policy, state.ctx, state.lists.listed, event)
     if event.uploads.get(state.epoch.me) != Uploaded.from_bytes(state.record.upload).hash():
         raise lied("the set of summands has not what this institution uploaded")
     return replace(state.record, step="SIGNED", proposal=event.to_bytes())
@@ -255,7 +267,7 @@ def _on_proposal_again(state: Member, event: SetProposal) -> _Record:
 def _on_certificate(state: Member, event: Certificate) -> _Record:
     if event.proposal.to_bytes() != state.record.proposal:
         raise lied("the certificate is for another set of summands than this institution signed")
-    evidence.check_certificate(state.policy, _ctx(state), _listed(state).listed, event, state.epoch.round_keys)
+    evidence.check_certificate(state.policy, state.ctx, state.lists.listed, event, state.epoch.round_keys)
     return replace(state.record, step="REVEALED")
 
 
@@ -290,11 +302,11 @@ def _advanced(state: Member, event: Any) -> Member:
 
 
 def _revealed(state: Member, message: Certificate) -> Revealed:
-    lists, summed = _listed(state), message.proposal.uploads
+    lists, summed = state.lists, message.proposal.uploads
     dealt = {name: _shares_of(state, lists, name) for name in lists.listed}
     reveal = Revealed(
         state.epoch.me,
-        _ctx(state),
+        state.ctx,
         {name: own for name, (own, _) in dealt.items() if name in summed},
         {name: pair for name, (_, pair) in dealt.items() if name not in summed},
     )
@@ -316,21 +328,12 @@ def _check_own(state: Member, total: Total) -> None:
         return
     if state.record.proposal and total.certificate.proposal.to_bytes() != state.record.proposal:
         raise lied("a total came of another set of summands than this institution signed")
-    if state.record.lists and _ctx(state) != total.certificate.proposal.ctx:
+    if state.record.lists and state.ctx != total.certificate.proposal.ctx:
         raise lied("a total came of another list of participants than this institution was shown")
     counted = total.certificate.proposal.uploads.get(state.epoch.me)
     mine = Uploaded.from_bytes(state.record.upload).hash() if state.record.upload else None
     if counted is not None and (state.step in ("SHARED", "LISTED") or mine not in (None, counted)):
         raise lied("a total came with another upload than this institution sent")
-
-
-def _listed(state: Member) -> Lists:
-    return Lists.from_bytes(state.record.lists)
-
-
-def _ctx(state: Member) -> bytes:
-    digests = {name: listed.digest for name, listed in _listed(state).listed.items()}
-    return plans.context(state.policy, state.epoch.roster_hash, state.record.previous, state.rid, digests)
 
 
 def _require(state: Member, steps: tuple[str, ...], what: str) -> None:

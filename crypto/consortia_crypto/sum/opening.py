@@ -7,6 +7,8 @@ A total is refused in one way only, at the end of the vector, whatever is wrong 
 word and then learned whether the sum left its bounds, or where, would have learned something of the sum.
 """
 
+from collections.abc import Iterator
+
 from consortia_crypto.errors import SumError
 from consortia_crypto.sum import masking
 from consortia_crypto.sum import tag as tags
@@ -25,10 +27,28 @@ def seal(
     threads: int | None = None,
 ) -> tuple[str, int]:
     """Write ``values`` masked into ``sink``; the SHA-256 of that and the masked tag. Raises SumError."""
-    digest = masking.apply(group, values, plan.masks, sink, threads)
-    layout = group.values
-    chunks = (layout.integers(frame_of(values, layout, frame)) for frame in range(layout.frames))
-    tag = tags.tag(tags.TagKey.derive(plan.tag_key, policy.limit), chunks)
+    check_size(values, group.values, "the vector to be sealed")
+    check_size(sink, group.wire, "the place for the sealed vector")
+    key = tags.TagKey.derive(plan.tag_key, policy.limit)
+    tag = 0
+
+    def sealed(frame: int, read: Octets) -> tuple[Octets, list[int]]:
+        integers = group.values.integers(read)
+        return group.seal(frame, integers, plan.masks), key.rows(integers)
+
+    def noted() -> Iterator[Octets]:
+        nonlocal tag
+        for octets, rows in made:
+            tag = key.fold(tag, rows)
+            yield octets
+
+    made = masking.in_order(
+        group.values.frames,
+        lambda frame: frame_of(values, group.values, frame),
+        sealed,
+        masking.thread_count(group.parallel, threads),
+    )
+    digest = masking.written(noted(), group.wire, sink)
     return digest, tags.shift(tag, plan.tag_masks)
 
 

@@ -16,6 +16,8 @@ from consortia_crypto.errors import SumError
 from consortia_crypto.sum.terms import Scale
 from consortia_crypto.sum.vector import Integers
 
+_FITS_INT32 = 2**31 - 1
+"""Below it not only the limit is an int32, but also limit + 1, which rounding may give."""
 _PIECE = 1 << 16
 """Values at a time: what is computed on the way stays small, however long the vector."""
 
@@ -25,22 +27,25 @@ def quantise(
     scales: Sequence[Scale],
     limit: int,
     dither: Callable[[int], bytes] | None = None,
-) -> NDArray[np.int64]:
+) -> Integers:
     """A vector of float64 as integers in [−limit, limit]; ``dither`` gives that many bytes that nobody can guess.
 
-    Raises SumError for NaN, infinity, another type or another length than that of ``scales``.
+    They are int32 where all of them fit. Raises SumError for NaN, infinity, another type or another length than
+    that of ``scales``.
     """
     _check_vector(values, np.float64, scales, limit)
-    quantised = np.empty(len(values), np.int64)
+    quantised: Integers = np.empty(len(values), np.int32 if limit < _FITS_INT32 else np.int64)
+    room = np.empty(min(_PIECE, len(values)), np.float64)
     for piece, clip in _pieces(scales):
         if not np.isfinite(values[piece]).all():
             raise _refused("a value is not a finite number")
-        scaled = np.clip(values[piece], -clip, clip)
+        scaled = room[: piece.stop - piece.start]
+        np.clip(values[piece], -clip, clip, out=scaled)
         scaled /= clip
         scaled *= limit
         rounded = np.rint(scaled, out=scaled) if dither is None else _by_chance(scaled, dither)
         # The largest product may round up to limit + 1, hence the clamp on integers too.
-        np.clip(rounded.astype(np.int64), -limit, limit, out=quantised[piece])
+        np.clip(rounded.astype(quantised.dtype), -limit, limit, out=quantised[piece])
     return quantised
 
 

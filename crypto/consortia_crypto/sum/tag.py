@@ -70,19 +70,22 @@ class TagKey:
             raise _refused("a value is beyond what summands within the policy can give")
         narrow = self._bound <= _EXACT
         products: list[int] = []
+        room = np.empty(_ROWS * ROW, np.float64)
         for start in range(0, len(values), _ROWS * ROW):
             block = values[start : start + _ROWS * ROW]
-            products += self._products(block) if narrow else self._wide_products(block)
+            products += self._products(block, room) if narrow else self._wide_products(block, room)
         return products
 
-    def _wide_products(self, block: Integers) -> list[int]:
-        halves = zip(self._products(block & (_EXACT - 1)), self._products(block >> _EXACT_BITS), strict=True)
-        return [low + (high << _EXACT_BITS) for low, high in halves]
+    def _wide_products(self, block: Integers, room: NDArray[np.float64]) -> list[int]:
+        low, high = (self._products(half, room) for half in (block & (_EXACT - 1), block >> _EXACT_BITS))
+        return [one + (other << _EXACT_BITS) for one, other in zip(low, high, strict=True)]
 
-    def _products(self, block: Integers) -> list[int]:
-        padded = np.zeros((-(-len(block) // ROW), ROW), np.float64)
-        padded.reshape(-1)[: len(block)] = block
-        sums: list[list[int]] = (padded @ self._digits).astype(np.int64).tolist()
+    def _products(self, block: Integers, room: NDArray[np.float64]) -> list[int]:
+        """Those of a few rows; in ``room`` they are filled up."""
+        padded = room[: -(-len(block) // ROW) * ROW]
+        padded[: len(block)] = block
+        padded[len(block) :] = 0
+        sums: list[list[int]] = (padded.reshape(-1, ROW) @ self._digits).astype(np.int64).tolist()
         return [sum(digit << (_DIGIT * place) for place, digit in enumerate(row)) for row in sums]
 
     def fold(self, tag: int, rows: Iterable[int]) -> int:

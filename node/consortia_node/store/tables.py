@@ -19,7 +19,7 @@ tasks = Table(
     Column("step", String(80), nullable=False),
     Column("round", Integer, nullable=False),
     Column("state", String(16), nullable=False, index=True),  # received, answered, delivered
-    Column("received_ms", BigInteger, nullable=False),
+    Column("received_ms", BigInteger, nullable=False, index=True),
 )
 """Inbox and outbox in one: work as it came, and the answer, which is stored before it is sent."""
 

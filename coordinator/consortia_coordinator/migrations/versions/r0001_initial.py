@@ -114,8 +114,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("task_id", name=op.f("pk_tasks")),
         sa.UniqueConstraint("sequence", name=op.f("uq_tasks_sequence")),
     )
-    op.create_index(op.f("ix_tasks_institution"), "tasks", ["institution"], unique=False)
-    op.create_index(op.f("ix_tasks_job_id"), "tasks", ["job_id"], unique=False)
+    op.create_index(op.f("ix_tasks_institution"), "tasks", ["institution", "state", "sequence"], unique=False)
+    op.create_index(op.f("ix_tasks_job_id"), "tasks", ["job_id", "erased"], unique=False)
     op.create_table(
         "traffic",
         sa.Column("job_id", sa.String(length=80), nullable=False),
