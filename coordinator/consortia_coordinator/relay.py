@@ -81,7 +81,7 @@ class StatementService(network_pb2_grpc.StatementsServicer):
 
     async def Publish(self, request: network_pb2.Statement, context: Any) -> network_pb2.PublishResponse:
         """Keep a statement and pass it on to the nodes that it concerns."""
-        peer = self._members.require(context, "node", "officer")
+        peer = self._members.require(context, "node", "officer", kept=request.ByteSize())
         identity = await asyncio.to_thread(self._members.identity_of, peer)
         statement_id = await asyncio.to_thread(self._publish, request, identity)
         return network_pb2.PublishResponse(statement_id=statement_id)

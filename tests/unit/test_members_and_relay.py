@@ -229,6 +229,20 @@ def test_a_statement_has_an_id_for_every_byte(coordinator: Lab) -> None:
     assert [item.statement_id for item in store.after(0)][: len(ids)] == ids
 
 
+async def test_what_is_kept_for_ever_counts_by_its_length(coordinator: Lab, known: Members) -> None:
+    bounded = replace(known, rates=Rates(1, lambda: 0.0, seconds=10))
+    store = StatementStore(coordinator.engine)
+    relay = StatementService(
+        bounded, store, coordinator.mailbox, coordinator.log, lambda: NOW_MS, coordinator.store
+    )
+    with pytest.raises(RefusedCallError, match="document"):
+        await relay.Publish(statement(A, document=bytes(140_000)), Caller.of(A))
+    with pytest.raises(RefusedCallError, match="more often"):
+        await relay.Publish(statement(A, document=bytes(140_000)), Caller.of(A))
+    with pytest.raises(RefusedCallError, match="longer than"):  # the longest costs what can be saved up, not more
+        await relay.Publish(statement(B, document=bytes(2 << 20)), Caller.of(B))
+
+
 def test_who_calls_too_often_is_told_so_and_does_not_fill_the_log(coordinator: Lab, known: Members) -> None:
     bounded = replace(known, rates=Rates(1, lambda: 0.0, seconds=3))
     for _ in range(3):
