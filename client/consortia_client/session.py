@@ -22,7 +22,7 @@ from consortia_client.plan import Plan, checked, unlike_columns
 from consortia_client.profile import Profile
 from consortia_client.receipts import JobProof, SignedBy, prove
 from consortia_client.told import Told
-from consortia_common import rpc
+from consortia_common import membership, rpc
 from consortia_common.documents.agreement import Agreement
 from consortia_common.documents.catalogue import CatalogueQuestion
 from consortia_common.documents.jobspec import PROGRESS, JobSpec, Submission
@@ -30,7 +30,6 @@ from consortia_common.documents.plan import PlanQuestion
 from consortia_common.documents.question import Question
 from consortia_common.documents.receipt import SALT, SIGNATURE_DOMAIN, Receipt
 from consortia_common.documents.statements import MODEL_WITHDRAWN, PROPOSED
-from consortia_crypto import canonical
 from consortia_crypto.envelope import unseal
 from consortia_crypto.keys import PublicIdentity
 from consortia_crypto.sum.terms import threshold
@@ -205,9 +204,7 @@ class Session:
 
     def members(self) -> list[PublicIdentity]:
         """Every active member's public identity, as the coordinator knows them."""
-        with rpc.calling(COORDINATOR):
-            found = self._statements.Members(pb.MembersRequest(), timeout=CALL_SECONDS)
-        return [PublicIdentity.from_document(canonical.decode(data)) for data in found.identities]
+        return membership.shown(self._statements, CALL_SECONDS)
 
     def agreements(self) -> list[Agreement]:
         """Every agreement that was proposed in the network, as far as the coordinator shows them."""

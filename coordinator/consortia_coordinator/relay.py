@@ -44,6 +44,8 @@ _ROLES = {
     withdrawal.ACKNOWLEDGED: ("node",),
 }
 """Who may state what."""
+MEMBERS_A_PAGE = 200
+"""An identity has some 5 KiB."""
 MAX_STATEMENT = 1 << 20
 """Bytes of one, with its signature."""
 _STEPS = {
@@ -97,11 +99,15 @@ class StatementService(network_pb2_grpc.StatementsServicer):
             for page in pages(item.statement for item in found if _may_read(peer, item.statement)):
                 yield network_pb2.StatementList(statements=page)
 
-    async def Members(self, request: network_pb2.MembersRequest, context: Any) -> network_pb2.MemberList:
+    async def Members(
+        self, request: network_pb2.MembersRequest, context: Any
+    ) -> AsyncIterator[network_pb2.MemberList]:
         """Every active member's public identity."""
         del request
         self._members.require(context, "node", "analyst", "officer", "regulator")
-        return network_pb2.MemberList(identities=await asyncio.to_thread(self._members.store.identities))
+        found = await asyncio.to_thread(self._members.store.identities)
+        for start in range(0, len(found), MEMBERS_A_PAGE):
+            yield network_pb2.MemberList(identities=found[start : start + MEMBERS_A_PAGE])
 
     def catch_up(self, institution: str) -> None:
         """Queue for ``institution`` every statement that it has not made itself; none is queued twice."""
