@@ -93,6 +93,8 @@ class StatementService(network_pb2_grpc.StatementsServicer):
     ) -> AsyncIterator[network_pb2.StatementList]:
         """Every statement so far; those about consents, and acknowledgements, only if they concern the caller."""
         peer = self._members.require(context, "node", "analyst", "officer", "regulator")
+        if len(request.types) > len(_ROLES):
+            raise refuse("the request", ["it names more types of statements than there are"])
         last = 0
         while found := await asyncio.to_thread(self._store.after, last, tuple(request.types)):
             last = found[-1].place

@@ -171,6 +171,8 @@ async def test_statements_are_listed_in_pages_and_by_type(coordinator: Lab, rela
         [len(page.statements) for page in await everything(relay.List(asked, Caller.of(REX)))]
         for asked in (network_pb2.ListStatementsRequest(), network_pb2.ListStatementsRequest(types=["type-1"]))
     ]
+    with pytest.raises(RefusedCallError, match="more types"):
+        await everything(relay.List(network_pb2.ListStatementsRequest(types=["x"] * 1000), Caller.of(REX)))
     assert [sum(pages) for pages in listed] == [120, 60]
     assert max(map(max, listed)) * 60_000 <= 1 << 20
 
