@@ -57,9 +57,9 @@ class Officer:
                 "`consortia agreement show` has them",
             )
         kinds = statements.PROPOSED, statements.SIGNED
-        with rpc.calling(COORDINATOR):
-            found = self._statements.List(pb.ListStatementsRequest(types=kinds), timeout=CALL_SECONDS)
-            documents = {item.document for page in found for item in page.statements if item.type in kinds}
+        asked = pb.ListStatementsRequest(types=kinds)
+        found = rpc.gathered(self._statements.List(asked, timeout=CALL_SECONDS), COORDINATOR)
+        documents = {item.document for page in found for item in page.statements if item.type in kinds}
         agreements = [Agreement.from_canonical(document, "the agreement") for document in documents]
         meant = [one for one in agreements if one.reference.startswith(reference)]
         if len(meant) != 1:

@@ -9,9 +9,8 @@ from consortia_proto.v1 import network_pb2_grpc
 
 def shown(statements: network_pb2_grpc.StatementsStub, seconds: float) -> list[PublicIdentity]:
     """Every active member's public identity. Raises ConsortiaError."""
-    with rpc.calling("the coordinator"):
-        pages = statements.Members(pb.MembersRequest(), timeout=seconds)
-        documents = [document for page in pages for document in page.identities]
+    pages = rpc.gathered(statements.Members(pb.MembersRequest(), timeout=seconds), "the coordinator")
+    documents = [document for page in pages for document in page.identities]
     return [PublicIdentity.from_document(canonical.decode(document)) for document in documents]
 
 
