@@ -11,13 +11,12 @@ import grpc
 
 from consortia_client.errors import ClientError
 from consortia_client.profile import Profile
-from consortia_common import fingerprint_words, rpc
+from consortia_common import fingerprint_words, membership, rpc
 from consortia_common.documents import statements
 from consortia_common.documents.agreement import Agreement
 from consortia_common.documents.base import Document
 from consortia_common.documents.confirmation import CONFIRMED, Confirmation
 from consortia_common.documents.statements import AgreementChange, JobApproval
-from consortia_crypto import canonical
 from consortia_crypto.keys import PublicIdentity
 from consortia_proto.v1 import network_pb2 as pb
 from consortia_proto.v1 import network_pb2_grpc
@@ -58,9 +57,9 @@ class Officer:
                 "`consortia agreement show` has them",
             )
         kinds = statements.PROPOSED, statements.SIGNED
-        with rpc.calling(COORDINATOR):
-            found = self._statements.List(pb.ListStatementsRequest(types=kinds), timeout=CALL_SECONDS)
-            documents = {item.document for page in found for item in page.statements if item.type in kinds}
+        asked = pb.ListStatementsRequest(types=kinds)
+        found = rpc.gathered(self._statements.List(asked, timeout=CALL_SECONDS), COORDINATOR)
+        documents = {item.document for page in found for item in page.statements if item.type in kinds}
         agreements = [Agreement.from_canonical(document, "the agreement") for document in documents]
         meant = [one for one in agreements if one.reference.startswith(reference)]
         if len(meant) != 1:
@@ -109,12 +108,7 @@ class Officer:
         """Who that is as the coordinator has it; the coordinator itself is known since enrolment."""
         if institution == self._profile.coordinator.institution:
             return self._profile.coordinator
-        with rpc.calling(COORDINATOR):
-            shown = self._statements.Members(pb.MembersRequest(), timeout=CALL_SECONDS).identities
-        members = [PublicIdentity.from_document(canonical.decode(data)) for data in shown]
-        return next(
-            (one for one in members if (one.institution, one.role, one.name) == (institution, role, name)), None
-        )
+        return membership.named(membership.shown(self._statements, CALL_SECONDS), institution, role, name)
 
     @property
     def _fingerprint(self) -> str:

@@ -22,7 +22,7 @@ from consortia_client.plan import Plan, checked, unlike_columns
 from consortia_client.profile import Profile
 from consortia_client.receipts import JobProof, SignedBy, prove
 from consortia_client.told import Told
-from consortia_common import rpc
+from consortia_common import membership, rpc
 from consortia_common.documents.agreement import Agreement
 from consortia_common.documents.catalogue import CatalogueQuestion
 from consortia_common.documents.jobspec import PROGRESS, JobSpec, Submission
@@ -30,7 +30,6 @@ from consortia_common.documents.plan import PlanQuestion
 from consortia_common.documents.question import Question
 from consortia_common.documents.receipt import SALT, SIGNATURE_DOMAIN, Receipt
 from consortia_common.documents.statements import MODEL_WITHDRAWN, PROPOSED
-from consortia_crypto import canonical
 from consortia_crypto.envelope import unseal
 from consortia_crypto.keys import PublicIdentity
 from consortia_crypto.sum.terms import threshold
@@ -140,10 +139,8 @@ class Session:
 
     def jobs(self) -> list[pb.JobStatus]:
         """Every job of the network, oldest first."""
-        with rpc.calling(COORDINATOR):
-            return [
-                job for page in self._jobs.List(pb.ListJobsRequest(), timeout=CALL_SECONDS) for job in page.jobs
-            ]
+        pages = rpc.gathered(self._jobs.List(pb.ListJobsRequest(), timeout=CALL_SECONDS), COORDINATOR)
+        return [job for page in pages for job in page.jobs]
 
     def cancel(self, job_id: str) -> pb.JobStatus:
         """End a job of one's own. Raises ConsortiaError if it has ended already."""
@@ -205,9 +202,7 @@ class Session:
 
     def members(self) -> list[PublicIdentity]:
         """Every active member's public identity, as the coordinator knows them."""
-        with rpc.calling(COORDINATOR):
-            found = self._statements.Members(pb.MembersRequest(), timeout=CALL_SECONDS)
-        return [PublicIdentity.from_document(canonical.decode(data)) for data in found.identities]
+        return membership.shown(self._statements, CALL_SECONDS)
 
     def agreements(self) -> list[Agreement]:
         """Every agreement that was proposed in the network, as far as the coordinator shows them."""
@@ -230,14 +225,12 @@ class Session:
         document = question.canonical()
         signature = self._profile.identity.sign(question.domain(), document)
         asked = pb.SignedQuestion(step=question.STEP, document=document, signature=signature)
-        with rpc.calling(COORDINATOR):
-            pages = network_pb2_grpc.QuestionsStub(self._channel).Ask(asked, timeout=PLAN_SECONDS)
-            return [answer for page in pages for answer in page.answers]
+        answered = network_pb2_grpc.QuestionsStub(self._channel).Ask(asked, timeout=PLAN_SECONDS)
+        return [answer for page in rpc.gathered(answered, COORDINATOR) for answer in page.answers]
 
     def _fetched(self, job_id: str) -> pb.JobResult:
         """A result as the coordinator has it, put together; nothing of it is checked yet."""
-        with rpc.calling(COORDINATOR):
-            pieces = list(self._jobs.Result(pb.JobRequest(job_id=job_id), timeout=CALL_SECONDS))
+        pieces = rpc.gathered(self._jobs.Result(pb.JobRequest(job_id=job_id), timeout=CALL_SECONDS), COORDINATOR)
         if not pieces:
             raise _distrust(job_id, "the coordinator sent nothing")
         return pb.JobResult(
@@ -249,9 +242,9 @@ class Session:
 
     def _stated(self, kind: str) -> list[pb.Statement]:
         """What the network's institutions have stated of that type, as far as the coordinator shows it."""
-        with rpc.calling(COORDINATOR):
-            found = self._statements.List(pb.ListStatementsRequest(types=[kind]), timeout=CALL_SECONDS)
-            return [item for page in found for item in page.statements if item.type == kind]
+        asked = pb.ListStatementsRequest(types=[kind])
+        found = rpc.gathered(self._statements.List(asked, timeout=CALL_SECONDS), COORDINATOR)
+        return [item for page in found for item in page.statements if item.type == kind]
 
     def _agreement(self, receipts: list[SignedBy], job_id: str) -> Agreement:
         """The agreement that the receipts cite, which the coordinator can't make up: they cite its hash."""

@@ -9,14 +9,14 @@ stripped of control characters before a person sees it.
 import functools
 import inspect
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator
 from contextlib import aclosing, contextmanager
 from datetime import datetime
 from typing import Any, NoReturn, TypeVar
 
 import grpc
 import grpc.aio
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
 from consortia_common import logs
 from consortia_common.errors import (
@@ -32,6 +32,9 @@ from consortia_common.tls import Peer, peer_of
 from consortia_crypto.errors import ConsortiaError, EncodingError, SignatureRefusedError
 
 MAX_TEXT = 2000
+MAX_GATHERED = 256 << 20
+"""Bytes; as much as a message of the exchange has by default."""
+_M = TypeVar("_M", bound=Message)
 _Servicer = TypeVar("_Servicer", bound=type)
 _STATUS: tuple[tuple[type[ConsortiaError], grpc.StatusCode], ...] = (
     (UnauthenticatedError, grpc.StatusCode.UNAUTHENTICATED),
@@ -92,6 +95,22 @@ def calling(whom: str) -> Iterator[None]:
         yield
     except grpc.RpcError as error:
         raise explain(error, whom) from None
+
+
+def gathered(stream: Iterable[_M], whom: str, most: int = MAX_GATHERED) -> list[_M]:
+    """Every message of a stream that is to end. Raises ExchangeError if ``whom`` sends more than ``most`` bytes."""
+    found, size = [], 0
+    with calling(whom):
+        for message in stream:
+            size += message.ByteSize()
+            if size > most:
+                raise ExchangeError(
+                    f"{whom} sent more than {most >> 20} MiB, and did not come to an end",
+                    blame=whom,
+                    remedy="ask its operator; both ends must run compatible versions of Consortia",
+                )
+            found.append(message)
+    return found
 
 
 def explain(error: grpc.RpcError, whom: str) -> ConsortiaError:

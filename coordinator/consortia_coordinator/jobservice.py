@@ -52,7 +52,7 @@ class JobService(network_pb2_grpc.JobsServicer):
 
     async def Submit(self, request: pb.Submission, context: Any) -> pb.JobStatus:
         """Take a signed job; the same submission again is the same job."""
-        peer = self._members.require(context, "analyst")
+        peer = self._members.require(context, "analyst", kept=request.ByteSize())
         identity = await asyncio.to_thread(self._members.identity_of, peer)
         job_id = await asyncio.to_thread(self._submit, request, identity)
         return (await asyncio.to_thread(self._store.get, job_id)).status()

@@ -37,7 +37,8 @@ class Rates:
         self._lock = Lock()
 
     def take(self, whose: str, cost: float = 1.0) -> None:
-        """Let ``whose`` go on. Raises LimitError if it asks too often."""
+        """Let ``whose`` go on, if need be for all that can be saved up. Raises LimitError if it asks too often."""
+        cost = min(cost, self._most)
         with self._lock:
             bucket = self._filled(whose)
             enough = bucket.tokens >= cost

@@ -16,6 +16,9 @@ from consortia_crypto import canonical
 from consortia_crypto.errors import ConsortiaError
 from consortia_crypto.keys import PublicIdentity
 
+CALL_BYTES = 16 << 10
+"""So many bytes that are kept count as another call: nobody fills the disk faster than the operator would see."""
+
 
 @dataclass(frozen=True)
 class Members:
@@ -29,12 +32,14 @@ class Members:
     rates: Rates = field(default_factory=lambda: Rates(100, time.monotonic))
     """How often each may call."""
 
-    def require(self, context: Any, *roles: str) -> Peer:
-        """Who calls, if an active member in one of ``roles``. Raises UnauthenticatedError, NotPermittedError."""
+    def require(self, context: Any, *roles: str, kept: int = 0) -> Peer:
+        """Who calls, if an active member in one of ``roles``, and not too often; ``kept`` is how many bytes of the
+        call are kept for ever. Raises UnauthenticatedError, NotPermittedError, LimitError.
+        """
         try:
             peer = rpc.require_role(context, self.network, roles, self.clock())
             self.authorise(peer)
-            self.rates.take(str(peer))
+            self.rates.take(str(peer), 1 + kept / CALL_BYTES)
             return peer
         except ConsortiaError as error:
             if self.rates.may_record(rpc.caller(context), error):

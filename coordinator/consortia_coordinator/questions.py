@@ -52,7 +52,7 @@ class QuestionService(network_pb2_grpc.QuestionsServicer):
 
     async def Ask(self, request: pb.SignedQuestion, context: Any) -> AsyncIterator[pb.SignedAnswers]:
         """What each node answers; one that does not answer in time is told as late."""
-        peer = self._members.require(context, "analyst")
+        peer = self._members.require(context, "analyst", kept=request.ByteSize())
         analyst = await asyncio.to_thread(self._members.identity_of, peer)
         answers = await asyncio.wrap_future(self._begin(request, analyst, str(peer)))
         for page in pages(answers):

@@ -44,6 +44,8 @@ _ROLES = {
     withdrawal.ACKNOWLEDGED: ("node",),
 }
 """Who may state what."""
+MEMBERS_A_PAGE = 200
+"""An identity has some 5 KiB."""
 MAX_STATEMENT = 1 << 20
 """Bytes of one, with its signature."""
 _STEPS = {
@@ -81,7 +83,7 @@ class StatementService(network_pb2_grpc.StatementsServicer):
 
     async def Publish(self, request: network_pb2.Statement, context: Any) -> network_pb2.PublishResponse:
         """Keep a statement and pass it on to the nodes that it concerns."""
-        peer = self._members.require(context, "node", "officer")
+        peer = self._members.require(context, "node", "officer", kept=request.ByteSize())
         identity = await asyncio.to_thread(self._members.identity_of, peer)
         statement_id = await asyncio.to_thread(self._publish, request, identity)
         return network_pb2.PublishResponse(statement_id=statement_id)
@@ -91,17 +93,23 @@ class StatementService(network_pb2_grpc.StatementsServicer):
     ) -> AsyncIterator[network_pb2.StatementList]:
         """Every statement so far; those about consents, and acknowledgements, only if they concern the caller."""
         peer = self._members.require(context, "node", "analyst", "officer", "regulator")
+        if len(request.types) > len(_ROLES):
+            raise refuse("the request", ["it names more types of statements than there are"])
         last = 0
         while found := await asyncio.to_thread(self._store.after, last, tuple(request.types)):
             last = found[-1].place
             for page in pages(item.statement for item in found if _may_read(peer, item.statement)):
                 yield network_pb2.StatementList(statements=page)
 
-    async def Members(self, request: network_pb2.MembersRequest, context: Any) -> network_pb2.MemberList:
+    async def Members(
+        self, request: network_pb2.MembersRequest, context: Any
+    ) -> AsyncIterator[network_pb2.MemberList]:
         """Every active member's public identity."""
         del request
         self._members.require(context, "node", "analyst", "officer", "regulator")
-        return network_pb2.MemberList(identities=await asyncio.to_thread(self._members.store.identities))
+        found = await asyncio.to_thread(self._members.store.identities)
+        for start in range(0, len(found), MEMBERS_A_PAGE):
+            yield network_pb2.MemberList(identities=found[start : start + MEMBERS_A_PAGE])
 
     def catch_up(self, institution: str) -> None:
         """Queue for ``institution`` every statement that it has not made itself; none is queued twice."""

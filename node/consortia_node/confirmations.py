@@ -7,12 +7,11 @@ an officer whom only the coordinator calls one is logged and believed nothing.
 
 from pathlib import Path
 
-from consortia_common import fingerprint_words, keyfiles, rpc
+from consortia_common import fingerprint_words, keyfiles, membership
 from consortia_common.content import Content
 from consortia_common.documents.base import refuse
 from consortia_common.documents.confirmation import CONFIRMED, STEP, Confirmation, SignedConfirmation
 from consortia_common.witness_owners import read_members
-from consortia_crypto import canonical
 from consortia_crypto.errors import ConsortiaError
 from consortia_crypto.keys import PublicIdentity
 from consortia_node.answers import Answer, failed_by
@@ -21,7 +20,7 @@ from consortia_node.notices import signed_parts
 from consortia_node.tools import Tools
 from consortia_node.witnessing import COORDINATOR, channel_of
 from consortia_proto.v1 import control_pb2 as pb
-from consortia_proto.v1 import exchange_pb2, network_pb2, network_pb2_grpc
+from consortia_proto.v1 import exchange_pb2, network_pb2_grpc
 
 CALL_SECONDS = 20
 NODE = "node"
@@ -93,12 +92,9 @@ def _shown(tools: Tools, request: pb.ConfirmMemberRequest) -> PublicIdentity | N
     """The member as the coordinator knows it; the coordinator's own identity is here since enrolment."""
     if request.institution == COORDINATOR:
         return keyfiles.load_public_identity(tools.settings.coordinator_file)
-    with channel_of(tools.settings, tools.clock) as channel, rpc.calling("the coordinator"):
-        statements = network_pb2_grpc.StatementsStub(channel)
-        shown = statements.Members(network_pb2.MembersRequest(), timeout=CALL_SECONDS).identities
-    members = [PublicIdentity.from_document(canonical.decode(data)) for data in shown]
-    wanted = (request.institution, request.role, request.name)
-    return next((one for one in members if (one.institution, one.role, one.name) == wanted), None)
+    with channel_of(tools.settings, tools.clock) as channel:
+        members = membership.shown(network_pb2_grpc.StatementsStub(channel), CALL_SECONDS)
+    return membership.named(members, request.institution, request.role, request.name)
 
 
 def _named(identity: PublicIdentity) -> str:

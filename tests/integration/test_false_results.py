@@ -38,8 +38,8 @@ class Answers:
     def Result(self, request: pb.JobRequest, timeout: float) -> Iterator[pb.JobResult]:
         return pieces(self.result)
 
-    def Members(self, request: pb.MembersRequest, timeout: float) -> pb.MemberList:
-        return pb.MemberList(identities=self.members)
+    def Members(self, request: pb.MembersRequest, timeout: float) -> Iterator[pb.MemberList]:
+        return (pb.MemberList(identities=[member]) for member in self.members)
 
 
 @dataclass(frozen=True)

@@ -53,13 +53,12 @@ class Members(rpc_stubs.StatementsServicer):
         self.now = NOW
         self.peers: list[tls.Peer] = []
 
-    async def Members(self, request: pb.MembersRequest, context: Any) -> pb.MemberList:
+    async def Publish(self, request: pb.Statement, context: Any) -> pb.PublishResponse:
+        if request.type:
+            raise ValueError("customer 4711 has no income")
         peer = rpc.require_role(context, "demo", ("node", "analyst"), self.now)
         self.peers.append(peer)
-        return pb.MemberList(identities=[str(peer).encode()])
-
-    async def Publish(self, request: pb.Statement, context: Any) -> pb.PublishResponse:
-        raise ValueError("customer 4711 has no income")
+        return pb.PublishResponse(statement_id=str(peer))
 
 
 @rpc.guarded
@@ -95,8 +94,8 @@ async def _members(port: int, credentials: tls.Credentials, network: str = "demo
     channel = tls.client_channel(f"127.0.0.1:{port}", credentials, network, aio=True)
     async with channel:
         with rpc.calling("the coordinator"):
-            answer = await rpc_stubs.StatementsStub(channel).Members(pb.MembersRequest(), timeout=10)
-    return str(answer.identities[0], "ascii")
+            answer = await rpc_stubs.StatementsStub(channel).Publish(pb.Statement(), timeout=10)
+    return str(answer.statement_id)
 
 
 async def test_a_member_is_known_by_its_certificate():
@@ -107,13 +106,13 @@ async def test_a_member_is_known_by_its_certificate():
 
 
 async def test_the_blocking_channel_works_too():
-    def call(port: int) -> bytes:
+    def call(port: int) -> str:
         with tls.client_channel(f"127.0.0.1:{port}", BANK, "demo") as channel:
-            answer = rpc_stubs.StatementsStub(channel).Members(pb.MembersRequest(), timeout=10)
-            return bytes(answer.identities[0])
+            answer = rpc_stubs.StatementsStub(channel).Publish(pb.Statement(), timeout=10)
+            return str(answer.statement_id)
 
     async with _server() as (port, _):
-        assert await asyncio.to_thread(call, port) == b"bank-a/node/node"
+        assert await asyncio.to_thread(call, port) == "bank-a/node/node"
 
 
 def _foreign() -> tls.Credentials:
@@ -143,14 +142,14 @@ async def test_no_certificate_is_refused():
         options = [("grpc.ssl_target_name_override", "coordinator.demo")]
         async with grpc.aio.secure_channel(f"127.0.0.1:{port}", secured, options=options) as channel:
             with pytest.raises(ExchangeError, match="refused, or cut"), rpc.calling("the coordinator"):
-                await rpc_stubs.StatementsStub(channel).Members(pb.MembersRequest(), timeout=10)
+                await rpc_stubs.StatementsStub(channel).Publish(pb.Statement(), timeout=10)
     assert service.peers == []
 
 
 async def test_plaintext_is_refused():
     async with _server() as (port, service), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         with pytest.raises(ExchangeError), rpc.calling("the coordinator"):
-            await rpc_stubs.StatementsStub(channel).Members(pb.MembersRequest(), timeout=10)
+            await rpc_stubs.StatementsStub(channel).Publish(pb.Statement(), timeout=10)
     assert service.peers == []
 
 
@@ -194,7 +193,7 @@ async def test_an_unforeseen_error_tells_the_caller_nothing(capsys: pytest.Captu
         channel = tls.client_channel(f"127.0.0.1:{port}", BANK, "demo", aio=True)
         async with channel:
             with pytest.raises(ExchangeError, match="internal error") as refused, rpc.calling("it"):
-                await rpc_stubs.StatementsStub(channel).Publish(pb.Statement(), timeout=10)
+                await rpc_stubs.StatementsStub(channel).Publish(pb.Statement(type="x"), timeout=10)
             with pytest.raises(ExchangeError, match="does not know this call"), rpc.calling("it"):
                 await rpc_stubs.JobsStub(channel).Get(pb.JobRequest(), timeout=10)
     assert "4711" not in str(refused.value)

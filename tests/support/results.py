@@ -1,9 +1,15 @@
-"""Results of jobs as clients open them: what statistics and training come to, and the banks' receipts."""
+"""Results of jobs as clients open them, the banks' receipts, and a session that answers with them."""
 
+from collections.abc import Iterator
 from typing import Any
 
+from consortia_client.curves import Point, points
+from consortia_client.offering import Offering
+from consortia_client.session import JobResult
 from consortia_common.documents.jobspec import JobSpec
 from consortia_common.documents.receipt import Receipt
+from consortia_proto.v1 import exchange_pb2
+from consortia_proto.v1 import network_pb2 as pb
 from tests.support.documents import agreement as make_agreement
 from tests.support.specs import BANKS, PURPOSE
 
@@ -109,3 +115,55 @@ def receipt(bank: str) -> Receipt:
         "closed_ms": 1,
     }
     return Receipt.from_value(value, "the receipt")
+
+
+class StubSession:
+    """Stands for the network: one agreement, and a job that ends in ``state``."""
+
+    def __init__(self, state: str = "finished") -> None:
+        failure = exchange_pb2.Failure(
+            code="refused", what="not allowed", blame="the job", remedy="ask the parties", clause="purposes"
+        )
+        refusals = [pb.Refusal(institution="bank-b", failure=failure)] if state == "refused" else []
+        self.status = pb.JobStatus(job_id=JOB, name="a-job", kind="train", state=state, refusals=refusals)
+        self.asked: list[JobSpec] = []
+        self.closed = False
+
+    def agreements(self) -> Any:
+        old = make_agreement()
+        return [old, make_agreement(version=2, parent=old.hash())]
+
+    def offering(self, agreement: Any, now_ms: int) -> Offering:
+        return Offering.of(agreement)
+
+    def submit(self, asked: JobSpec, now_ms: int) -> pb.JobStatus:
+        self.asked.append(asked)
+        return self.status
+
+    def plan(self, asked: JobSpec, now_ms: int) -> Any:
+        return ("planned", asked, now_ms)
+
+    def job(self, job_id: str) -> pb.JobStatus:
+        return self.status
+
+    def jobs(self) -> list[pb.JobStatus]:
+        return [self.status]
+
+    def watch(self, job_id: str) -> Iterator[pb.JobStatus]:
+        yield self.status
+
+    def curve(self, status: pb.JobStatus) -> tuple[Point, ...]:
+        return (
+            points({"curve": [{"round": 0, "loss": 0.7, "validation_loss": None, "validation_auc": None}]})
+            if status
+            else ()
+        )
+
+    def cancel(self, job_id: str) -> pb.JobStatus:
+        return pb.JobStatus(job_id=job_id, state="cancelled")
+
+    def result(self, job_id: str) -> JobResult:
+        return JobResult(job_id, self.asked[0], TRAIN, tuple(receipt(bank) for bank in BANKS))
+
+    def close(self) -> None:
+        self.closed = True

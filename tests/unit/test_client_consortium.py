@@ -1,6 +1,5 @@
 """The network in Python and on the command line: questions filled in, jobs watched, refusals told, CSV."""
 
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,70 +7,13 @@ import pytest
 
 from consortia_client import consortium as api
 from consortia_client.consortium import Consortium
-from consortia_client.curves import Point, points
 from consortia_client.errors import ClientError, JobEndedError
-from consortia_client.offering import Offering
 from consortia_client.session import JobResult
-from consortia_common.documents.jobspec import JobSpec
 from consortia_common.errors import DocumentError
-from consortia_proto.v1 import exchange_pb2
 from consortia_proto.v1 import network_pb2 as pb
 from tests.support.cli import as_json, consortia, use_session
-from tests.support.documents import agreement as make_agreement
-from tests.support.results import JOB, STATISTICS, TRAIN, question, receipt
+from tests.support.results import JOB, STATISTICS, StubSession, question, receipt
 from tests.support.specs import BANKS, PURPOSE
-
-
-class StubSession:
-    """Stands for the network: one agreement, and a job that ends in ``state``."""
-
-    def __init__(self, state: str = "finished") -> None:
-        failure = exchange_pb2.Failure(
-            code="refused", what="not allowed", blame="the job", remedy="ask the parties", clause="purposes"
-        )
-        refusals = [pb.Refusal(institution="bank-b", failure=failure)] if state == "refused" else []
-        self.status = pb.JobStatus(job_id=JOB, name="a-job", kind="train", state=state, refusals=refusals)
-        self.asked: list[JobSpec] = []
-        self.closed = False
-
-    def agreements(self) -> Any:
-        old = make_agreement()
-        return [old, make_agreement(version=2, parent=old.hash())]
-
-    def offering(self, agreement: Any, now_ms: int) -> Offering:
-        return Offering.of(agreement)
-
-    def submit(self, asked: JobSpec, now_ms: int) -> pb.JobStatus:
-        self.asked.append(asked)
-        return self.status
-
-    def plan(self, asked: JobSpec, now_ms: int) -> Any:
-        return ("planned", asked, now_ms)
-
-    def job(self, job_id: str) -> pb.JobStatus:
-        return self.status
-
-    def jobs(self) -> list[pb.JobStatus]:
-        return [self.status]
-
-    def watch(self, job_id: str) -> Iterator[pb.JobStatus]:
-        yield self.status
-
-    def curve(self, status: pb.JobStatus) -> tuple[Point, ...]:
-        return (
-            points({"curve": [{"round": 0, "loss": 0.7, "validation_loss": None, "validation_auc": None}]})
-            if status
-            else ()
-        )
-
-    def cancel(self, job_id: str) -> pb.JobStatus:
-        return pb.JobStatus(job_id=job_id, state="cancelled")
-
-    def result(self, job_id: str) -> JobResult:
-        return JobResult(job_id, self.asked[0], TRAIN, tuple(receipt(bank) for bank in BANKS))
-
-    def close(self) -> None:
-        self.closed = True
 
 
 def connected(session: StubSession) -> Consortium:

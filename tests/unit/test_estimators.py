@@ -19,7 +19,7 @@ from consortia_client.estimators import (
     FederatedNetworkRegressor,
 )
 from consortia_client.session import JobResult
-from tests.unit.test_client_results import JOB, StubSession, receipt
+from tests.support.results import JOB, StubSession, receipt
 from tests.unit.test_train_kind import BANKS, banks, run
 
 QUESTION: dict[str, Any] = {

@@ -11,6 +11,7 @@ import pytest
 
 from consortia_common.content import Content
 from consortia_common.errors import LimitError, NotPermittedError
+from consortia_coordinator import relay as relays
 from consortia_coordinator.limits import Rates
 from consortia_coordinator.members import Members
 from consortia_coordinator.relay import StatementService
@@ -112,7 +113,7 @@ async def test_a_statement_goes_to_every_other_node_once(coordinator: Lab, relay
 
 
 async def test_a_node_that_comes_later_catches_up(
-    coordinator: Lab, relay: StatementService, known: Members
+    coordinator: Lab, relay: StatementService, known: Members, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for author in (A, B):
         await relay.Publish(statement(author), Caller.of(author))
@@ -123,8 +124,9 @@ async def test_a_node_that_comes_later_catches_up(
     assert len(coordinator.journalled()) == 4
     (page,) = await everything(relay.List(network_pb2.ListStatementsRequest(), Caller.of(REX)))
     assert [item.institution for item in page.statements] == ["bank-a", "bank-b"]
-    members = await relay.Members(network_pb2.MembersRequest(), Caller.of(REX))
-    assert len(members.identities) == 4
+    monkeypatch.setattr(relays, "MEMBERS_A_PAGE", 3)
+    pages = await everything(relay.Members(network_pb2.MembersRequest(), Caller.of(REX)))
+    assert [len(page.identities) for page in pages] == [3, 1]
 
 
 async def test_what_is_passed_on_is_logged_first(coordinator: Lab, relay: StatementService) -> None:
@@ -169,6 +171,8 @@ async def test_statements_are_listed_in_pages_and_by_type(coordinator: Lab, rela
         [len(page.statements) for page in await everything(relay.List(asked, Caller.of(REX)))]
         for asked in (network_pb2.ListStatementsRequest(), network_pb2.ListStatementsRequest(types=["type-1"]))
     ]
+    with pytest.raises(RefusedCallError, match="more types"):
+        await everything(relay.List(network_pb2.ListStatementsRequest(types=["x"] * 1000), Caller.of(REX)))
     assert [sum(pages) for pages in listed] == [120, 60]
     assert max(map(max, listed)) * 60_000 <= 1 << 20
 
@@ -227,6 +231,20 @@ def test_a_statement_has_an_id_for_every_byte(coordinator: Lab) -> None:
     shifted = statement(A, type="agreement.signedbank", institution="-a", signature=b"s")
     assert store.add(shifted, "a" * 64, NOW_MS).statement_id not in ids
     assert [item.statement_id for item in store.after(0)][: len(ids)] == ids
+
+
+async def test_what_is_kept_for_ever_counts_by_its_length(coordinator: Lab, known: Members) -> None:
+    bounded = replace(known, rates=Rates(1, lambda: 0.0, seconds=10))
+    store = StatementStore(coordinator.engine)
+    relay = StatementService(
+        bounded, store, coordinator.mailbox, coordinator.log, lambda: NOW_MS, coordinator.store
+    )
+    with pytest.raises(RefusedCallError, match="document"):
+        await relay.Publish(statement(A, document=bytes(140_000)), Caller.of(A))
+    with pytest.raises(RefusedCallError, match="more often"):
+        await relay.Publish(statement(A, document=bytes(140_000)), Caller.of(A))
+    with pytest.raises(RefusedCallError, match="longer than"):  # the longest costs what can be saved up, not more
+        await relay.Publish(statement(B, document=bytes(2 << 20)), Caller.of(B))
 
 
 def test_who_calls_too_often_is_told_so_and_does_not_fill_the_log(coordinator: Lab, known: Members) -> None:

@@ -64,9 +64,9 @@ class Coordinator:
     def List(self, request: pb.ListJobsRequest, timeout: float) -> Iterator[pb.JobList]:
         return (pb.JobList(jobs=[pb.JobStatus(job_id=item.job_id)]) for item in self.submitted)
 
-    def Members(self, request: pb.MembersRequest, timeout: float) -> pb.MemberList:
-        members = [ANA, *self.nodes.values()]
-        return pb.MemberList(identities=[canonical.encode(member.public.document()) for member in members])
+    def Members(self, request: pb.MembersRequest, timeout: float) -> Iterator[pb.MemberList]:
+        for member in (ANA, *self.nodes.values()):
+            yield pb.MemberList(identities=[canonical.encode(member.public.document())])
 
     def Result(self, request: pb.JobRequest, timeout: float) -> Iterator[pb.JobResult]:
         submission = next(item for item in self.submitted if item.job_id == request.job_id)

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
+from threading import Lock
 
 from sqlalchemy import Engine, func, insert, select
 
@@ -23,15 +24,17 @@ class StoredStatement:
 
 
 class StatementStore:
-    """Reads and writes of the statements table."""
+    """Reads and writes of the statements table; one for each process."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._adding = Lock()
+        """No two statements have one place, on a database whose writers need not queue either."""
 
     def add(self, statement: network_pb2.Statement, author: str, now_ms: int) -> StoredStatement:
         """Keep a statement; one that is there already is left as it is."""
         stored = StoredStatement(_digest(statement), statement, author)
-        with self._engine.begin() as connection:
+        with self._adding, self._engine.begin() as connection:
             known = select(statements.c.statement_id).where(statements.c.statement_id == stored.statement_id)
             if connection.scalar(known) is None:
                 last = connection.scalar(select(func.max(statements.c.received_ms))) or 0

@@ -238,7 +238,7 @@ class StatementsStub:
                 request_serializer=consortia__proto_dot_v1_dot_network__pb2.ListStatementsRequest.SerializeToString,
                 response_deserializer=consortia__proto_dot_v1_dot_network__pb2.StatementList.FromString,
                 _registered_method=True)
-        self.Members = channel.unary_unary(
+        self.Members = channel.unary_stream(
                 '/consortia.v1.Statements/Members',
                 request_serializer=consortia__proto_dot_v1_dot_network__pb2.MembersRequest.SerializeToString,
                 response_deserializer=consortia__proto_dot_v1_dot_network__pb2.MemberList.FromString,
@@ -264,7 +264,7 @@ class StatementsServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Members(self, request, context):
-        """any enrolled role
+        """in pages; any enrolled role
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -283,7 +283,7 @@ def add_StatementsServicer_to_server(servicer, server):
                     request_deserializer=consortia__proto_dot_v1_dot_network__pb2.ListStatementsRequest.FromString,
                     response_serializer=consortia__proto_dot_v1_dot_network__pb2.StatementList.SerializeToString,
             ),
-            'Members': grpc.unary_unary_rpc_method_handler(
+            'Members': grpc.unary_stream_rpc_method_handler(
                     servicer.Members,
                     request_deserializer=consortia__proto_dot_v1_dot_network__pb2.MembersRequest.FromString,
                     response_serializer=consortia__proto_dot_v1_dot_network__pb2.MemberList.SerializeToString,
@@ -365,7 +365,7 @@ class Statements:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/consortia.v1.Statements/Members',

@@ -104,8 +104,8 @@ class StatementsStub:
     """roles node, officer"""
     List: _grpc.UnaryStreamMultiCallable[_network_pb2.ListStatementsRequest, _network_pb2.StatementList]
     """in pages; roles node, analyst, officer, regulator"""
-    Members: _grpc.UnaryUnaryMultiCallable[_network_pb2.MembersRequest, _network_pb2.MemberList]
-    """any enrolled role"""
+    Members: _grpc.UnaryStreamMultiCallable[_network_pb2.MembersRequest, _network_pb2.MemberList]
+    """in pages; any enrolled role"""
 
 @_typing.type_check_only
 class StatementsAsyncStub(StatementsStub):
@@ -116,8 +116,8 @@ class StatementsAsyncStub(StatementsStub):
     """roles node, officer"""
     List: _aio.UnaryStreamMultiCallable[_network_pb2.ListStatementsRequest, _network_pb2.StatementList]  # type: ignore[assignment]
     """in pages; roles node, analyst, officer, regulator"""
-    Members: _aio.UnaryUnaryMultiCallable[_network_pb2.MembersRequest, _network_pb2.MemberList]  # type: ignore[assignment]
-    """any enrolled role"""
+    Members: _aio.UnaryStreamMultiCallable[_network_pb2.MembersRequest, _network_pb2.MemberList]  # type: ignore[assignment]
+    """in pages; any enrolled role"""
 
 class StatementsServicer(metaclass=_abc_1.ABCMeta):
     """Statements: signed documents (agreements, their signatures) that the coordinator relays and can't alter."""
@@ -143,8 +143,8 @@ class StatementsServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _network_pb2.MembersRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_network_pb2.MemberList, _abc.Awaitable[_network_pb2.MemberList]]:
-        """any enrolled role"""
+    ) -> _typing.Union[_abc.Iterator[_network_pb2.MemberList], _abc.AsyncIterator[_network_pb2.MemberList]]:
+        """in pages; any enrolled role"""
 
 def add_StatementsServicer_to_server(servicer: StatementsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
