@@ -30,9 +30,9 @@ def pages(items: Iterable[_M]) -> Iterator[list[_M]]:
 
 
 def pieces(result: pb.JobResult) -> Iterator[pb.JobResult]:
-    """Whose result it is, then its receipts, then its envelope."""
+    """Who sealed it, then its receipts, then its envelope; each piece names the job."""
     yield pb.JobResult(job_id=result.job_id, sealed_by=result.sealed_by)
     for page in pages(result.receipts):
-        yield pb.JobResult(receipts=page)
+        yield pb.JobResult(job_id=result.job_id, receipts=page)
     for start in range(0, len(result.envelope), PAGE_BYTES):
-        yield pb.JobResult(envelope=result.envelope[start : start + PAGE_BYTES])
+        yield pb.JobResult(job_id=result.job_id, envelope=result.envelope[start : start + PAGE_BYTES])

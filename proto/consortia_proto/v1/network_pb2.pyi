@@ -485,7 +485,7 @@ Global___Refusal: _TypeAlias = Refusal  # noqa: Y015
 
 @_typing.final
 class JobResult(_message.Message):
-    """of its pieces, the first has the two names, each later one receipts or envelope"""
+    """in pieces: who sealed it, receipts, the envelope; each names the job"""
 
     DESCRIPTOR: _descriptor.Descriptor
 
