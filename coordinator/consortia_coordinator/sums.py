@@ -2,8 +2,9 @@
 
 The protocol is consortia_crypto.sum.collector; here its messages meet the exchange. What was decided (who is in a
 sum, whose signatures certify it) is a memo, from which a restarted coordinator finds the same again in the
-journalled answers: whom a sum is over is never decided twice. A power cut may take the newest memos, but none once
-the certificate is out: what nodes are then asked again they answer as before. The vectors are in uploads.py.
+journalled answers: whom a sum is over is never decided twice. A power cut may take the newest memos, but of what
+was decided none once the certificate is out: what nodes are then asked again they answer as before, and the sum of
+the same uploads is added again. First messages are asked for in shares.py; the vectors are in uploads.py.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
