@@ -82,7 +82,7 @@ class PlainWork:
         """``values`` as they go into the sum, which must be within its policy."""
         policy = policy_of("job", self.spec, name, turn)
         if policy.scales:
-            values = quantise(values, policy.scales, policy.limit)
+            values = quantise(values, policy.scales, policy.limit).astype(np.int64)  # they are added up here
         assert values.dtype == np.int64
         assert values.shape == (policy.length,)
         assert np.abs(values).max(initial=0) <= policy.limit
