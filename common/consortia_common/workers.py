@@ -94,7 +94,7 @@ class WorkerPool(ABC, Generic[_Request]):
                 self.end(request.job_id)
                 raise self._lost(request, f"took longer than {self._seconds:.0f} s") from error
             except (BrokenProcessPool, CancelledError):
-                self.end(request.job_id)
+                self._drop(request.job_id)
                 logs.event("worker.died", job_id=request.job_id, step=request.step)
                 continue
             if isinstance(answer, Refusal):
@@ -104,11 +104,8 @@ class WorkerPool(ABC, Generic[_Request]):
 
     def end(self, job_id: str) -> None:
         """End the job's worker, if it has one, at once."""
-        with self._lock:
-            pool = self._pools.pop(job_id, None)
-        if pool is not None:
-            _kill(pool)
-            self._make_ready()
+        self._drop(job_id)
+        self._make_ready()
 
     def close(self) -> None:
         """End all workers and start no more."""
@@ -120,6 +117,13 @@ class WorkerPool(ABC, Generic[_Request]):
             self.end(job_id)
         if ready is not None:
             _kill(ready)
+
+    def _drop(self, job_id: str) -> None:
+        """End the job's worker without another one that waits: whoever does the request again starts its own."""
+        with self._lock:
+            pool = self._pools.pop(job_id, None)
+        if pool is not None:
+            _kill(pool)
 
     def _submit(self, request: _Request) -> "Future[Any]":
         with self._lock, _out_of_reach_of_signals():

@@ -41,7 +41,7 @@ def test_a_worker_that_dies_twice_in_a_step_ends_its_job_and_no_other(
     job_id = processes.consortium.submit(training)
     processes.reach(job_id, stage="round 2")
     stuck = processes.stick("bank-b", job_id)
-    steps = evidence.unanswered(processes.consortium, "bank-b", job_id)
+    steps = processes.waiting("bank-b", job_id)
     _kill(processes, stuck)
     processes.until("another takes its place", lambda: bool(processes.workers("bank-b")))
     _kill(processes, *processes.workers("bank-b"))

@@ -31,6 +31,8 @@ START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 BURY_SECONDS = 20.0
 POLL_SECONDS = 0.02
+BY_THE_NODE = ("sum.share", "sum.sign", "sum.reveal", "sum.frame", "epoch.")
+"""How the steps begin that no worker is needed for."""
 ROOT = Path(__file__).parents[2]
 
 
@@ -110,8 +112,13 @@ class Processes:
         """Have the node's one worker get stuck in a step of the job; the worker."""
         (worker,) = self.workers(name)
         os.kill(worker.pid, signal.SIGSTOP)
-        self.until(f"{name} is asked for a step", lambda: bool(evidence.unanswered(self.consortium, name, job_id)))
+        self.until(f"{name} is asked for a step", lambda: bool(self.waiting(name, job_id)))
         return worker
+
+    def waiting(self, name: str, job_id: str) -> list[str]:
+        """The job's steps that the node was asked for, has not answered, and leaves to its worker."""
+        steps = evidence.unanswered(self.consortium, name, job_id)
+        return [step for step in steps if not step.startswith(BY_THE_NODE)]
 
     def pid(self, name: str) -> int:
         return self._running[name].pid

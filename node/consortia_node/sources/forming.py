@@ -77,7 +77,8 @@ class Known:
     def get(self, cohort: Cohort) -> Source | None:
         """The source as the cohort takes it to be, if it is known."""
         source = self._sources.get(cohort.dataset.name)
-        return source if source and source.state == cohort.state else None
+        stands = source and source.state == cohort.state and cohort.dataset.subject in source.counted.column_names
+        return source if stands else None
 
     def keep(self, cohort: Cohort, source: Source) -> None:
         """Know it from now on; the oldest are forgotten where there are too many."""
