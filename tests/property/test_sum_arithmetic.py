@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from consortia_crypto.errors import CryptoError, SumError
 from consortia_crypto.sum import shamir
 from consortia_crypto.sum import tag as tags
+from consortia_crypto.sum.keystream import new_buffer
 from consortia_crypto.sum.lattice import FORM, LatticeCollector
 from consortia_crypto.sum.lattice_secret import LatticeMember, new_secret, public_part
 from consortia_crypto.sum.quantise import dequantise, quantise
@@ -121,6 +122,23 @@ def test_a_tag_does_not_depend_on_the_chunks_and_is_linear(
     assert tags.tag(KEY, np.split(one, ends)) == whole
     assert tags.tag(KEY, [one + other]) == (whole + tags.tag(KEY, [other])) % tags.P
     assert tags.tag(KEY, [-one]) == -whole % tags.P
+
+
+@settings(max_examples=40)
+@given(st.data(), st.integers(1, tags.LARGEST), st.integers(1, 5 * ROW), st.integers(0, tags.P - 1))
+def test_the_products_of_a_tag_are_those_of_whole_numbers(
+    data: st.DataObject, bound: int, length: int, repeated: int
+) -> None:
+    """Of the largest values and digits too, where floating point would go wrong first."""
+    edges = st.sampled_from([-bound, bound, bound - 1, 0]) | st.integers(-bound, bound)
+    values = np.resize(np.array(data.draw(st.lists(edges, min_size=1, max_size=30)), np.int64), length)
+    drawn = np.random.default_rng(length).integers(0, tags.P, ROW)
+    r = data.draw(st.sampled_from([drawn, np.full(ROW, repeated), np.full(ROW, tags.LARGEST)]))
+    signed = [number - tags.P if number > tags.LARGEST else number for number in r.tolist()]
+    rows = [values[start : start + ROW].tolist() for start in range(0, length, ROW)]
+    expected = [sum(one * other for one, other in zip(row, signed, strict=False)) for row in rows]
+    piece = new_buffer() if data.draw(st.booleans()) else None
+    assert TagKey(r, 1, bound).rows(values, piece) == expected
 
 
 @given(seeds, st.integers(0, ROW * 2), st.integers(-(2**60) + 1, 2**60 - 1), st.integers(0, 2**61 - 2))

@@ -13,6 +13,7 @@ from consortia_crypto.sum.keystream import PIECE_BYTES, Keystream, new_buffer
 from consortia_crypto.sum.masking import Mask, accumulate, adjust, in_order
 from consortia_crypto.sum.opening import seal
 from consortia_crypto.sum.plans import MaskPlan
+from consortia_crypto.sum.rooms import Room
 from consortia_crypto.sum.vector import FRAME_BYTES, MemoryVector
 from consortia_crypto.sum.words import Words, group_of
 from tests.support.sealing import masks_of, policy_of, seed_of, values_of, without
@@ -153,12 +154,12 @@ def test_a_keystream_has_one_seed_and_numbered_stretches(seed: bytes, stretch: i
 
 @pytest.mark.parametrize("threads", [1, 2, 7])
 def test_what_fails_in_a_thread_fails_here(threads: int) -> None:
-    def work(frame: int, read: NDArray[np.uint8]) -> int:
+    def work(frame: int, read: NDArray[np.uint8], room: Room) -> int:
         if frame == 5:
             raise SumError("no", blame="test", remedy="none")
         return frame
 
-    made = in_order(20, lambda frame: np.zeros(1, np.uint8), work, threads)
+    made = in_order(20, lambda frame, room: np.zeros(1, np.uint8), work, threads)
     assert [next(made) for _ in range(5)] == [0, 1, 2, 3, 4]
     with pytest.raises(SumError, match="no"):
         next(made)

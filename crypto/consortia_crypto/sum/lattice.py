@@ -14,6 +14,7 @@ from consortia_crypto.he.evaluate import Evaluator
 from consortia_crypto.he.params import SUM
 from consortia_crypto.he.wire import form
 from consortia_crypto.sum.masking import CollectorGroup, Mask
+from consortia_crypto.sum.rooms import Room
 from consortia_crypto.sum.slots import slots_of
 from consortia_crypto.sum.terms import SumPolicy
 from consortia_crypto.sum.vector import Octets
@@ -34,15 +35,17 @@ class LatticeCollector:
         self._slots = slots_of(policy, self.wire.per_frame)
         self._evaluator = Evaluator(SUM, public, sender)
 
-    def add(self, total: Octets | None, sealed: Octets, sender: str) -> Octets:
+    def add(self, total: Octets | None, sealed: Octets, sender: str, room: Room | None = None) -> Octets:
         """See CollectorGroup."""
+        del room
         if total is None:
             return joined([self._evaluator.checked(block, sender) for block in blocks(sealed)])
         pairs = zip(blocks(total), blocks(sealed), strict=True)
         return joined([self._evaluator.add({"the running total": one, sender: other}) for one, other in pairs])
 
-    def adjust(self, frame: int, sealed: Octets, masks: Sequence[Mask]) -> Octets:
+    def adjust(self, frame: int, sealed: Octets, masks: Sequence[Mask], room: Room | None = None) -> Octets:
         """See CollectorGroup."""
+        del room
         cut = blocks(sealed)
         shifts = self._slots.shift(frame, len(cut), masks)
         return joined(

@@ -15,6 +15,7 @@ from consortia_crypto.he import secret as keys
 from consortia_crypto.he.params import SUM
 from consortia_crypto.sum.lattice import FORM, blocks, joined, missing_key
 from consortia_crypto.sum.masking import Mask, MemberGroup
+from consortia_crypto.sum.rooms import Room
 from consortia_crypto.sum.slots import slots_of
 from consortia_crypto.sum.terms import SumPolicy
 from consortia_crypto.sum.vector import Integers, Octets
@@ -44,12 +45,14 @@ class LatticeMember:
         self.values = self._slots.values
         self._context = keys.SecretContext(SUM, secret)
 
-    def seal(self, frame: int, values: Integers, masks: Sequence[Mask]) -> Octets:
+    def seal(self, frame: int, values: Integers, masks: Sequence[Mask], room: Room | None = None) -> Octets:
         """See MemberGroup."""
+        del room
         return joined([self._context.encrypt(row) for row in self._slots.seal(frame, values, masks)])
 
-    def open(self, frame: int, sealed: Octets, masks: Sequence[Mask]) -> Integers:
+    def open(self, frame: int, sealed: Octets, masks: Sequence[Mask], room: Room | None = None) -> Integers:
         """See MemberGroup."""
+        del room
         rows = [self._context.decrypt_integers(block, FORM, "the coordinator") for block in blocks(sealed)]
         return self._slots.open(frame, np.stack(rows), masks)
 

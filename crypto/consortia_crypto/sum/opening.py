@@ -14,6 +14,7 @@ from consortia_crypto.sum import masking
 from consortia_crypto.sum import tag as tags
 from consortia_crypto.sum.masking import MemberGroup
 from consortia_crypto.sum.plans import MaskPlan, OpenPlan
+from consortia_crypto.sum.rooms import Room
 from consortia_crypto.sum.terms import SumPolicy
 from consortia_crypto.sum.vector import Integers, Octets, Vector, check_size, frame_of
 
@@ -32,9 +33,9 @@ def seal(
     key = tags.TagKey.derive(plan.tag_key, policy.limit)
     tag = 0
 
-    def sealed(frame: int, read: Octets) -> tuple[Octets, list[int]]:
+    def sealed(frame: int, read: Octets, room: Room) -> tuple[Octets, list[int]]:
         integers = group.values.integers(read)
-        return group.seal(frame, integers, plan.masks), key.rows(integers)
+        return group.seal(frame, integers, plan.masks, room), key.rows(integers, room.piece)
 
     def noted() -> Iterator[Octets]:
         nonlocal tag
@@ -44,9 +45,9 @@ def seal(
 
     made = masking.in_order(
         group.values.frames,
-        lambda frame: frame_of(values, group.values, frame),
+        lambda frame, room: frame_of(values, group.values, frame, room.read),
         sealed,
-        masking.thread_count(group.parallel, threads),
+        masking.thread_count(group, plan.masks, threads),
     )
     digest = masking.written(noted(), group.wire, sink)
     return digest, tags.shift(tag, plan.tag_masks)
@@ -61,19 +62,19 @@ def open_total(group: MemberGroup, total: Vector, sink: Vector, plan: OpenPlan, 
     check_size(sink, group.values, "the place for the sum")
     key = tags.TagKey.derive(plan.tag_key, plan.bound)
 
-    def opened(frame: int, sealed: Octets) -> tuple[Integers, list[int]] | None:
+    def opened(frame: int, sealed: Octets, room: Room) -> tuple[Integers, list[int]] | None:
         try:
-            values = group.open(frame, sealed, plan.masks)
-            return values, key.rows(values)
+            values = group.open(frame, sealed, plan.masks, room)
+            return values, key.rows(values, room.piece)
         except SumError:
             return None
 
     found, possible = 0, True
     frames = masking.in_order(
         group.wire.frames,
-        lambda frame: frame_of(total, group.wire, frame),
+        lambda frame, room: frame_of(total, group.wire, frame, room.read),
         opened,
-        masking.thread_count(group.parallel, threads),
+        masking.thread_count(group, plan.masks, threads),
     )
     for frame, made in enumerate(frames):
         if made is None:

@@ -44,8 +44,10 @@ def quantise(
         scaled /= clip
         scaled *= limit
         rounded = np.rint(scaled, out=scaled) if dither is None else _by_chance(scaled, dither)
+        integers = quantised[piece]
+        np.copyto(integers, rounded, casting="unsafe")
         # The largest product may round up to limit + 1, hence the clamp on integers too.
-        np.clip(rounded.astype(quantised.dtype), -limit, limit, out=quantised[piece])
+        np.clip(integers, -limit, limit, out=integers)
     return quantised
 
 

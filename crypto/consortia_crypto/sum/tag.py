@@ -26,9 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consortia_crypto.errors import SumError
-from consortia_crypto.sum.keystream import Keystream
+from consortia_crypto.sum.keystream import PIECE_BYTES, Keystream, new_buffer
 from consortia_crypto.sum.masking import Mask
-from consortia_crypto.sum.vector import Integers
+from consortia_crypto.sum.vector import Integers, Octets
 
 P = 2**61 - 1
 ROW = 4096
@@ -37,10 +37,13 @@ _BYTES = 8
 _MASK_BYTES = 32
 _DIGIT, _DIGITS = 11, 6
 _DRAWS = ROW + 65
-_ROWS = 8
+_ROWS = PIECE_BYTES // (8 * ROW)
 _EXACT_BITS = 31
 _EXACT = 2**_EXACT_BITS
 """4096 products of |value| ≤ 2^31 and |digit| ≤ 2^10 sum to at most 2^53: float64 is exact all the way."""
+_PLACES = range(0, _DIGIT * _DIGITS, _DIGIT)
+_WEIGHTS = np.array([1 << start + place for start in (0, _EXACT_BITS) for place in _PLACES], object)
+"""Of each digit's sum, for the lower and then the upper half of values; Python's integers, which don't overflow."""
 
 
 class TagKey:
@@ -60,33 +63,24 @@ class TagKey:
         kept = draws[draws < P].astype(np.int64)
         return cls(kept[:ROW], int(kept[ROW]), bound)
 
-    def rows(self, values: Integers) -> list[int]:
+    def rows(self, values: Integers, piece: Octets | None = None) -> list[int]:
         """⟨r, row⟩ of each row of ``values``, the last filled up with zeros; not reduced. Raises SumError.
 
-        A few rows at a time, so that they stay in the cache and the product is too small for numpy's linear
-        algebra to share out among threads of its own.
+        A few rows at a time, in ``piece`` (see ``new_buffer``) if there is one, so that they stay in the cache and
+        the product is too small for numpy's linear algebra to share out among threads of its own.
         """
         if values.size and (int(values.min()) < -self._bound or int(values.max()) > self._bound):
             raise _refused("a value is beyond what summands within the policy can give")
-        narrow = self._bound <= _EXACT
-        products: list[int] = []
-        room = np.empty(_ROWS * ROW, np.float64)
-        for start in range(0, len(values), _ROWS * ROW):
-            block = values[start : start + _ROWS * ROW]
-            products += self._products(block, room) if narrow else self._wide_products(block, room)
+        halves = 1 if self._bound <= _EXACT else 2
+        sums = np.empty((-(-len(values) // ROW), halves * _DIGITS), np.float64)
+        room = (new_buffer() if piece is None else piece)[: 8 * _ROWS * ROW].view(np.float64)
+        for first in range(0, len(sums), _ROWS):
+            block = values[first * ROW : (first + _ROWS) * ROW]
+            for half, part in enumerate((block,) if halves == 1 else (block & (_EXACT - 1), block >> _EXACT_BITS)):
+                place = sums[first : first + _ROWS, half * _DIGITS : (half + 1) * _DIGITS]
+                np.matmul(_filled(part, room), self._digits, out=place)
+        products: list[int] = (sums.astype(np.int64).astype(object) @ _WEIGHTS[: halves * _DIGITS]).tolist()
         return products
-
-    def _wide_products(self, block: Integers, room: NDArray[np.float64]) -> list[int]:
-        low, high = (self._products(half, room) for half in (block & (_EXACT - 1), block >> _EXACT_BITS))
-        return [one + (other << _EXACT_BITS) for one, other in zip(low, high, strict=True)]
-
-    def _products(self, block: Integers, room: NDArray[np.float64]) -> list[int]:
-        """Those of a few rows; in ``room`` they are filled up."""
-        padded = room[: -(-len(block) // ROW) * ROW]
-        padded[: len(block)] = block
-        padded[len(block) :] = 0
-        sums: list[list[int]] = (padded.reshape(-1, ROW) @ self._digits).astype(np.int64).tolist()
-        return [sum(digit << (_DIGIT * place) for place, digit in enumerate(row)) for row in sums]
 
     def fold(self, tag: int, rows: Iterable[int]) -> int:
         """The tag of a vector that goes on with ``rows``, from the ``tag`` of what came before."""
@@ -126,13 +120,21 @@ def to_bytes(tag: int) -> bytes:
 def _digits(r: NDArray[np.int64]) -> NDArray[np.float64]:
     """Each of ``r``, taken from ±(p − 1)/2, as digits from −2^10 to 2^10 − 1 of base 2^11; shape (4096, 6)."""
     rest = np.where(r > LARGEST, r - P, r)
-    digits = np.empty((len(r), _DIGITS), np.float64)
+    digits = np.empty((len(r), _DIGITS), np.float64, order="F")  # so the product takes two thirds of the time
     half = 1 << (_DIGIT - 1)
     for place in range(_DIGITS):
         low = ((rest + half) & (2 * half - 1)) - half
         digits[:, place] = low
         rest = (rest - low) >> _DIGIT
     return digits
+
+
+def _filled(block: Integers, room: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rows in ``room``, the last one filled up."""
+    rows = room[: -(-len(block) // ROW) * ROW]
+    rows[: len(block)] = block
+    rows[len(block) :] = 0
+    return rows.reshape(-1, ROW)
 
 
 def _refused(why: str) -> SumError:

@@ -8,8 +8,9 @@ Frames are whole units: frame i of the values becomes frame i of the upload and 
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
-from typing import IO, Protocol, Self, TypeAlias
+from typing import Protocol, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,8 +75,8 @@ class Vector(Protocol):
     def size(self) -> int:
         """How many bytes there are."""
 
-    def read(self, offset: int, count: int) -> Octets:
-        """``count`` bytes from ``offset``; not to be changed."""
+    def read(self, offset: int, count: int, room: Octets | None = None) -> Octets:
+        """``count`` bytes from ``offset``, not to be changed; they may lie in ``room``."""
 
     def write(self, offset: int, data: Octets) -> None:
         """Put ``data`` at ``offset``."""
@@ -97,8 +98,9 @@ class MemoryVector:
         """See Vector."""
         return len(self.data)
 
-    def read(self, offset: int, count: int) -> Octets:
+    def read(self, offset: int, count: int, room: Octets | None = None) -> Octets:
         """See Vector."""
+        del room
         return self.data[offset : offset + count]
 
     def write(self, offset: int, data: Octets) -> None:
@@ -109,7 +111,7 @@ class MemoryVector:
 class FileVector:
     """A vector in a file, for a ``with`` block; at its end what was written is with the operating system."""
 
-    def __init__(self, file: IO[bytes], size: int) -> None:
+    def __init__(self, file: BufferedIOBase, size: int) -> None:
         self._file = file
         self._size = size
 
@@ -142,13 +144,13 @@ class FileVector:
         """See Vector."""
         return self._size
 
-    def read(self, offset: int, count: int) -> Octets:
+    def read(self, offset: int, count: int, room: Octets | None = None) -> Octets:
         """See Vector. Raises SumError for a file that became shorter."""
+        data = np.empty(count, np.uint8) if room is None else room[:count]
         self._file.seek(offset)
-        data = self._file.read(count)
-        if len(data) != count:
+        if self._file.readinto(data.data) != count:
             raise refused("its file is shorter than it was", "this machine's storage")
-        return np.frombuffer(data, np.uint8)
+        return data
 
     def write(self, offset: int, data: Octets) -> None:
         """See Vector."""
@@ -185,11 +187,11 @@ class FrameSink:
         return self._hash.hexdigest()
 
 
-def frame_of(vector: Vector, layout: Layout, frame: int) -> Octets:
-    """The bytes of one frame. Raises SumError for a frame that there is not."""
+def frame_of(vector: Vector, layout: Layout, frame: int, room: Octets | None = None) -> Octets:
+    """The bytes of one frame; they may lie in ``room``. Raises SumError for a frame that there is not."""
     if not 0 <= frame < layout.frames:
         raise refused(f"there is no frame {frame}: the vector has {layout.frames}", "whoever asked for it")
-    return vector.read(layout.offset(frame), layout.length(frame))
+    return vector.read(layout.offset(frame), layout.length(frame), room)
 
 
 def frames(vector: Vector, layout: Layout) -> Iterator[bytes]:

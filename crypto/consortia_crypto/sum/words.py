@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consortia_crypto.errors import SumError
-from consortia_crypto.sum.keystream import Keystream, new_buffer, pieces
+from consortia_crypto.sum.keystream import Keystream, pieces
 from consortia_crypto.sum.masking import Mask
+from consortia_crypto.sum.rooms import Room
 from consortia_crypto.sum.tag import ROW
 from consortia_crypto.sum.terms import SumPolicy
 from consortia_crypto.sum.vector import FRAME_BYTES, Integers, Layout, Octets
@@ -37,51 +38,54 @@ class Words:
         self.values = Layout(policy.length, policy.value_bytes, per_frame)
         self.wire = Layout(policy.length, width, per_frame)
 
-    def seal(self, frame: int, values: Integers, masks: Sequence[Mask]) -> Octets:
+    def seal(self, frame: int, values: Integers, masks: Sequence[Mask], room: Room | None = None) -> Octets:
         """See MemberGroup."""
         check_limit(values, self._limit)
-        elements = values.astype(self._type)
-        self._add(frame, elements, masks)
-        return self._store(elements)
+        if values.itemsize == self._type.itemsize:
+            values = values.view(self._type)
+        return self._store(self._masked(frame, values, masks, room or Room.new()))
 
-    def open(self, frame: int, sealed: Octets, masks: Sequence[Mask]) -> Integers:
+    def open(self, frame: int, sealed: Octets, masks: Sequence[Mask], room: Room | None = None) -> Integers:
         """See MemberGroup."""
-        elements = self._load(sealed)
-        self._add(frame, elements, masks)
-        return self._centred(elements)
+        return self._centred(self._masked(frame, self._words(sealed), masks, room or Room.new()))
 
-    def add(self, total: Octets | None, sealed: Octets, sender: str) -> Octets:
+    def add(self, total: Octets | None, sealed: Octets, sender: str, room: Room | None = None) -> Octets:
         """See CollectorGroup; any bytes of the right length are words, so that no sender is to blame."""
         del sender
         if total is None:
             return sealed
-        elements = self._load(total)
-        elements += self._load(sealed)
-        return self._store(elements)
+        words = self._words(sealed)
+        return self._store(np.add(self._words(total), words, out=self._elements(len(words), room or Room.new())))
 
-    def adjust(self, frame: int, sealed: Octets, masks: Sequence[Mask]) -> Octets:
+    def adjust(self, frame: int, sealed: Octets, masks: Sequence[Mask], room: Room | None = None) -> Octets:
         """See CollectorGroup."""
-        elements = self._load(sealed)
-        self._add(frame, elements, masks)
-        return self._store(elements)
+        return self._store(self._masked(frame, self._words(sealed), masks, room or Room.new()))
 
-    def _add(self, frame: int, elements: Elements, masks: Sequence[Mask]) -> None:
-        """Add the frame's stretch of each mask, piece by piece so that words and keystream stay in the cache."""
+    def _masked(self, frame: int, numbers: Integers | Elements, masks: Sequence[Mask], room: Room) -> Elements:
+        """``numbers`` and the frame's stretch of each mask, piece by piece, so that both stay in the cache."""
+        elements = self._elements(len(numbers), room)
         item = self._type.itemsize
-        streams = [(Keystream(mask.seed, frame), mask.sign) for mask in masks]
-        buffer = new_buffer()
-        for start, count in pieces(len(elements) * item):
-            drawn = buffer[:count].view(self._type)
-            piece = elements[start // item : (start + count) // item]
-            for stream, sign in streams:
-                stream.read_into(buffer, count)
-                (np.add if sign == 1 else np.subtract)(piece, drawn, out=piece)
+        streams = [(Keystream(mask.seed, frame), np.add if mask.sign == 1 else np.subtract) for mask in masks]
+        for start, count in pieces(elements.nbytes):
+            part = slice(start // item, (start + count) // item)
+            piece, drawn = elements[part], room.piece[:count].view(self._type)
+            before = numbers[part].astype(self._type, copy=False)
+            for stream, put in streams:
+                stream.read_into(room.piece, count)
+                put(before, drawn, out=piece)
+                before = piece
+            if not streams:
+                piece[:] = before
+        return elements
 
-    def _load(self, sealed: Octets) -> Elements:
+    def _elements(self, count: int, room: Room) -> Elements:
+        return room.made[: count * self._type.itemsize].view(self._type)
+
+    def _words(self, sealed: Octets) -> Elements:
+        """What lies in ``sealed``; of words of 24 bits the highest byte of 32 is whatever comes next."""
         if self._bits != 24:
-            return sealed.view(self._type).copy()
-        padded = np.append(sealed, np.uint8(0))
-        return np.ndarray((len(sealed) // 3,), self._type, padded, strides=(3,)).copy()
+            return sealed.view(self._type)
+        return np.ndarray((len(sealed) // 3,), self._type, np.append(sealed, np.uint8(0)), strides=(3,))
 
     def _store(self, elements: Elements) -> Octets:
         octets = elements.view(np.uint8)
