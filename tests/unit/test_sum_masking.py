@@ -111,16 +111,6 @@ def test_the_first_upload_replaces_what_was_there() -> None:
     np.testing.assert_array_equal(opened(group, total, ()), values_of(policy, 1))
 
 
-@WIDTHS
-@pytest.mark.parametrize("wrong", ["above", "below", "least"])
-def test_a_value_beyond_the_limit_is_not_sealed(word_bits: int, wrong: str) -> None:
-    policy = policy_of(word_bits, 5)
-    values = np.zeros(5, np.int64)
-    values[4] = {"above": policy.limit + 1, "below": -policy.limit - 1, "least": np.iinfo(np.int64).min}[wrong]
-    with pytest.raises(SumError, match="a value is beyond"):
-        sealed(group_of(policy), values, ())
-
-
 @pytest.mark.parametrize("call", ["values", "sink", "total", "upload"])
 def test_vectors_of_another_size_are_refused(call: str) -> None:
     group = group_of(policy_of(32, 10))

@@ -106,6 +106,21 @@ def test_the_sum_is_exact_over_several_frames(word_bits: int, engine: str) -> No
     np.testing.assert_array_equal(opened, sum(made.values))
 
 
+@ENGINES
+@WIDTHS
+@pytest.mark.parametrize("wrong", ["above", "below", "least"])
+def test_a_frame_with_a_value_beyond_the_limit_is_not_sealed(word_bits: int, engine: str, wrong: str) -> None:
+    policy = policy_of(word_bits, 5000, engine=engine)
+    group = member_group(policy, SECRET)
+    values, least = np.zeros(5000, np.int64), -(2 ** (8 * policy.value_bytes - 1))
+    values[4999] = {"above": policy.limit + 1, "below": -policy.limit - 1, "least": least}[wrong]
+    sink = MemoryVector.zeros(group.wire.size)
+    plan = MaskPlan((Mask(seed_of("on"), 1),), (), seed_of("key"))
+    with pytest.raises(SumError, match=r"beyond the policy's limit.*job code"):
+        seal(policy, group, MemoryVector(group.values.octets(values)), sink, plan)
+    assert not sink.data.any()
+
+
 ROUNDS = {engine: round_of(32, engine) for engine in ("masked", "lattice")}
 
 

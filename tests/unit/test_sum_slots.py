@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from consortia_crypto.errors import SumError
 from consortia_crypto.he.params import SUM
 from consortia_crypto.sum.keystream import Keystream
 from consortia_crypto.sum.masking import Mask
@@ -54,13 +53,6 @@ def test_slots_are_residues_and_masks_come_off(word_bits: int) -> None:
         np.testing.assert_array_equal(group.open(frame, sealed, without(masks)), values)
         shifted = (sealed + group.shift(frame, len(sealed), without(masks))) % T
         np.testing.assert_array_equal(group.open(frame, shifted, []), values)
-
-
-@WIDTHS
-def test_a_value_beyond_the_limit_is_not_sealed(word_bits: int) -> None:
-    policy = policy_of(word_bits, 1)
-    with pytest.raises(SumError, match="beyond the policy's limit"):
-        made(policy).seal(0, np.array([-policy.limit - 1]), [])
 
 
 @PACKED

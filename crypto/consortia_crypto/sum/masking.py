@@ -48,7 +48,7 @@ class MemberGroup(Protocol):
         """Whether frames gain from more than one thread."""
 
     def seal(self, frame: int, values: Integers, masks: Sequence[Mask], room: Room | None = None) -> Octets:
-        """The values of one frame, masked; it may lie in ``room``. Raises SumError for a value beyond the limit."""
+        """The values of one frame, none beyond the policy's limit, masked; it may lie in ``room``."""
 
     def open(self, frame: int, sealed: Octets, masks: Sequence[Mask], room: Room | None = None) -> Integers:
         """The integers of one frame of a sum, after ``masks``; see ``seal``. Raises SumError or CiphertextError."""

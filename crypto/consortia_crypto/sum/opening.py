@@ -27,7 +27,10 @@ def seal(
     plan: MaskPlan,
     threads: int | None = None,
 ) -> tuple[str, int]:
-    """Write ``values`` masked into ``sink``; the SHA-256 of that and the masked tag. Raises SumError."""
+    """Write ``values`` masked into ``sink``; the SHA-256 of that and the masked tag.
+
+    Raises SumError for a value beyond the limit, which the tag's key is for: its frame is not even masked.
+    """
     check_size(values, group.values, "the vector to be sealed")
     check_size(sink, group.wire, "the place for the sealed vector")
     key = tags.TagKey.derive(plan.tag_key, policy.limit)
@@ -35,7 +38,11 @@ def seal(
 
     def sealed(frame: int, read: Octets, room: Room) -> tuple[Octets, list[int]]:
         integers = group.values.integers(read)
-        return group.seal(frame, integers, plan.masks, room), key.rows(integers, room.piece)
+        try:
+            rows = key.rows(integers, room.piece)
+        except SumError as error:
+            raise _beyond_the_limit() from error
+        return group.seal(frame, integers, plan.masks, room), rows
 
     def noted() -> Iterator[Octets]:
         nonlocal tag
@@ -89,3 +96,11 @@ def open_total(group: MemberGroup, total: Vector, sink: Vector, plan: OpenPlan, 
             blame="the coordinator, or an institution that colludes with it",
             remedy="stop the job; by the hashes that all signed, each can demand the uploads and add them again",
         )
+
+
+def _beyond_the_limit() -> SumError:
+    return SumError(
+        "a vector was not sealed: a value is beyond the policy's limit",
+        blame="this institution's job code",
+        remedy="bring the values to fixed point under the same policy",
+    )

@@ -22,7 +22,7 @@ from consortia_crypto.sum.keystream import Keystream
 from consortia_crypto.sum.masking import Mask
 from consortia_crypto.sum.terms import SumPolicy
 from consortia_crypto.sum.vector import Integers, Layout, fitted
-from consortia_crypto.sum.words import Words, check_limit
+from consortia_crypto.sum.words import Words
 
 SLOTS, MODULUS = SUM.slots, SUM.plain_modulus
 _PER_SLOT = {16: 3, 24: 2, 32: 1}
@@ -39,7 +39,7 @@ class SlotGroup(Protocol):
         """How values in the clear are cut."""
 
     def seal(self, frame: int, values: Integers, masks: Sequence[Mask]) -> Slots:
-        """Values as slots, masked. Raises SumError for a value beyond the limit."""
+        """Values as slots, masked; none of them is beyond the limit."""
 
     def shift(self, frame: int, blocks: int, masks: Sequence[Mask]) -> Slots:
         """What is to be added to the slots of a sum to put ``masks`` on."""
@@ -53,12 +53,10 @@ class Packed:
 
     def __init__(self, policy: SumPolicy, blocks: int) -> None:
         self._bits = policy.word_bits
-        self._limit = policy.limit
         self.values = Layout(policy.length, policy.value_bytes, blocks * values_per_block(policy.word_bits))
 
     def seal(self, frame: int, values: Integers, masks: Sequence[Mask]) -> Slots:
         """See SlotGroup."""
-        check_limit(values, self._limit)
         return self._masked(frame, pack(self._bits, values), masks)
 
     def shift(self, frame: int, blocks: int, masks: Sequence[Mask]) -> Slots:

@@ -11,7 +11,6 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from consortia_crypto.errors import SumError
 from consortia_crypto.sum.keystream import Keystream, pieces
 from consortia_crypto.sum.masking import Mask
 from consortia_crypto.sum.rooms import Room
@@ -31,7 +30,6 @@ class Words:
     def __init__(self, policy: SumPolicy, per_frame: int | None = None) -> None:
         """``per_frame`` values to a frame, or what fills it."""
         self._bits = policy.word_bits
-        self._limit = policy.limit
         self._type = np.dtype(_TYPES[policy.word_bits])
         width = policy.word_bits // 8
         per_frame = per_frame or FRAME_BYTES // width // ROW * ROW
@@ -40,7 +38,6 @@ class Words:
 
     def seal(self, frame: int, values: Integers, masks: Sequence[Mask], room: Room | None = None) -> Octets:
         """See MemberGroup."""
-        check_limit(values, self._limit)
         if values.itemsize == self._type.itemsize:
             values = values.view(self._type)
         return self._store(self._masked(frame, values, masks, room or Room.new()))
@@ -106,13 +103,3 @@ class Words:
 def group_of(policy: SumPolicy) -> Words:
     """The group of the engine ``masked``; for either engine see lattice.py and lattice_secret.py."""
     return Words(policy)
-
-
-def check_limit(values: Integers, limit: int) -> None:
-    """Return if every |value| ≤ ``limit``; else raise SumError."""
-    if values.size and (int(values.min()) < -limit or int(values.max()) > limit):
-        raise SumError(
-            "a vector was not sealed: a value is beyond the policy's limit",
-            blame="this institution's job code",
-            remedy="bring the values to fixed point under the same policy",
-        )
