@@ -1,4 +1,4 @@
-"""Masks on and off: one pass over a vector, frame by frame, on all cores, in bounded memory.
+"""Masks on and off: one pass over a vector, frame by frame, a long one's on all cores, in bounded memory.
 
 What is added and how is the group's: words modulo 2^w (words.py) or encrypted slots (lattice.py). The masks,
 their signs and that no seed is ever used for two vectors come from the key schedule and the state machines.
@@ -20,8 +20,8 @@ from consortia_crypto.sum.vector import Integers, Layout, Octets, Vector, check_
 
 _Made = TypeVar("_Made")
 _WORTH = 1 << 26
-"""Bytes of keystream from which one more thread is used: threads cost one another a fifth of their CPU, so that
-they pay where the vector is long, in time, and nowhere else. One makes and adds so much in 8 ms."""
+"""Bytes of keystream for each thread: one makes and adds so much in 8 ms. Threads cost one another a tenth of their
+CPU, and for less they would save a millisecond or two."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +125,7 @@ def in_order(
 
 
 def thread_count(group: MemberGroup | CollectorGroup, masks: Sequence[Mask], threads: int | None) -> int:
-    """How many threads a group's frames are worked on with, unless the caller says it: all cores, if all have
-    enough to do."""
+    """How many threads work on a group's frames, unless the caller says: all cores that have enough to do."""
     if not group.parallel:
         return 1
     return threads or max(1, min(os.cpu_count() or 1, group.wire.size * len(masks) // _WORTH))
