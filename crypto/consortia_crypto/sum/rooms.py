@@ -1,7 +1,8 @@
 """Memory in which frames are worked on. It is bounded: a pass over a vector takes a few rooms and gives them back.
 
 Given back, a room waits for the next vector: memory fresh from the operating system costs more CPU, page by page,
-than putting a mask on what lies in it. Nobody may refer to a room's bytes after the pass that took it.
+than putting a mask on what lies in it. Nobody may refer to a room's bytes after the pass that took it;
+what lay there stays until it is written over, as in any memory that was freed.
 """
 
 from collections import deque

@@ -39,7 +39,7 @@ class Words:
     def seal(self, frame: int, values: Integers, masks: Sequence[Mask], room: Room | None = None) -> Octets:
         """See MemberGroup."""
         if values.itemsize == self._type.itemsize:
-            values = values.view(self._type)
+            values = values.view(self._type)  # the same bits, modulo 2^w
         return self._store(self._masked(frame, values, masks, room or Room.new()))
 
     def open(self, frame: int, sealed: Octets, masks: Sequence[Mask], room: Room | None = None) -> Integers:
