@@ -68,9 +68,13 @@ class Inbox:
         Raises ExchangeError if it has another hash, ConnectionLostError when another stream has come after this.
         """
         with self._lock:
-            if self._closed:
-                raise _superseded(self._peer)
+            self._require_newest()
             return self._take(piece)
+
+    def require_newest(self) -> None:
+        """Return if no other stream has come after this. Raises ConnectionLostError."""
+        with self._lock:
+            self._require_newest()
 
     def close(self) -> None:
         """Let go of the files; what is in them is gone on with on the next stream."""
@@ -79,6 +83,10 @@ class Inbox:
             for coming in self._coming.values():
                 coming.file.close()
             self._coming.clear()
+
+    def _require_newest(self) -> None:
+        if self._closed:
+            raise _superseded(self._peer)
 
     def _take(self, piece: Piece) -> Message | None:
         for message_id in piece.displaced:

@@ -7,12 +7,16 @@ Acks when some messages are under way, and of what comes one piece waits while a
 slow peer holds up itself only. A message of which the peer has the beginning goes on from there. A peer that is
 silent for three heartbeats is dead. What a link does not do is try again: whoever runs it makes a new one.
 
+That a message was acknowledged is noted with what is stored next, or a little later; until then it counts as under
+way. A link that ends before forgets it: the message goes out once more, which changes nothing at its receiver.
+Noted after the end, it might hide from a newer stream what a peer that lost its memory has to get again.
+
 The state of a link lives in one event loop; only ``wake`` and ``close`` may be called from other threads.
 """
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
@@ -36,6 +40,10 @@ GRACE_SECONDS = 2.0
 """How long an end that has said Bye waits for the other to hang up."""
 WINDOW = 8
 """How many messages may be on their way or wait for their Acks."""
+NOTE_SECONDS = 0.2
+"""How long an Ack waits at most to be noted with something else."""
+NOTE_AT = WINDOW // 2
+"""So many Acks wait for nothing."""
 LANES = OPEN_MESSAGES - 1
 """Of how many jobs a message is sent at a time. Those of one job overtake nothing."""
 
@@ -56,11 +64,13 @@ class End(Protocol):
     def outgoing(self, under_way: Collection[str], busy: Collection[str]) -> Message | None:
         """The oldest message that the other end has not acknowledged, but for those ids and for ``busy`` jobs."""
 
-    def acknowledged(self, message: Message) -> None:
-        """The other end has stored ``message``."""
+    def acknowledged(self, messages: Sequence[Message]) -> None:
+        """The other end has stored ``messages``."""
 
-    def received(self, message: Message) -> None:
-        """Store ``message``; its Ack goes out when this returns. A ConsortiaError ends the stream."""
+    def received(self, message: Message, acknowledged: Sequence[Message]) -> None:
+        """Store ``message``, and that the other end has stored those ``acknowledged``; its Ack goes out when this
+        returns. A ConsortiaError ends the stream.
+        """  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -111,6 +121,10 @@ class Link:
         self._work = asyncio.Event()
         self._under_way: dict[str, Message] = {}
         self._unsent: set[str] = set()
+        self._acked: set[str] = set()
+        """Those of the messages under way that were acknowledged."""
+        self._unnoted: list[Message] = []
+        self._acks = asyncio.Event()
         self._unsure = False
         """Whether more may be waiting than the last look could take."""
         self._came: asyncio.Queue[Piece] = asyncio.Queue(maxsize=1)
@@ -132,7 +146,7 @@ class Link:
         Raises ConnectionLostError, ExchangeError when the peer broke a rule (it is told which), and what ``End``
         raises.
         """
-        parts = (self._read(), self._keep(), self._until_closed(), self._send(), self._beat())
+        parts = (self._read(), self._keep(), self._until_closed(), self._send(), self._note_late(), self._beat())
         tasks: list[asyncio.Task[Any]] = [asyncio.create_task(part) for part in parts]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -191,24 +205,53 @@ class Link:
         """Store what came, piece by piece, while the next one is read."""
         while True:
             piece = await self._came.get()
-            if await asyncio.to_thread(self._store, piece):
+            acked = self._take_unnoted() if piece.is_last else []
+            await asyncio.to_thread(self._store, piece, acked)
+            self._let_go(acked)
+            if piece.is_last:
                 await self._write(pb.Frame(ack=pb.Ack(message_id=piece.message_id)))
             self._came.task_done()
 
-    def _store(self, piece: Piece) -> bool:
-        """Whether a whole message is stored now."""
+    def _store(self, piece: Piece, acked: list[Message]) -> None:
         message = self._inbox.take(piece)
         if message is not None:
-            self._end.received(message)
-        return message is not None
+            self._end.received(message, acked)
 
     async def _take_ack(self, message_id: str) -> None:
-        if message_id not in self._under_way or message_id in self._unsent:
+        if message_id not in self._under_way or message_id in self._unsent | self._acked:
             raise refusal("an Ack is for no message under way", self._peer)
-        await asyncio.to_thread(self._end.acknowledged, self._under_way[message_id])
+        self._acked.add(message_id)
+        self._unnoted.append(self._under_way[message_id])
+        if len(self._unnoted) >= NOTE_AT:
+            await self._note()
+        self._acks.set()
+
+    async def _note_late(self) -> NoReturn:
+        while True:
+            await self._acks.wait()
+            self._acks.clear()
+            await asyncio.sleep(NOTE_SECONDS)
+            await self._note()
+
+    async def _note(self) -> None:
+        if acked := self._take_unnoted():
+            await asyncio.to_thread(self._acknowledge, acked)
+            self._let_go(acked)
+
+    def _acknowledge(self, acked: list[Message]) -> None:
+        self._inbox.require_newest()
+        self._end.acknowledged(acked)
+
+    def _take_unnoted(self) -> list[Message]:
+        unnoted, self._unnoted = self._unnoted, []
+        return unnoted
+
+    def _let_go(self, acked: list[Message]) -> None:
         if len(self._under_way) >= WINDOW:
             self._work.set()
-        del self._under_way[message_id]
+        for message in acked:
+            del self._under_way[message.message_id]
+            self._acked.discard(message.message_id)
 
     async def _send(self) -> NoReturn:
         """Send a piece of each job's oldest message in turn; look for more when there may be more."""

@@ -7,7 +7,7 @@ often as it likes.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -57,21 +57,26 @@ class _NodeEnd:
         self.authorise(self.peer)
         return self.mailbox.outgoing(self.peer.institution, under_way, busy)
 
-    def acknowledged(self, message: Message) -> None:
-        size = message.content.total
-        self.mailbox.delivered(self.peer.institution, message.message_id, size)
-        metrics.count_message(metrics.DOWN, size)
+    def acknowledged(self, messages: Sequence[Message]) -> None:
+        self.mailbox.delivered(self.peer.institution, _counted(messages))
 
-    def received(self, message: Message) -> None:
+    def received(self, message: Message, acknowledged: Sequence[Message]) -> None:
         """Store a reply. One that answers nothing is logged and then acknowledged, else it would come for ever."""
         self.authorise(self.peer)
         metrics.count_message(metrics.UP, message.content.total)
         try:
-            self.mailbox.receive(self.peer.institution, message)
+            self.mailbox.receive(self.peer.institution, message, _counted(acknowledged))
         except ExchangeError as error:
             metrics.EXCHANGE_REFUSED.inc()
             self.rates.take(str(self.peer), REFUSAL_COST)  # a flood of them ends its stream, and fills no log
             self.audit("message.refused", peer=str(self.peer), reason=error.what)
+
+
+def _counted(messages: Sequence[Message]) -> dict[str, int]:
+    """The sizes of messages that were sent, by their ids."""
+    for message in messages:
+        metrics.count_message(metrics.DOWN, message.content.total)
+    return {message.message_id: message.content.total for message in messages}
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ instead of waiting for ever.
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import groupby
@@ -27,6 +27,7 @@ from consortia_coordinator.store.tasks import ANSWERED, FAILED, Entry, Posted, T
 from consortia_proto.v1 import exchange_pb2 as pb
 
 Wake = Callable[[], None]
+_NONE: Mapping[str, int] = {}
 Post = tuple[pb.Task, str, Sequence[Octets]]
 """A task, for which institution, and the body to which spans in it point; neighbours share one."""
 
@@ -169,12 +170,14 @@ class Mailbox:
         """How many tasks ``institution`` has not answered."""
         return self._journal.waiting(institution)
 
-    def delivered(self, institution: str, task_id: str, size: int) -> None:
-        """The node of ``institution`` has stored the task."""
-        self._journal.deliver(task_id, institution, size)
+    def delivered(self, institution: str, sizes: Mapping[str, int]) -> None:
+        """The node of ``institution`` has stored these tasks, so long as they were sent."""
+        self._journal.deliver(institution, sizes)
 
-    def receive(self, institution: str, message: Message) -> None:
-        """Store what ``institution`` answers to a task; an answer after the first changes nothing.
+    def receive(self, institution: str, message: Message, delivered: Mapping[str, int] = _NONE) -> None:
+        """Store what ``institution`` answers to a task, and that it has those ``delivered``.
+
+        An answer after the first changes nothing.
 
         Raises ExchangeError for an answer to a task that this institution was never given, and, when the answer
         is no reply to its task, after a Failure has been stored in its place.
@@ -182,6 +185,7 @@ class Mailbox:
         task_id, content = message.message_id, message.content
         entry = self._journal.find(task_id)
         if entry is None or entry.institution != institution:
+            self._journal.deliver(institution, delivered)
             self._journal.contents.discard(content)
             raise refusal("it answers a task that it was not given", institution)
         try:
@@ -190,12 +194,13 @@ class Mailbox:
             self._journal.contents.discard(content)
             failure = pb.Failure(code="failed", what=error.what, blame=error.blame, remedy=error.remedy)
             reply = pb.Reply(task_id=task_id, job_id=entry.job_id, failure=failure)
-            self._store(task_id, in_memory(reply.SerializeToString()), content.total, FAILED)
+            self._store(entry, in_memory(reply.SerializeToString()), content.total, FAILED, delivered)
             raise
-        self._store(task_id, content, content.total, outcome)
+        self._store(entry, content, content.total, outcome, delivered)
 
-    def _store(self, task_id: str, reply: Held, size: int, outcome: str) -> None:
-        if self._journal.answer(task_id, reply, size, outcome):
+    def _store(self, entry: Entry, reply: Held, size: int, outcome: str, delivered: Mapping[str, int]) -> None:
+        task_id = entry.task_id
+        if self._journal.answer(entry, reply, size, outcome, delivered):
             with self._changed:
                 concerned = [told for told in self._waiting if task_id in told]
                 for told in concerned:

@@ -10,7 +10,7 @@ refused is reported, not final, because the other end's operator may correct it.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -98,10 +98,10 @@ class _CoordinatorEnd:
     def outgoing(self, under_way: Collection[str], busy: Collection[str]) -> Message | None:
         return self.store.unsent(under_way, busy)
 
-    def acknowledged(self, message: Message) -> None:
-        self.store.delivered(message.message_id)
+    def acknowledged(self, messages: Sequence[Message]) -> None:
+        self.store.delivered(_ids(messages))
 
-    def received(self, message: Message) -> None:
+    def received(self, message: Message, acknowledged: Sequence[Message]) -> None:
         try:
             task = pb.Task.FromString(message.content.head())
         except DecodeError as error:
@@ -110,7 +110,7 @@ class _CoordinatorEnd:
             raise self._refused(message, "a task came under another task's id")
         if self.dispatcher.waiting >= self.queue:
             raise self._refused(message, f"{self.queue} tasks wait here already, as many as max_queue allows")
-        if self.store.receive(task, message.content):
+        if self.store.receive(task, message.content, _ids(acknowledged)):
             self.dispatcher.submit(Pending(task.task_id, task.job_id))
         else:
             self.wake()  # its answer may have to be sent again
@@ -118,6 +118,10 @@ class _CoordinatorEnd:
     def _refused(self, message: Message, why: str) -> BrokenRuleError:
         self.store.contents.discard(message.content)
         return refusal(why, COORDINATOR)
+
+
+def _ids(messages: Sequence[Message]) -> list[str]:
+    return [message.message_id for message in messages]
 
 
 _UNTOLD = Told()

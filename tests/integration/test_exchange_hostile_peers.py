@@ -62,6 +62,27 @@ async def test_a_node_that_breaks_a_rule_is_cut_off_while_another_works_on(
     assert coordinator.service.connected() == {"bank-b"}
 
 
+async def test_an_acknowledgement_counts_once(lab: Any) -> None:
+    coordinator = await lab.coordinator()
+    coordinator.mailbox.post([(lab.task(TASK), "bank-a", ())])
+    call = await lab.attach(coordinator.port, "bank-a")
+    assert (await call.read()).chunk.message_id == TASK
+    await call.write(pb.Frame(ack=pb.Ack(message_id=TASK)))
+    await lab.until(lambda: coordinator.mailbox.outgoing("bank-a") is None)
+    await call.write(pb.Frame(ack=pb.Ack(message_id=TASK)))
+    assert "no message under way" in (await refusal_of(call))[1]
+
+
+async def test_two_acknowledgements_at_once_are_one_too_many(lab: Any) -> None:
+    coordinator = await lab.coordinator()
+    coordinator.mailbox.post([(lab.task(TASK), "bank-a", ())])
+    call = await lab.attach(coordinator.port, "bank-a")
+    assert (await call.read()).chunk.message_id == TASK
+    for _ in range(2):
+        await call.write(pb.Frame(ack=pb.Ack(message_id=TASK)))
+    assert "no message under way" in (await refusal_of(call))[1]
+
+
 async def test_a_stream_that_does_not_begin_with_a_hello_is_refused(lab: Any) -> None:
     coordinator = await lab.coordinator()
     call = lab.dial(coordinator.port, "bank-a")

@@ -183,7 +183,7 @@ class Lab:
             if waiting is None:
                 return None
             task = _whole(waiting.content)
-            self.mailbox.delivered(party, task.task_id, waiting.content.total)
+            self.mailbox.delivered(party, {task.task_id: waiting.content.total})
             self.asked.append(task.task_id)
             return task
 

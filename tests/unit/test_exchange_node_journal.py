@@ -59,7 +59,16 @@ def test_a_task_goes_from_received_to_delivered(store: TaskStore) -> None:
     assert store.unsent() is None
     store.answer(None, "job/1", in_memory(b"answer"))
     assert (store.pending(), store.unsent()) == ([], said("job/1", b"answer"))
-    store.delivered("job/1")
+    store.delivered(["job/1"])
+    assert store.unsent() is None
+
+
+def test_acknowledgements_that_waited_are_noted_with_a_task(store: TaskStore) -> None:
+    for number in (1, 2):
+        receive(store, f"job/{number}")
+        store.answer(None, f"job/{number}", in_memory(b"answer"))
+    third = task("job/3")
+    assert store.receive(third, in_memory(third.SerializeToString()), ["job/1", "job/2"])
     assert store.unsent() is None
 
 
@@ -68,7 +77,7 @@ def test_the_first_answer_stands_and_is_sent_again_when_asked_again(store: TaskS
     assert not receive(store, "job/1")
     store.answer(None, "job/1", in_memory(b"first"))
     store.answer(None, "job/1", in_memory(b"second"))
-    store.delivered("job/1")
+    store.delivered(["job/1"])
     assert not receive(store, "job/1")
     assert store.unsent() == said("job/1", b"first")
 
@@ -105,8 +114,8 @@ def test_forgetting_a_job_keeps_what_is_still_owed(store: TaskStore) -> None:
     for task_id in ("job/1", "job/2", "other/1"):
         receive(store, task_id)
         store.answer(None, task_id, in_memory(b"answer"))
-    store.delivered("job/1")
-    store.delivered("other/1")
+    store.delivered(["job/1"])
+    store.delivered(["other/1"])
     store.forget("job")
     assert receive(store, "job/1")  # gone, so it would be new
     assert not receive(store, "job/2")

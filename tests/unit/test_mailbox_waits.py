@@ -80,7 +80,7 @@ def test_tasks_go_out_in_the_order_in_which_they_were_posted(mailbox: Mailbox) -
     seen = []
     while waiting := mailbox.outgoing("bank-a"):
         seen.append(waiting.message_id)
-        mailbox.delivered("bank-a", waiting.message_id, waiting.content.total)
+        mailbox.delivered("bank-a", {waiting.message_id: waiting.content.total})
     assert seen == ["z/1", "a/2", "m/3"]
     assert mailbox.outgoing("bank-b") is None
 
@@ -91,7 +91,7 @@ def test_a_task_posted_twice_is_one_task_and_the_first_stands(mailbox: Mailbox) 
     waiting = mailbox.outgoing("bank-a")
     assert waiting is not None
     assert pb.Task.FromString(waiting.content.head()).step == "first"
-    mailbox.delivered("bank-a", "job/1", waiting.content.total)
+    mailbox.delivered("bank-a", {"job/1": waiting.content.total})
     assert mailbox.outgoing("bank-a") is None
 
 
@@ -112,9 +112,18 @@ def test_what_is_not_acknowledged_survives_a_restart(engine: Engine, folder: Pat
 def test_an_acknowledgement_after_the_reply_changes_nothing(engine: Engine, mailbox: Mailbox) -> None:
     mailbox.post([(task("job/1"), "bank-a", ())])
     mailbox.receive("bank-a", came("job/1", reply("job/1")))
-    mailbox.delivered("bank-a", "job/1", 7)
+    mailbox.delivered("bank-a", {"job/1": 7})
     assert mailbox.replies(["job/1"], 0)
     assert carried(engine, "job") == (len(reply("job/1")), 7)
+
+
+def test_acknowledgements_that_waited_are_noted_with_a_reply(engine: Engine, mailbox: Mailbox) -> None:
+    mailbox.post([(task(f"job/{number}"), "bank-a", ()) for number in (1, 2, 3)])
+    mailbox.receive("bank-a", came("job/1", reply("job/1")), {"job/1": 7, "job/2": 5})
+    assert (next_id(mailbox), carried(engine, "job")) == ("job/3", (len(reply("job/1")), 12))
+    with pytest.raises(ExchangeError, match="was not given"):
+        mailbox.receive("bank-a", came("job/9", reply("job/9")), {"job/3": 4})
+    assert (mailbox.outgoing("bank-a"), carried(engine, "job")[1]) == (None, 16)
 
 
 def test_only_the_first_reply_counts_but_all_bytes_do(engine: Engine, mailbox: Mailbox) -> None:
@@ -282,7 +291,7 @@ def test_a_reply_that_a_power_cut_has_damaged_is_asked_for_again_where_it_is_sur
 def test_a_node_that_was_started_anew_is_asked_again_what_it_had_not_answered(mailbox: Mailbox) -> None:
     for number, institution in ((1, "bank-a"), (2, "bank-a"), (3, "bank-b")):
         mailbox.post([(task(f"job/{number}"), institution, ())])
-        mailbox.delivered(institution, f"job/{number}", 1)
+        mailbox.delivered(institution, {f"job/{number}": 1})
     mailbox.receive("bank-a", came("job/1", answer("job/1")))
     mailbox.repeat("bank-a")
     assert next_id(mailbox) == "job/2"

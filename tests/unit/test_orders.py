@@ -60,7 +60,7 @@ class Desk:
         """What waits for a node, checked as it would."""
         found = []
         while waiting := self.lab.mailbox.outgoing(institution):
-            self.lab.mailbox.delivered(institution, waiting.message_id, 1)
+            self.lab.mailbox.delivered(institution, {waiting.message_id: 1})
             task = exchange_pb2.Task.FromString(waiting.content.head())
             said = Content.from_proto(task.content, "the coordinator").config
             if task.step == "notice.revocation":

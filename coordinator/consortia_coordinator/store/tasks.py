@@ -5,7 +5,7 @@ nodes could not say the same again; a task's first request and first reply stand
 queued → delivered → answered | failed (a reply may overtake the acknowledgement).
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -147,18 +147,21 @@ class TaskJournal:
         with reading(self.engine) as connection:
             return int(connection.scalar(select(func.count()).where(*open_)) or 0)
 
-    def deliver(self, task_id: str, institution: str, size: int) -> None:
-        """``institution`` has acknowledged the task, for which ``size`` bytes were sent."""
-        with recoverable(self.engine) as connection:
-            connection.execute(_DELIVER, {"this": task_id, "at": institution})
-            _count(connection, task_id, down=size)
+    def deliver(self, institution: str, sizes: Mapping[str, int]) -> None:
+        """``institution`` has acknowledged these tasks, for which so many bytes were sent."""
+        if sizes:
+            with recoverable(self.engine) as connection:
+                _deliver(connection, institution, sizes)
 
-    def answer(self, task_id: str, reply: Held, size: int, state: str) -> bool:
+    def answer(self, entry: Entry, reply: Held, size: int, state: str, delivered: Mapping[str, int]) -> bool:
         """Store the reply, which took ``size`` bytes and is ANSWERED or FAILED; False if there was one already.
+        Its institution has acknowledged the tasks ``delivered``, as in ``deliver``.
 
         Of one that comes after its job was erased, only that it came is kept.
         """
         files: list[Path] = []
+        task_id, others = entry.task_id, dict(delivered)
+        down = others.pop(task_id, 0)
         with self._transaction([task_id]) as connection:
             erased = connection.scalar(_IS_ERASED, {"this": task_id})
             change = {"this": task_id, "to": state, "is_erased": erased}
@@ -167,7 +170,8 @@ class TaskJournal:
                 self.contents.keep(connection, task_id, REPLY, reply)
             elif stored:
                 files = self.contents.drop(connection, _CONTENTS.message_id == task_id)
-            _count(connection, task_id, up=size)
+            _count(connection, task_id, up=size, down=down)
+            _deliver(connection, entry.institution, others)
         self.contents.remove(files)
         if erased or not stored:
             self.contents.discard(reply)
@@ -245,6 +249,12 @@ class TaskJournal:
             connection.execute(update(tasks).where(*done).values(erased=True))
         self.contents.remove(files)
         scrub(self.engine)
+
+
+def _deliver(connection: Connection, institution: str, sizes: Mapping[str, int]) -> None:
+    for task_id, size in sizes.items():
+        connection.execute(_DELIVER, {"this": task_id, "at": institution})
+        _count(connection, task_id, down=size)
 
 
 def _count(connection: Connection, task_id: str, up: int = 0, down: int = 0) -> None:

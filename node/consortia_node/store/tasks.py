@@ -69,9 +69,12 @@ class TaskStore:
         self._at_hand: dict[str, Held] = {}
         """The tasks that came last and wait for an answer: they need not be read again at once."""
 
-    def receive(self, task: pb.Task, content: Held) -> bool:
-        """Store a task; True if it is new. One that was answered before will have its answer sent again."""
+    def receive(self, task: pb.Task, content: Held, delivered: Sequence[str] = ()) -> bool:
+        """Store a task, and as ``delivered`` the answers to those others; True if it is new. One that was answered
+        before will have its answer sent again.
+        """  # fmt: skip
         with recoverable(self.engine) as connection:
+            _deliver(connection, delivered)
             is_new = self._state(connection, task.task_id) is None
             if is_new:
                 connection.execute(_RECEIVE, self._row(connection, task))
@@ -129,10 +132,10 @@ class TaskStore:
             reply = self.contents.get(connection, row.task_id, REPLY) if row else None
         return Message(row.task_id, reply, row.job_id, len(found) > 1) if row and reply else None
 
-    def delivered(self, task_id: str) -> None:
-        """The coordinator has stored the answer."""
-        with recoverable(self.engine) as connection:  # else the answer is sent again, which does no harm
-            connection.execute(_DELIVER, {"this": task_id})
+    def delivered(self, task_ids: Sequence[str]) -> None:
+        """The coordinator has stored the answers to these tasks."""
+        with recoverable(self.engine) as connection:  # else the answers are sent again, which does no harm
+            _deliver(connection, task_ids)
 
     def traffic(self, job_id: str) -> tuple[int, int]:
         """Bytes of the job's messages from and to this node (up, down), those not counted that were forgotten."""
@@ -200,6 +203,11 @@ class TaskStore:
     @staticmethod
     def _state(connection: Connection, task_id: str) -> str | None:
         return connection.scalar(_STATE, {"this": task_id})
+
+
+def _deliver(connection: Connection, task_ids: Sequence[str]) -> None:
+    for task_id in task_ids:
+        connection.execute(_DELIVER, {"this": task_id})
 
 
 def _unknown() -> StoreError:
