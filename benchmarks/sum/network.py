@@ -13,7 +13,7 @@ from grpc.aio import ServerInterceptor
 from benchmarks.exchange.waiting import wait_until
 from benchmarks.sum.kinds import PLAIN, SEALED
 from consortia_client import control
-from consortia_common import keyfiles
+from consortia_common import allocator, keyfiles
 from consortia_common.documents.agreement import Agreement
 from consortia_common.documents.base import utc
 from consortia_common.documents.jobspec import JobSpec
@@ -38,6 +38,7 @@ _START_SECONDS, _STOP_SECONDS = 300, 30
 @contextmanager
 def consortium(root: Path, institutions: int, interceptors: Sequence[ServerInterceptor]) -> Iterator[Consortium]:
     """Everybody running and ready for jobs."""
+    allocator.keep_freed()  # as a coordinator in a process of its own does
     built, banks = Consortium(root, free_port(), banks=()), roster(institutions)
     network.create(root / "coordinator", "bench", f"127.0.0.1:{built.port}", _now())
     for bank in banks:

@@ -19,7 +19,7 @@ from typing import Any
 import grpc.aio
 from grpc_health.v1 import health_pb2_grpc
 
-from consortia_common import keyfiles, logs, tls
+from consortia_common import allocator, keyfiles, logs, tls
 from consortia_common.audit_heartbeat import Heartbeat
 from consortia_common.audit_log import AuditLog
 from consortia_common.failstop import FailStop, first
@@ -92,6 +92,7 @@ class Running:
 
 def run(settings: CoordinatorSettings) -> None:
     """Run the coordinator until it is told to stop. Raises ConsortiaError if it can't start."""
+    allocator.keep_freed()
     keyfiles.keep_to_oneself()
     logs.configure("coordinator", settings.log_file)
     asyncio.run(_until_told(settings))

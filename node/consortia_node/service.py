@@ -16,7 +16,7 @@ from typing import Any
 
 import grpc.aio
 
-from consortia_common import keyfiles, local, logs, rpc, tls
+from consortia_common import allocator, keyfiles, local, logs, rpc, tls
 from consortia_common.audit_heartbeat import Heartbeat
 from consortia_common.audit_log import AuditLog
 from consortia_common.documents.base import utc
@@ -70,6 +70,7 @@ class Running:
 
 def run(settings: NodeSettings) -> None:
     """Run the node until it is told to stop. Raises ConsortiaError if it can't start."""
+    allocator.keep_freed()
     keyfiles.keep_to_oneself()
     logs.configure(f"node/{settings.institution}", settings.log_file)
     asyncio.run(_until_told(settings))
