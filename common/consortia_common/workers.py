@@ -11,29 +11,17 @@ Only the parent ends a worker: signals to stop, which a terminal or an init syst
 service, do not reach it, or an orderly stop would fail every job under way.
 """
 
-import multiprocessing
-import os
-import signal
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
-from concurrent.futures import TimeoutError as LateError
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from multiprocessing import resource_tracker
-from multiprocessing.connection import wait
+from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
 from consortia_common import logs
+from consortia_common.worker import DiedError, Worker
 from consortia_crypto.errors import ConsortiaError
 
-START = "spawn"
-"""How a worker is started: afresh, so that none has its memory laid out as another, and what breaks one tells
-nothing of the next."""
 ATTEMPTS = 2
 """How often a request is tried whose worker dies."""
-_STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
 
 
 class Work(Protocol):
@@ -66,9 +54,9 @@ class WorkerPool(ABC, Generic[_Request]):
         self._memory_mib = memory_mib
         self._seconds = seconds
         self._do = do
-        self._pools: dict[str, ProcessPoolExecutor] = {}
+        self._busy: dict[str, Worker] = {}
         self._load: Callable[[], object] | None = None
-        self._ready: ProcessPoolExecutor | None = None
+        self._ready: Worker | None = None
         self._lock = threading.Lock()
         self._closed = False
 
@@ -88,13 +76,14 @@ class WorkerPool(ABC, Generic[_Request]):
     def _perform(self, request: _Request) -> Any:
         """The worker's answer. Raises what its Refusal stands for, or one of the two errors above."""
         for _ in range(ATTEMPTS):
+            worker = self._worker(request.job_id)
             try:
-                answer = self._submit(request).result(self._seconds)
-            except LateError as error:
+                answer = worker.do(request, self._seconds)
+            except TimeoutError as error:
                 self.end(request.job_id)
                 raise self._lost(request, f"took longer than {self._seconds:.0f} s") from error
-            except (BrokenProcessPool, CancelledError):
-                self._drop(request.job_id)
+            except DiedError:
+                self._drop(request.job_id, worker)
                 logs.event("worker.died", job_id=request.job_id, step=request.step)
                 continue
             if isinstance(answer, Refusal):
@@ -111,82 +100,43 @@ class WorkerPool(ABC, Generic[_Request]):
         """End all workers and start no more."""
         with self._lock:
             self._closed = True
-            job_ids = list(self._pools)
+            job_ids = list(self._busy)
             ready, self._ready = self._ready, None
         for job_id in job_ids:
             self.end(job_id)
         if ready is not None:
-            _kill(ready)
+            ready.end()
 
-    def _drop(self, job_id: str) -> None:
-        """End the job's worker without another one that waits: whoever does the request again starts its own."""
+    def _drop(self, job_id: str, worker: Worker | None = None) -> None:
+        """End the job's worker, or only this one, without another one that waits: whoever does the request again
+        starts its own.
+        """  # fmt: skip
         with self._lock:
-            pool = self._pools.pop(job_id, None)
-        if pool is not None:
-            _kill(pool)
+            if worker is None or self._busy.get(job_id) is worker:
+                worker = self._busy.pop(job_id, None)
+        if worker is not None:
+            worker.end()
 
-    def _submit(self, request: _Request) -> "Future[Any]":
-        with self._lock, _out_of_reach_of_signals():
+    def _worker(self, job_id: str) -> Worker:
+        """The job's."""
+        with self._lock:
             if self._closed:
                 raise self._stopped()
-            if request.job_id not in self._pools:
-                self._pools[request.job_id] = self._taken()
-            return self._pools[request.job_id].submit(self._do, request)
+            if job_id not in self._busy:
+                self._busy[job_id] = self._taken()
+            return self._busy[job_id]
 
     def _make_ready(self) -> None:
         """Start the worker that waits, if there is to be one and is none, and no job has a worker."""
-        with self._lock, _out_of_reach_of_signals():
-            if self._load is not None and self._ready is None and not self._pools and not self._closed:
-                self._ready = self._new()
-                self._ready.submit(self._load)
+        with self._lock:
+            if self._load is not None and self._ready is None and not self._busy and not self._closed:
+                self._ready = Worker(self._memory_mib, self._do, self._load)
 
-    def _taken(self) -> ProcessPoolExecutor:
+    def _taken(self) -> Worker:
         """The worker that waited, if it lives; else a new one."""
         ready, self._ready = self._ready, None
-        return ready if ready is not None and _lives(ready) else self._new()
-
-    def _new(self) -> ProcessPoolExecutor:
-        context = multiprocessing.get_context(START)
-        return ProcessPoolExecutor(1, mp_context=context, initializer=_start, initargs=(self._memory_mib,))
-
-
-def _processes(pool: ProcessPoolExecutor) -> list[multiprocessing.process.BaseProcess]:
-    return list((pool._processes or {}).values())  # there is no public way to them
-
-
-def _lives(pool: ProcessPoolExecutor) -> bool:
-    return all(process.is_alive() for process in _processes(pool))
-
-
-def _kill(pool: ProcessPoolExecutor) -> None:
-    for process in _processes(pool):
-        process.kill()
-    pool.shutdown(wait=False, cancel_futures=True)
-
-
-@contextmanager
-def _out_of_reach_of_signals() -> Iterator[None]:
-    """A process that is started in here inherits the mask, and keeps it."""
-    resource_tracker.ensure_running()  # else it is started with the first process, and lifts the mask
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _start(memory_mib: int) -> None:
-    import resource  # noqa: PLC0415  # POSIX only; the parent itself does not need it
-
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy comes later; jobs share the machine, a worker each
-    resource.setrlimit(resource.RLIMIT_AS, (memory_mib << 20, memory_mib << 20))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # rows and keys must not lie in a core file
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-
-
-def _die_with_parent() -> None:
-    """A parent that is killed must not leave workers behind with rows in their memory."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
+        if ready is not None and ready.lives():
+            return ready
+        if ready is not None:
+            ready.end()
+        return Worker(self._memory_mib, self._do)

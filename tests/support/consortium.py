@@ -23,7 +23,7 @@ import pytest
 
 from consortia_client import control, profile
 from consortia_client.session import Session
-from consortia_common import keyfiles, witness_keys, workers
+from consortia_common import keyfiles, witness_keys, worker
 from consortia_common.documents.agreement import Agreement
 from consortia_common.documents.base import utc
 from consortia_common.documents.jobspec import JobSpec
@@ -162,7 +162,7 @@ def running(
 
     multiprocessing.set_forkserver_preload(["consortia_node.work", "consortia_node.sumwork"])
     with pytest.MonkeyPatch.context() as patched, _looped(everybody) as parts:
-        patched.setattr(workers, "START", "forkserver")
+        patched.setattr(worker, "START", "forkserver")
         consortium.running = parts
         yield consortium
 
