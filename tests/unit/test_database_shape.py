@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Engine, MetaData, func, insert, select, text, update
+from sqlalchemy import Connection, Engine, MetaData, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
-from consortia_common.database import open_at, reading
+from consortia_common.database import open_at, reading, recoverable
 from consortia_common.errors import SettingsError
 from consortia_coordinator.store import tables as coordinator_tables
 from consortia_coordinator.store.database import open_database as open_coordinator
@@ -61,6 +61,21 @@ def test_commits_reach_the_disk_and_only_the_owner_can_read(engine: Engine, tmp_
         pragmas = {name: connection.scalar(text(f"PRAGMA {name}")) for name in ("journal_mode", "synchronous")}
     assert pragmas == {"journal_mode": "wal", "synchronous": 2}
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+
+
+def test_only_what_says_so_may_go_in_a_power_cut(engine: Engine) -> None:
+    """Another transaction of the same connection is none the wiser, even if the one that said so asked nothing."""
+
+    def synchronous(connection: Connection) -> object:
+        return connection.exec_driver_sql("PRAGMA synchronous").scalar()
+
+    for beginning in (recoverable, reading):
+        with beginning(engine):
+            pass
+        with engine.begin() as connection:
+            assert synchronous(connection) == 2
+    with recoverable(engine) as connection:
+        assert synchronous(connection) == 1
 
 
 def test_foreign_keys_are_kept(engine: Engine) -> None:

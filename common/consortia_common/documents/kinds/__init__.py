@@ -10,6 +10,7 @@ import threading
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import ClassVar, Literal
 
 from pydantic import ConfigDict
@@ -175,7 +176,13 @@ class KindParameters(Document):
 
 def names() -> list[str]:
     """The kinds that this version knows."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return list(_names(tuple(__path__)))
+
+
+@cache
+def _names(folders: tuple[str, ...]) -> tuple[str, ...]:
+    """Looked up once: no kind comes while a process runs."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(folders)))
 
 
 def parameters_of(kind: str) -> type[KindParameters]:
