@@ -301,16 +301,7 @@ class Link:
             data = await asyncio.to_thread(content.piece, offset) if content.path else content.data
             if offset + CHUNK_BYTES >= content.total:
                 self._unsent.discard(message.message_id)  # it may be acknowledged before the last write returns
-            yield pb.Frame(
-                chunk=pb.Chunk(
-                    message_id=message.message_id,
-                    total=content.total,
-                    offset=offset,
-                    data=data,
-                    sha256=content.sha256 if offset == first else b"",
-                    body=content.body if offset == first else 0,
-                )
-            )
+            yield _chunk(message, offset, data, first=offset == first)
 
     async def _beat(self) -> None:
         for sequence in itertools.count(1):
@@ -325,6 +316,16 @@ class Link:
                 await self._wire.write(frame)
             except Exception as error:  # grpc.aio has no one family for a stream that is gone
                 raise _lost(f"broke ({type(error).__name__})", self._peer) from error
+
+
+def _chunk(message: Message, offset: int, data: bytes, *, first: bool) -> pb.Frame:
+    """Made where it lies in its frame, since a chunk that is put into one is copied."""
+    content, frame = message.content, pb.Frame()
+    chunk = frame.chunk
+    chunk.message_id, chunk.total, chunk.offset, chunk.data = message.message_id, content.total, offset, data
+    if first:
+        chunk.sha256, chunk.body = content.sha256, content.body
+    return frame
 
 
 async def _next_frame(wire: Wire, seconds: float, peer: str) -> pb.Frame:

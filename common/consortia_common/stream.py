@@ -107,27 +107,26 @@ class Assembler:
 
     def add(self, chunk: pb.Chunk) -> Piece:
         """What ``chunk`` adds to its message. Raises ExchangeError."""
-        if not 0 < len(chunk.data) <= CHUNK_BYTES:
+        data = chunk.data  # each look at a field of bytes copies them
+        if not 0 < len(data) <= CHUNK_BYTES:
             self._refuse(f"a chunk is empty or longer than {CHUNK_BYTES} bytes")
         message = self._open.get(chunk.message_id)
         displaced: tuple[str, ...] = ()
         if message is None:
-            message, displaced = self._begin(chunk)
+            message, displaced = self._begin(chunk, len(data))
         elif chunk.sha256:
             self._refuse("a later chunk carries a hash")
         if chunk.total != message.total or chunk.offset != message.have:
             self._refuse("a chunk does not continue its message")
-        message.have += len(chunk.data)
+        message.have += len(data)
         if message.have > message.total:
             self._refuse("a message is longer than was announced")
         if message.have == message.total:
             del self._open[chunk.message_id]
-        return Piece(
-            chunk.message_id, message.total, message.sha256, chunk.offset, chunk.data, message.body, displaced
-        )
+        return Piece(chunk.message_id, message.total, message.sha256, chunk.offset, data, message.body, displaced)
 
-    def _begin(self, chunk: pb.Chunk) -> tuple[_Open, tuple[str, ...]]:
-        """The message that begins, or is gone on with, and the parts that make room for it."""
+    def _begin(self, chunk: pb.Chunk, length: int) -> tuple[_Open, tuple[str, ...]]:
+        """The message that begins with ``length`` bytes, or is gone on with; the parts that make room for it."""
         if not _MESSAGE_ID.fullmatch(chunk.message_id):
             self._refuse("a message's id is empty, too long or not printable")
         left = self._left.pop(chunk.message_id, None)
@@ -143,7 +142,7 @@ class Assembler:
         message = _Open(chunk.total, chunk.sha256, chunk.body, chunk.offset)
         self._open[chunk.message_id] = message
         anew = (chunk.message_id,) if left is not None and not chunk.offset else ()
-        return message, anew + (self._make_room() if len(chunk.data) < chunk.total else ())
+        return message, anew + (self._make_room() if length < chunk.total else ())
 
     def _make_room(self) -> tuple[str, ...]:
         displaced = []
