@@ -58,9 +58,10 @@ class Worker:
             try:
                 self._line.send(request, deadline)
                 return self._line.receive(deadline)
-            except TimeoutError:
-                raise
-            except (EOFError, OSError) as error:
+            except BaseException as error:
+                self._kill()  # what it said later would be taken for the answer to another request
+                if isinstance(error, TimeoutError) or not isinstance(error, EOFError | OSError):
+                    raise
                 raise DiedError from error
 
     def lives(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from consortia_common.worker import Line
+from consortia_common.worker import DiedError, Line, Worker
 
 
 @pytest.fixture
@@ -15,6 +15,22 @@ def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
     one, other = socket.socketpair()
     with one, other:
         yield one, other
+
+
+def test_a_worker_that_was_not_waited_for_answers_nothing_else() -> None:
+    worker = Worker(4096, _after)
+    try:
+        with pytest.raises(TimeoutError):
+            worker.do(60, 0.01)
+        with pytest.raises(DiedError):
+            worker.do(0, 60)
+    finally:
+        worker.end()
+
+
+def _after(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
 
 
 @pytest.mark.parametrize("size", [0, 1000, 64 << 10, 5 << 20])
