@@ -5,7 +5,6 @@ Quantising and what comes of the opened sum are in the figures; the epoch, once 
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from os import urandom
 from pathlib import Path
 from typing import Any, cast
@@ -74,7 +73,7 @@ class _Round:
     secret: bytes
     public: bytes
     states: dict[str, bytes] = field(default_factory=dict)
-    heard: dict[str, Any] = field(default_factory=dict)
+    heard: dict[str, list[Any]] = field(default_factory=dict)
 
     def run(self) -> None:
         """R1 to R5."""
@@ -90,10 +89,8 @@ class _Round:
             state, lambda now, said: collector.uploaded(now, said, said.digest.hex()), collector.close_uploading
         )
         for name in self.policy.roster:
-            self._ask(name, partial(self._step, member.set_proposed), proposal)
-        state, certificate = self._coordinate(state, collector.signed, collector.close_setting)
-        for name in self.policy.roster:
-            self._ask(name, partial(self._step, member.certificate), certificate)
+            self._ask(name, self._sign, proposal)
+        state, _ = self._coordinate(state, collector.signed, collector.close_setting)
         total = self.ledger.run("coordinator", self._close, state)
         for name in self.policy.roster:
             self.ledger.received += len(total.to_bytes()) + self._layout_size()
@@ -102,17 +99,16 @@ class _Round:
 
     def _ask(self, name: str, act: Any, *shown: Any) -> None:
         """Have an institution answer; what it says and what it was shown are counted, its state is kept."""
-        self.states[name], message = self.ledger.run("institution", act, name, *shown)
-        self.heard[name] = message
+        self.states[name], *self.heard[name] = self.ledger.run("institution", act, name, *shown)
         self.ledger.received += sum(len(one.to_bytes()) for one in shown)
-        self.ledger.sent += len(message.to_bytes())
+        self.ledger.sent += sum(len(one.to_bytes()) for one in self.heard[name])
 
     def _coordinate(self, state: Collector, take: Any, close: Any) -> tuple[Collector, Any]:
         """The coordinator takes what all have said, and closes the step."""
 
         def act() -> Any:
             now = state
-            for message in self.heard.values():
+            for message, *_ in self.heard.values():
                 now = take(now, message)
             return close(now)
 
@@ -141,9 +137,10 @@ class _Round:
         state, message = member.uploaded(state, digest, tag)
         return state.to_bytes(), message
 
-    def _step(self, call: Any, name: str, shown: Any) -> Any:
-        state, message = call(self._state(name), shown)
-        return state.to_bytes(), message
+    def _sign(self, name: str, proposal: Any) -> Any:
+        """Nobody is missing: what opens the sum goes with the signature."""
+        state, signed, revealed = member.set_proposed(self._state(name), proposal)
+        return state.to_bytes(), signed, revealed
 
     def _open(self, name: str, total: Any) -> None:
         """Take the sealed total's frames, open it, read it as real numbers."""
@@ -166,14 +163,14 @@ class _Round:
     def _take(self, number: int, name: str) -> None:
         totals = self._totals(number)
         with FileVector.reading(self.folder / "upload") as upload:
-            if totals.receive(name, frames(upload, totals.layout)) != self.heard[name].digest.hex():
+            if totals.receive(name, frames(upload, totals.layout)) != self.heard[name][0].digest.hex():
                 raise RuntimeError("the upload is not the one that was signed")
         totals.add(name)
         totals.settle()
 
     def _close(self, state: Collector) -> Any:
-        for message in self.heard.values():
-            state = collector.revealed(state, message)
+        for _, revealed in self.heard.values():
+            state = collector.revealed(state, revealed)
         state, plan = collector.close_revealing(state)
         self._totals(len(self.policy.roster)).unmask(plan)
         return collector.total(state)

@@ -1,17 +1,23 @@
 """PURE: which sealed sums a job spec implies; every side derives them from the signed spec, none sends them."""
 
 import hashlib
+from collections.abc import Mapping
+from typing import Any
 
+from consortia_common.content import Content
 from consortia_common.documents.jobspec import JobSpec
 from consortia_common.errors import ExchangeError
 from consortia_crypto.sum.terms import Scale, SumPolicy
+from consortia_proto.v1 import content_pb2 as pb
 
 STEPS = ("sum.share", "sum.upload", "sum.frame", "sum.sign", "sum.reveal", "sum.total")
 """The steps of the sealed-sum protocol, beside those of a job's course (docs/sealed-sum.md)."""
 
-
 BATCH = 8
 """Frames of a sealed vector, each of at most 1 MiB, that one task or answer carries."""
+BEFORE, BEHIND = "before.", "behind."
+"""Prefixes of what rides with a step of a job: the last frames of the total before it, which the step may need; of
+the sum for which the step makes the summand, the lists of R1, and R2 in the step's answer."""
 TOGETHER = 8
 """Sums whose first messages one task asks for: they depend on no data and on no total."""
 
@@ -68,3 +74,29 @@ NOTHING_BEFORE = "0" * 64
 def chained(before: str, digest: str) -> str:
     """What stands for all totals of a job up to the one with this SHA-256; goes into the keys of the next."""
     return hashlib.sha256(bytes.fromhex(before) + bytes.fromhex(digest)).hexdigest()
+
+
+def riding(prefix: str, words: Mapping[str, Any]) -> dict[str, Any]:
+    """A message of the protocol as it rides with a step."""
+    return {prefix + name: value for name, value in words.items()}
+
+
+def ridden(content: Content, prefix: str) -> Content:
+    """The message of the protocol that rode with a step; empty if none did."""
+    return Content(
+        config={
+            name.removeprefix(prefix): value for name, value in content.config.items() if name.startswith(prefix)
+        }
+    )
+
+
+def unload(content: pb.Content) -> None:
+    """Take off what rides with a step, before it is read."""
+    for name in [name for name in content.config if name.startswith((BEFORE, BEHIND))]:
+        del content.config[name]
+
+
+def bare(content: Content) -> Content:
+    """A step's own content, without what rides with it."""
+    own = {name: value for name, value in content.config.items() if not name.startswith((BEFORE, BEHIND))}
+    return Content(content.arrays, own, content.metrics)

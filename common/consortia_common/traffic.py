@@ -13,12 +13,13 @@ from consortia_common.content import Content
 from consortia_common.documents.jobspec import CONCLUDE, EPOCH, JobSpec, Submission
 from consortia_common.documents.kinds import Turn
 from consortia_common.documents.receipt import CohortUsed, Receipt, SumsUsed, Took
-from consortia_common.sealed import BATCH, STEPS, policy_of, reporters, shared_together
+from consortia_common.sealed import BATCH, BEFORE, BEHIND, STEPS, policy_of, reporters, riding, shared_together
 from consortia_crypto import canonical
 from consortia_crypto.keys import SIGNATURE_LENGTH, PublicIdentity
 from consortia_crypto.sum import messages as sums
 from consortia_crypto.sum.epoch_messages import Confirmed, KeyDocument, Letter
 from consortia_crypto.sum.terms import SumPolicy
+from consortia_crypto.sum.vector import Layout
 from consortia_crypto.sum.wire import PARAMETERS, wire_layout
 from consortia_proto.v1 import exchange_pb2
 
@@ -27,7 +28,7 @@ ENVELOPE = 1120 + 16 + SIGNATURE_LENGTH + 150
 _EPOCH_LETTER = 1120 + 16 + 80
 _LATTICE_CONTEXT, _LATTICE_SECRET = 124_800, 187_000
 """Of the engine "lattice": what the first party publishes once, and what it seals to each other one."""
-_HASH = "0" * 64
+_HASH, _HASHED, _SIGNED = "0" * 64, bytes(32), bytes(64)
 _JOB = "job-" + "0" * 16
 
 
@@ -87,9 +88,10 @@ def _exchanges(spec: JobSpec, party: str, rows: int | None) -> Iterator[_Exchang
         yield from _epoch(spec, party)
         yield from (_shares(spec, together, party) for together in shared_together(spec))
         for name, count in _counted(spec).items():
-            yield from _sum(policy_of(_JOB, spec, name, 0), name, party, count)
-    for turn in spec.parameters.turns(party):
-        yield _step(spec, party, turn, rows)
+            yield from _Sum(policy_of(_JOB, spec, name, 0), name, party).tasks(count)
+    turns = spec.parameters.turns(party)
+    for before, turn in zip(("", *(turn.gives for turn in turns)), turns, strict=False):
+        yield _step(spec, party, turn, before, rows)
 
 
 def _close(spec: JobSpec, party: str) -> _Exchange:
@@ -118,15 +120,23 @@ def _offer(spec: JobSpec) -> _Exchange:
     )
 
 
-def _step(spec: JobSpec, party: str, turn: Turn, rows: int | None) -> _Exchange:
-    """A step of the kind's own: what it carries besides its sum."""
+def _step(spec: JobSpec, party: str, turn: Turn, before: str, rows: int | None) -> _Exchange:
+    """A step of the kind's own, with what rides with it of the sum ``before`` it and of the one that it gives."""
     carried = spec.parameters.letters(party, turn.step, rows)
     up, down = ((size + ENVELOPE) if size else 0 for size in carried)
     if turn.step == CONCLUDE.step and party in reporters(spec):
         up += spec.parameters.result_bytes() + ENVELOPE
     if (told := spec.parameters.tells(turn)) and party in reporters(spec):
         up += told + ENVELOPE
-    return _Exchange(turn.step, up=up, down=down)
+    asked, said = {}, {}
+    if before:
+        opened = _Sum(policy_of(_JOB, spec, before, 0), before, party)
+        asked, down = riding(BEFORE, opened.total()), down + opened.last
+    if turn.gives:
+        sealed = _Sum(policy_of(_JOB, spec, turn.gives, 0), turn.gives, party)
+        asked |= riding(BEHIND, sealed.lists())
+        said, up = riding(BEHIND, sealed.upload()), up + sealed.first
+    return _Exchange(turn.step, asked, said, up=up, down=down)
 
 
 def _counted(spec: JobSpec) -> dict[str, int]:
@@ -170,42 +180,73 @@ def _shares(spec: JobSpec, together: Sequence[tuple[str, int]], party: str) -> _
     return _Exchange(f"{STEPS[0]}.{name}.1", asked, {"messages": [shared.to_bytes()] * len(together)})
 
 
-def _sum(policy: SumPolicy, name: str, party: str, times: int) -> Iterator[_Exchange]:
-    _, upload, frame, sign, reveal, total = STEPS
-    about = {"sum": name, "attempt": 1}
-    roster, wire = policy.roster, wire_layout(policy)
-    hashed, secret, signature = bytes(32), bytes(32), bytes(64)
-    sealed = bytes(sums.SEALED_SHARES)
-    listed = {other: sums.Listed(hashed, signature, hashed, None if other == party else sealed) for other in roster}
-    proposal = sums.SetProposal(hashed, dict.fromkeys(roster, hashed))
-    certificate = sums.Certificate(proposal, dict.fromkeys(roster, signature))
-    revealed = sums.Revealed(party, hashed, dict.fromkeys(roster, secret), {}, signature)
-    opened = sums.Total(1, 0, dict.fromkeys(roster, sums.Head(hashed, signature)), certificate)
-    batches = -(-wire.frames // BATCH)
-    later = (batches - 1) * times
-    first = sum(wire.length(number) for number in range(min(BATCH, wire.frames)))
-    rest = (wire.size - first) // max(1, batches - 1)
+@dataclass(frozen=True)
+class _Sum:
+    """The messages of one sealed sum with ``party``, all of whose parties are there."""
 
-    def said(message: sums.Message) -> dict[str, Any]:
-        return {"message": message.to_bytes()}
+    policy: SumPolicy
+    name: str
+    party: str
 
-    yield _Exchange(
-        f"{upload}.{name}.1",
-        about | said(sums.Lists(hashed, listed)),
-        said(sums.Uploaded(party, hashed, hashed, 0, signature)),
-        up=first,
-        times=times,
-    )
-    yield _Exchange(f"{frame}.{name}.1.0", about | {"first": 8}, {"frames": []}, up=rest, times=later)
-    yield _Exchange(
-        f"{sign}.{name}.1",
-        about | said(proposal),
-        said(sums.SetSigned(party, hashed, hashed, signature)),
-        times=times,
-    )
-    yield _Exchange(f"{reveal}.{name}.1", about | said(certificate), said(revealed), times=times)
-    yield _Exchange(f"{total}.{name}.1.0", about | said(opened), down=first, times=times)
-    yield _Exchange(f"{total}.{name}.1.0", about | {"first": 8, "message": b""}, down=rest, times=later)
+    @property
+    def first(self) -> int:
+        """Bytes of the first batch of frames, which rides with the step that makes the summand."""
+        return self._bytes(range(min(BATCH, self._wire.frames)))
+
+    @property
+    def last(self) -> int:
+        """Bytes of the last batch of frames, which rides with the step behind the sum."""
+        return self._bytes(range((self._wire.frames - 1) // BATCH * BATCH, self._wire.frames))
+
+    def lists(self) -> dict[str, Any]:
+        """U1."""
+        sealed = bytes(sums.SEALED_SHARES)
+        listed = {
+            other: sums.Listed(_HASHED, _SIGNED, _HASHED, None if other == self.party else sealed)
+            for other in self.policy.roster
+        }
+        return self._about | _said(sums.Lists(_HASHED, listed))
+
+    def upload(self) -> dict[str, Any]:
+        """R2."""
+        return _said(sums.Uploaded(self.party, _HASHED, _HASHED, 0, _SIGNED))
+
+    def total(self) -> dict[str, Any]:
+        """R5."""
+        heads = dict.fromkeys(self.policy.roster, sums.Head(_HASHED, _SIGNED))
+        certificate = sums.Certificate(self._proposal, dict.fromkeys(self.policy.roster, _SIGNED))
+        return self._about | {"round": 1, "first": 8} | _said(sums.Total(1, 0, heads, certificate))
+
+    def tasks(self, times: int) -> Iterator[_Exchange]:
+        """The tasks that it has of its own: R3 with R4, and the batches that ride with nothing."""
+        _, _, frame, sign, _, total = STEPS
+        batches = (self._wire.frames - 1) // BATCH
+        rest = (self._wire.size - self.first) // max(1, batches), (self._wire.size - self.last) // max(1, batches)
+        asked, mark = self._about | {"first": 8}, f"{self.name}.1"
+        yield _Exchange(f"{frame}.{mark}.0", asked, {"frames": []}, up=rest[0], times=batches * times)
+        yield _Exchange(f"{total}.{mark}.0", asked | {"message": b""}, down=rest[1], times=batches * times)
+        revealed = sums.Revealed(self.party, _HASHED, dict.fromkeys(self.policy.roster, bytes(32)), {}, _SIGNED)
+        signed = _said(sums.SetSigned(self.party, _HASHED, _HASHED, _SIGNED)) | {"revealed": revealed.to_bytes()}
+        yield _Exchange(f"{sign}.{mark}", self._about | _said(self._proposal), signed, times=times)
+
+    @property
+    def _about(self) -> dict[str, Any]:
+        return {"sum": self.name, "attempt": 1}
+
+    @property
+    def _proposal(self) -> sums.SetProposal:
+        return sums.SetProposal(_HASHED, dict.fromkeys(self.policy.roster, _HASHED))
+
+    @property
+    def _wire(self) -> Layout:
+        return wire_layout(self.policy)
+
+    def _bytes(self, frames: range) -> int:
+        return sum(self._wire.length(frame) for frame in frames)
+
+
+def _said(message: sums.Message) -> dict[str, Any]:
+    return {"message": message.to_bytes()}
 
 
 def _receipt(spec: JobSpec, party: str) -> Receipt:

@@ -27,7 +27,7 @@ Failures = dict[str, exchange_pb2.Failure]
 
 @dataclass(frozen=True)
 class Attempt:
-    """One attempt at one sum; ``step`` is the kind's step that makes its summands."""
+    """One attempt at one sum; ``step`` makes its summands, and the first attempt rides with it."""
 
     name: str
     turn: int
@@ -39,6 +39,11 @@ class Attempt:
     def key(self) -> str:
         """Prefix of its memos, and the name of its folder."""
         return f"{self.name}.{self.turn}.{self.number}"
+
+
+def words_of(attempt: Attempt, **said: Any) -> dict[str, Any]:
+    """What is said to a party of an attempt."""
+    return {"sum": attempt.name, "attempt": attempt.number, **said}
 
 
 class Waiting:
@@ -62,14 +67,27 @@ class Waiting:
         self, step: str, attempt: Attempt, said: Mapping[str, Mapping[str, Any]], frame: int | None = None
     ) -> list[str]:
         """Journal one task of the protocol for each party to which something is said; their ids."""
-        about = {"sum": attempt.name, "attempt": attempt.number}
-        made = {id(words): Content(config={**about, **words}) for words in said.values()}
+        made = {id(words): Content(config=words_of(attempt, **words)) for words in said.values()}
         asked = {party: made[id(words)] for party, words in said.items()}
         return list(self._run.post(step, attempt.turn, asked, _mark(attempt, frame)).values())
 
     def task_id(self, party: str, step: str, attempt: Attempt, frame: int | None = None) -> str:
         """The id of a task that was posted."""
         return self._run.task_id(party, step, attempt.turn, _mark(attempt, frame))
+
+    def upload_id(self, party: str, attempt: Attempt) -> str:
+        """The id of the task whose answer has R2: the step that makes the summand, or one of its own."""
+        if attempt.number == 1:
+            return self._run.task_id(party, attempt.step, attempt.turn)
+        return self.task_id(party, UPLOAD, attempt)
+
+    def uploads(self, attempt: Attempt, parties: Collection[str]) -> dict[str, Content]:
+        """R2 of these parties; the others are lost."""
+        ids = [self.upload_id(party, attempt) for party in parties]
+        answers = self.wait(attempt, ids, attempt.policy.threshold)
+        if attempt.number > 1:
+            return answers
+        return {party: sealed.ridden(content, sealed.BEHIND) for party, content in answers.items()}
 
     def answers(self, attempt: Attempt, step: str, parties: Collection[str]) -> dict[str, Content]:
         """What these parties answered to ``step``; the others are lost. No party is waited for in vain for long."""

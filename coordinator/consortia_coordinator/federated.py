@@ -31,13 +31,10 @@ class Round(Protocol):
     """The sealed sum behind a round of training; what it adds never passes through Flower."""
 
     def prepare(self, turn: int) -> None:
-        """Have the parties get ready for round ``turn`` and the one after it; before its messages are posted."""
-
-    def follow(self, turn: int) -> None:
-        """Ask for the uploads of round ``turn``; once its messages are posted."""
+        """Have the parties get ready for round ``turn`` and the one after it; before its messages are pushed."""
 
     def aggregate(self, turn: int) -> None:
-        """Add the uploads and give every party the sealed total."""
+        """Add the uploads, which ride with the answers; every party gets the sealed total with what comes next."""
 
     def is_over(self, turn: int) -> bool:
         """Whether the parties have said with round ``turn`` that they need no more of them."""
@@ -133,7 +130,6 @@ def run_strategy(strategy: Strategy, grid: ExchangeGrid, sums: Round, rounds: in
         sums.prepare(server_round)
         messages = sealed.configure_train(server_round, ArrayRecord(), ConfigRecord(), grid)
         sent = grid.push_messages(messages)
-        sums.follow(server_round)
         sealed.aggregate_train(server_round, grid.pull_messages(sent))
         if sums.is_over(server_round):
             return

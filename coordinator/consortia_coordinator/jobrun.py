@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
+from consortia_common import sealed
 from consortia_common.audit_log import AuditLog
 from consortia_common.content import Content, Octets
 from consortia_common.documents.jobspec import CONCLUDE, PROGRESS, JobSpec
@@ -26,6 +27,7 @@ from consortia_coordinator.mailbox import Mailbox, Post
 from consortia_coordinator.replies import blob, failure_of, late, party_of, short_blob
 from consortia_coordinator.store.jobs import JobStore, Memos
 from consortia_coordinator.sums import SumRuns
+from consortia_coordinator.training import Training
 from consortia_crypto.audit.entry import Entry
 from consortia_crypto.errors import CryptoError
 from consortia_crypto.sum.terms import threshold
@@ -38,8 +40,6 @@ _RESULT = _LETTER + _ANALYST
 CLOSE = "close"
 BEHIND = 2
 """So many steps may be asked of a party at a time, each of which is waited for in its turn."""
-TRAIN = "train"
-"""Flower's message type for a round of training."""
 
 
 @dataclass(frozen=True)
@@ -175,8 +175,8 @@ class JobRun:
         }
 
     def answered(self, task_ids: Iterable[str], timeout: float | None = None) -> dict[str, Content]:
-        """The answers that come in time, by task id; failures are left out."""
-        return self.gather(list(task_ids), timeout or 0.0, every=True).contents
+        """The answers that come in time, by task id, without what rides with them; failures are left out."""
+        return self.gather(list(task_ids), timeout or 0.0, every=True, bare=True).contents
 
     def log_once(self, memo: str, event: str, **fields: Any) -> None:
         """Log what this job met at the point ``memo``, unless a run before a restart has logged it."""
@@ -198,7 +198,13 @@ class JobRun:
 
     def ask(self, step: str, requests: Mapping[str, Content], turn: int = 0) -> dict[str, Content]:
         """See Job."""
-        return self._answers(step, turn, self.collect(self.post(step, turn, requests).values()))
+        return self._answers(step, turn, self.collect(self._take_step(step, turn, requests).values()))
+
+    def _take_step(self, step: str, turn: int, requests: Mapping[str, Content]) -> dict[str, str]:
+        """Journal a step of the kind's own, with what rides with it of the sums before and behind it."""
+        ids = self.post(step, turn, self._sums.loaded(step, turn, requests))
+        self._sums.sent()
+        return ids
 
     def ask_all(self, step: str, request: Content, turn: int = 0) -> dict[str, Content]:
         """See Job."""
@@ -206,6 +212,7 @@ class JobRun:
 
     def close(self) -> dict[str, Content]:
         """Have all end the job; the receipts of those who stayed, each of which says who did not."""
+        self._sums.require_given()
         staying = self._sums.present
         absent = [party for party in self.spec.parties if party not in staying]
         closing = Content(config={"outcome": "finished", "reason": "", "absent": absent})
@@ -219,14 +226,13 @@ class JobRun:
     def sum(self, name: str, step: str, turn: int = 0) -> None:
         """See Job."""
         self._sums.share(name, turn)
-        self.post(step, turn, dict.fromkeys(self.spec.parties, Content()))
-        self._sums.follow(name, turn, step)
+        self._take_step(step, turn, dict.fromkeys(self.spec.parties, Content()))
         self._sums.aggregate(name, turn, step)
 
     def fit(self, rounds: int) -> None:
         """See Job."""
         strategy = cast("TrainParameters", self.spec.parameters).strategy
-        run_strategy(strategy, self.grid, _Training(self, self._sums, rounds), rounds)
+        run_strategy(strategy, self.grid, Training(self, self._sums, rounds), rounds)
 
     def heard(self, step: str, turn: int) -> bool:
         """Hand on what a party has told the analyst in a step; whether all that are still there say that its rounds
@@ -256,7 +262,7 @@ class JobRun:
         asked = requests or dict.fromkeys(self.spec.parties, Content())
         able = [party for party in self.spec.parameters.reporters(self.spec.parties) if party in there]
         reporters = able[: 1 + self._spare]
-        ids = self.post(
+        ids = self._take_step(
             step,
             0,
             {
@@ -276,14 +282,19 @@ class JobRun:
     @cached_property
     def grid(self) -> ExchangeGrid:
         """The exchange as Flower sees it."""
-        return ExchangeGrid(self.spec.parties, self.post, self.answered)
+        return ExchangeGrid(self.spec.parties, self._take_step, self.answered)
 
-    def gather(self, wanted: list[str], seconds: float, *, every: bool) -> Answers:
-        """What comes of these tasks in time; unless ``every`` answer is wanted, a failure ends the wait."""
+    def gather(self, wanted: list[str], seconds: float, *, every: bool, bare: bool = False) -> Answers:
+        """What comes of these tasks in time; unless ``every`` answer is wanted, a failure ends the wait.
+
+        ``bare`` leaves unread what rides with the answers.
+        """
         replies = self._tools.mailbox.answers(wanted, seconds, self.is_given_up, every=every)
         answers = Answers({}, {}, {party_of(each): late(each, seconds) for each in wanted if each not in replies})
         for task_id, (reply, body) in replies.items():
             if reply.WhichOneof("outcome") == "content":
+                if bare:
+                    sealed.unload(reply.content)
                 answers.contents[task_id] = Content.from_proto(reply.content, party_of(task_id), body)
             else:
                 answers.failures[party_of(task_id)] = failure_of(reply, task_id)
@@ -360,34 +371,3 @@ class JobRun:
 
 def _has_result(answers: Mapping[str, Content], party: str) -> bool:
     return party in answers and _RESULT in answers[party].config
-
-
-@dataclass(frozen=True)
-class _Training:
-    """Implements consortia_coordinator.federated.Round: the sum that each round's training gives."""
-
-    run: JobRun
-    sums: SumRuns
-    rounds: int
-
-    def prepare(self, turn: int) -> None:
-        """The shares of the next round are asked for before this one's training, so that nobody waits for them."""
-        self.run.progress(f"round {turn} of {self.rounds}", turn + 1, self.rounds + 3)
-        self.sums.share(self._sums_of[turn], turn)
-        if turn < self.rounds:
-            self.sums.share(self._sums_of[turn + 1], turn + 1)
-
-    def follow(self, turn: int) -> None:
-        self.sums.follow(self._sums_of[turn], turn, TRAIN)
-
-    def aggregate(self, turn: int) -> None:
-        self.sums.aggregate(self._sums_of[turn], turn, TRAIN)
-
-    def is_over(self, turn: int) -> bool:
-        return self.run.heard(TRAIN, turn)
-
-    @cached_property
-    def _sums_of(self) -> dict[int, str]:
-        """The name of each round's sum."""
-        turns = self.run.spec.parameters.turns(self.run.spec.parties[0])
-        return {turn.round: turn.gives for turn in turns if turn.step == TRAIN}

@@ -2,21 +2,25 @@
 
 The protocol is consortia_crypto.sum.collector; here its messages meet the exchange. What was decided (who is in a
 sum, whose signatures certify it) is a memo, from which a restarted coordinator finds the same again in the
-journalled answers: whom a sum is over is never decided twice. A power cut may take the newest memos, but of what
-was decided none once the certificate is out: what nodes are then asked again they answer as before, and the sum of
-the same uploads is added again. First messages are asked for in shares.py; the vectors are in uploads.py.
+journalled answers: whom a sum is over is never decided twice. A power cut may take the newest memos, but none of
+whom a sum is over once that is proposed: what nodes are then asked again they answer as before, and the sum of the
+same uploads is added again. A total rides with the step that comes next, the lists of a sum with the step that
+makes its summand. First messages are asked for in shares.py; the vectors are in uploads.py.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from consortia_common import sealed
+from consortia_common.content import Content
+from consortia_common.documents.kinds import Turn
 from consortia_coordinator.adding import Adder, Apart, Here, LatticeKey
-from consortia_coordinator.attempt import REVEAL, SHARE, SIGN, UPLOAD, Attempt, Waiting
+from consortia_coordinator.attempt import REVEAL, SHARE, SIGN, UPLOAD, Attempt, Waiting, words_of
 from consortia_coordinator.epochs import Epoch
-from consortia_coordinator.errors import PartiesRefusedError, TooFewError
+from consortia_coordinator.errors import CoordinatorError, PartiesRefusedError, TooFewError
 from consortia_coordinator.replies import said
 from consortia_coordinator.shares import Shares
 from consortia_coordinator.totals import FileTotals, MemoryTotals, Totals
@@ -24,7 +28,7 @@ from consortia_coordinator.uploads import Frames, give
 from consortia_crypto import canonical
 from consortia_crypto.sum import collector
 from consortia_crypto.sum.collector import Collector
-from consortia_crypto.sum.messages import Message, Revealed, SetSigned, Shared, Uploaded
+from consortia_crypto.sum.messages import Lists, Message, Revealed, SetSigned, Shared, Uploaded
 from consortia_crypto.sum.plans import RemovePlan
 from consortia_crypto.sum.terms import SumPolicy
 from consortia_crypto.sum.words import Words
@@ -38,6 +42,34 @@ ATTEMPTS = 3
 _M = TypeVar("_M", bound=Message)
 
 
+@dataclass(frozen=True)
+class _Asked(Generic[_M]):
+    """A message of each institution: the step that asks for it, and under which name it stands in the answer."""
+
+    kind: type[_M]
+    step: str
+    field: str = "message"
+
+    @property
+    def memo(self) -> str:
+        """Of whom it came."""
+        return self.kind.__name__.lower()
+
+
+_SHARED, _SIGNED, _REVEALED = _Asked(Shared, SHARE), _Asked(SetSigned, SIGN), _Asked(Revealed, REVEAL)
+_REVEALED_AT_ONCE = _Asked(Revealed, SIGN, "revealed")
+
+
+@dataclass(frozen=True)
+class _Given:
+    """A sum that is added: ``words`` ride with the next step, and once they are sent ``memo`` is kept."""
+
+    attempt: Attempt
+    memo: Mapping[str, Any]
+    totals: Totals
+    words: Mapping[str, Any]
+
+
 class SumRuns:
     """The sums of one job, in the order of its course."""
 
@@ -47,9 +79,12 @@ class SumRuns:
         self._shares = Shares(run.job_id, run.spec, self._waiting)
         self._epoch = Epoch({}, b"")
         self._before = sealed.NOTHING_BEFORE
-        self._listed: dict[str, Collector] = {}
+        self._listed: dict[str, tuple[Collector, Mapping[str, Lists]]] = {}
+        self._given: _Given | None = None
         self._last: tuple[str, ...] = run.spec.parties
         self._added: list[str] = []
+        turns = run.spec.parameters.turns(run.spec.parties[0]) if run.spec.parameters.sums() else ()
+        self._gives = {turn: turn.gives for turn in turns if turn.gives}
 
     def begin(self, epoch: Epoch) -> None:
         """Keep what is known of the parties' keys."""
@@ -68,12 +103,44 @@ class SumRuns:
         """Ask every party for its first message (R1); may be done long before its summand is ready."""
         self._shares.ask(self._about(name, turn, "", number))
 
-    def follow(self, name: str, turn: int, step: str) -> None:
-        """Ask for the first attempt's uploads, behind ``step``, which must have been posted before."""
-        attempt = self._about(name, turn, step, 1)
+    def loaded(self, step: str, turn: int, asked: Mapping[str, Content]) -> Mapping[str, Content]:
+        """The requests of a step with what rides with them: the total before it, the lists of the sum behind it."""
+        lists = self._lists(Turn(step, turn))
+        if not lists and not self._given:
+            return asked
+        before = self._given.words if self._given else {}
+        return {
+            party: replace(content, config={**content.config, **before, **lists.get(party, {})})
+            for party, content in asked.items()
+        }
+
+    def require_given(self) -> None:
+        """Return if every total is on its way. Raises CoordinatorError if no step came behind the last sum."""
+        if self._given:
+            raise CoordinatorError(
+                f"the total of {self._given.attempt.name} was given to nobody: no step of the kind came behind it",
+                blame=f"the job kind {self._run.spec.kind}",
+                remedy="have the kind conclude behind its last sum",
+            )
+
+    def sent(self) -> None:
+        """What was loaded is journalled."""
+        if self._given:
+            self._settle(self._given.attempt, self._given.memo, self._given.totals)
+            self._given = None
+
+    def _lists(self, turn: Turn) -> dict[str, dict[str, Any]]:
+        """U1 of the sum for which a step makes the summand, by party; none if that is for a later attempt."""
+        name = self._gives.get(turn)
+        if name is None:
+            return {}
+        attempt = self._about(name, turn.round, turn.step, 1)
         if self._memo(attempt, "abandoned") is None:
             with self._another_attempt_after(attempt):
-                self._list(attempt)
+                _, lists = self._list(attempt)
+                said = {party: words_of(attempt, message=message.to_bytes()) for party, message in lists.items()}
+                return {party: sealed.riding(sealed.BEHIND, words) for party, words in said.items()}
+        return {}
 
     def aggregate(self, name: str, turn: int, step: str) -> None:
         """Add the uploads and give every party the sealed total. Raises PartiesRefusedError if too few are left."""
@@ -99,48 +166,55 @@ class SumRuns:
 
     def _take(self, attempt: Attempt) -> None:
         """R1 to R5, or what came of them before a restart. Raises TooFewError while another attempt may be made."""
-        given, totals = self._memo(attempt, "given"), self._totals(attempt, 0)
+        totals = self._totals(attempt, 0)
+        given = self._memo(attempt, "given")
         if given is None:
-            given = self._add(attempt)
-            self._keep(attempt, "given", given, lasting=totals.lasting)  # else it is added again from what is kept
-        self._forget_before(attempt)
+            self._given = self._add(attempt)
+            given = self._given.memo
+        else:
+            self._forget(attempt, totals)
         self._before = sealed.chained(self._before, given["digest"])
         self._last = tuple(given["institutions"])
+
+    def _settle(self, attempt: Attempt, given: Mapping[str, Any], totals: Totals) -> None:
+        """Keep that the total is on its way; a power cut may take that if the sum can be added again."""
+        self._keep(attempt, "given", given, lasting=totals.lasting)
+        self._forget(attempt, totals)
+
+    def _forget(self, attempt: Attempt, totals: Totals) -> None:
+        """Erase the total here, and the uploads of the sum before, whose total outlasts a power cut by now."""
+        self._waiting.drop(self._added)
+        self._added = [self._waiting.upload_id(party, attempt) for party in self._run.spec.parties]
         totals.remove()
 
-    def _forget_before(self, attempt: Attempt) -> None:
-        """Erase the uploads of the sum before: that its total was given outlasts a power cut by now."""
-        self._waiting.drop(self._added)
-        self._added = [self._waiting.task_id(party, UPLOAD, attempt) for party in self._run.spec.parties]
-
-    def _add(self, attempt: Attempt) -> dict[str, Any]:
-        state, totals, added = self._collect(attempt, self._list(attempt))
+    def _add(self, attempt: Attempt) -> "_Given":
+        begun, lists = self._list(attempt)
+        if attempt.number > 1:
+            said = {party: {"message": message.to_bytes()} for party, message in lists.items()}
+            self._waiting.post(UPLOAD, attempt, said)
+        state, totals, added = self._collect(attempt, begun)
         state, plan = self._open(attempt, state)
         digest = totals.unmask(plan)
         self._log(attempt, added, digest, totals.layout.size)
-        give(self._waiting, attempt, collector.total(state), totals)
-        return {"digest": digest, "institutions": list(added)}
+        last = give(self._waiting, attempt, collector.total(state), totals)
+        words = words_of(attempt, round=attempt.turn, **last)
+        memo = {"digest": digest, "institutions": list(added)}
+        return _Given(attempt, memo, totals, sealed.riding(sealed.BEFORE, words))
 
-    def _list(self, attempt: Attempt) -> Collector:
-        """U1: those whose first message came. Each is told of all, and asked for its upload; once."""
-        if attempt.key in self._listed:
-            return self._listed[attempt.key]
-        begun = collector.start(attempt.policy, attempt.number, self._epoch.documents, self._before)
-        state = self._heard(attempt, SHARE, self._waiting.left, begun, Shared, collector.shared)
-        state, lists = collector.close_sharing(state)
-        self._waiting.post(
-            UPLOAD, attempt, {party: {"message": message.to_bytes()} for party, message in lists.items()}
-        )
-        self._listed[attempt.key] = state
-        return state
+    def _list(self, attempt: Attempt) -> tuple[Collector, Mapping[str, Lists]]:
+        """U1: those whose first message came; each of them is to be told of all. Decided once."""
+        if attempt.key not in self._listed:
+            begun = collector.start(attempt.policy, attempt.number, self._epoch.documents, self._before)
+            state = self._heard(attempt, _SHARED, self._waiting.left, begun, collector.shared)
+            self._listed[attempt.key] = collector.close_sharing(state)
+        return self._listed[attempt.key]
 
     def _collect(self, attempt: Attempt, state: Collector) -> tuple[Collector, Totals, dict[str, str]]:
         """U2: those whose upload came whole and as they signed it; each is added when it is, with its SHA-256."""
         kept: dict[str, str] = self._memo(attempt, "added") or {}
         totals = self._totals(attempt, len(kept))
         added = kept if totals.lasting else {}
-        asked = self._memo(attempt, UPLOAD) or collector.missing(state)
-        answers = self._waiting.answers(attempt, UPLOAD, asked)
+        answers = self._waiting.uploads(attempt, self._memo(attempt, UPLOAD) or collector.missing(state))
         frames = Frames(self._waiting, attempt, totals.layout, answers)
         for party, content in answers.items():
             with self._waiting.losing(attempt, UPLOAD, party):
@@ -156,44 +230,52 @@ class SumRuns:
                     totals.settle()
                 state = collector.uploaded(state, message, added[party])
         self._waiting.require(attempt, added)
-        self._keep(attempt, UPLOAD, sorted(added))
+        self._keep(attempt, UPLOAD, sorted(added), lasting=True)  # with all that was decided before it
         return state, totals, {party: added[party] for party in self._run.spec.parties if party in added}
 
     def _open(self, attempt: Attempt, state: Collector) -> tuple[Collector, RemovePlan]:
-        """R3 and R4. Once the certificate is out there is no other attempt: whoever has revealed is spent."""
+        """R3 and R4, in one task if nobody is missing."""
         state, proposal = collector.close_uploading(state)
-        members = tuple(proposal.uploads)
+        members, whole = tuple(proposal.uploads), collector.is_whole(state)
         proposed = {"message": proposal.to_bytes()}
         self._waiting.post(SIGN, attempt, dict.fromkeys(members, proposed))
-        state = self._heard(attempt, SIGN, members, state, SetSigned, collector.signed)
+        with self._no_other_attempt() if whole else nullcontext():
+            state = self._heard(attempt, _SIGNED, members, state, collector.signed)
         state, certificate = collector.close_setting(state)
-        certified = {"message": certificate.to_bytes()}
-        self._waiting.post(REVEAL, attempt, dict.fromkeys(members, certified))
+        if not whole:
+            certified = {"message": certificate.to_bytes()}
+            self._waiting.post(REVEAL, attempt, dict.fromkeys(members, certified))
+        asked, signers = _REVEALED_AT_ONCE if whole else _REVEALED, collector.missing(state)
+        with self._no_other_attempt():
+            state = self._heard(attempt, asked, signers, state, collector.revealed)
+        return collector.close_revealing(state)
+
+    @contextmanager
+    def _no_other_attempt(self) -> Iterator[None]:
+        """Whoever has revealed is spent: with too few parties left the job is over. Raises PartiesRefusedError."""
         try:
-            state = self._heard(attempt, REVEAL, members, state, Revealed, collector.revealed)
+            yield
         except TooFewError as few:
             raise PartiesRefusedError(self._run.causes(few.failures)) from few
-        return collector.close_revealing(state)
 
     def _heard(
         self,
         attempt: Attempt,
-        step: str,
+        asked: _Asked[_M],
         parties: Collection[str],
         state: Collector,
-        kind: type[_M],
         take: Callable[[Collector, _M], Collector],
     ) -> Collector:
         """The state after the messages of all who are there; who they are is decided once. Raises TooFewError."""
-        answers_of = self._shares.answers if step == SHARE else partial(self._waiting.answers, step=step)
-        answers = answers_of(attempt, parties=self._memo(attempt, step) or parties)
+        answers_of = self._shares.answers if asked is _SHARED else partial(self._waiting.answers, step=asked.step)
+        answers = answers_of(attempt, parties=self._memo(attempt, asked.memo) or parties)
         heard = []
         for party, content in answers.items():
-            with self._waiting.losing(attempt, step, party):
-                state = take(state, said(content, "message", party, kind))
+            with self._waiting.losing(attempt, asked.step, party):
+                state = take(state, said(content, asked.field, party, asked.kind))
                 heard.append(party)
         self._waiting.require(attempt, heard)
-        self._keep(attempt, step, sorted(heard), lasting=step == SIGN)  # with all that was decided before it
+        self._keep(attempt, asked.memo, sorted(heard))
         return state
 
     def _log(self, attempt: Attempt, added: Mapping[str, str], digest: str, size: int) -> None:

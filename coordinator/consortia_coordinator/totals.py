@@ -130,11 +130,11 @@ class MemoryTotals:
         return _spooled(self._upload, self.layout, sender, coming)
 
     def add(self, sender: str) -> None:
-        """See Totals."""
-        first = self._total is None
-        total = MemoryVector(self._total.data.copy()) if self._total else MemoryVector.zeros(self.layout.size)
-        masking.accumulate(self._group, total, self._upload, sender, first=first)
-        self._total = total
+        """See Totals; any words of the right number add up, so that no upload is refused half-way."""
+        if self._total is None:
+            self._total = self._upload
+        else:
+            masking.accumulate(self._group, self._total, self._upload, sender, first=False)
 
     def settle(self) -> None:
         """See Totals."""

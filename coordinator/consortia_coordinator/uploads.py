@@ -1,11 +1,13 @@
 """Vectors over the exchange, in batches of frames: uploads are fetched from the parties, totals are given to them.
 
-A batch is a task of its own, journalled like any, so a long vector goes on where it was after a cut connection or a
-restart. Only a few are under way at a time: two of the party whose turn it is, and the next party's first one.
+The first batch of an upload and the last of a total ride with the kind's steps. Each other is a task of its own,
+journalled like any, so a long vector goes on where it was after a cut connection or a restart. Only a few are under
+way at a time: two of the party whose turn it is, and the next party's first one.
 """
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
+from typing import Any
 
 from consortia_common import sealed
 from consortia_common.content import Content
@@ -45,13 +47,14 @@ class Frames:
             self._waiting.post(FRAME, self._attempt, {party: {"first": first}}, first)
 
 
-def give(waiting: Waiting, attempt: Attempt, total: Total, totals: Totals) -> None:
-    """Give the sealed total to every party (R5). Of a long one, whoever is late can't follow and is lost."""
+def give(waiting: Waiting, attempt: Attempt, total: Total, totals: Totals) -> dict[str, Any]:
+    """Give the sealed total to every party (R5), but for the last batch and what goes with it, which are returned.
+
+    Of a long one, whoever is late can't follow and is lost.
+    """
     count, frames = totals.layout.frames, totals.frames()
-    for first in range(0, count, sealed.BATCH):
-        batch = list(islice(frames, sealed.BATCH))
-        message = total.to_bytes() if first + sealed.BATCH >= count else b""
-        said = {"first": first, "frames": batch, "message": message}
-        ids = waiting.post(TOTAL, attempt, dict.fromkeys(waiting.left, said), first)
-        if count > sealed.BATCH:
-            waiting.follow(attempt, first, ids)
+    last = (count - 1) // sealed.BATCH * sealed.BATCH
+    for first in range(0, last, sealed.BATCH):
+        said = {"first": first, "frames": list(islice(frames, sealed.BATCH)), "message": b""}
+        waiting.follow(attempt, first, waiting.post(TOTAL, attempt, dict.fromkeys(waiting.left, said), first))
+    return {"first": last, "frames": list(frames), "message": total.to_bytes()}

@@ -9,8 +9,6 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from functools import partial
 
-from sqlalchemy import Connection
-
 from consortia_common.content import Content, Octets
 from consortia_common.database import reading, scrub
 from consortia_common.documents.catalogue import CatalogueQuestion
@@ -37,6 +35,7 @@ from consortia_node.revocations import Revocations
 from consortia_node.statements import STEP as ACKNOWLEDGEMENT
 from consortia_node.statements import Statements
 from consortia_node.store.jobs import JobStore
+from consortia_node.sumfiles import synced
 from consortia_node.sums import Sums
 from consortia_node.tools import Tools
 from consortia_node.withdrawals import STEP as CONSENT
@@ -72,9 +71,10 @@ class Agent:
             CONSENT: withdrawals.receive,
             "notice.revocation": Revocations(tools, self._cohorts).receive,
         }
-        self._compute: StepHandler = compute.step
+        sums = Sums(tools)
+        self._computed: StepHandler = partial(sums.around, compute.step)
         self._keys: Mapping[str, StepHandler] = epochs.steps
-        self._sums: Mapping[str, StepHandler] = Sums(tools).steps
+        self._sums: Mapping[str, StepHandler] = sums.steps
 
     def handle(self, task: pb.Task) -> pb.Reply:
         """Do the task and store its answer. Raises StoppingError if the node stops before it is done."""
@@ -82,7 +82,8 @@ class Agent:
             answer = self._answer(task)
             body: list[Octets] = []
             reply = answer.reply(task, body)
-            content = self._tools.tasks.sized(reply, body)
+            with synced(answer.files):  # beside the answer's own
+                content = self._tools.tasks.sized(reply, body)
             with self._tools.engine.begin() as connection:
                 answer.store(connection)
                 self._tools.tasks.answer(connection, task.task_id, content)
@@ -119,13 +120,10 @@ class Agent:
         if handler := self._sums.get(task.step):
             return handler(accepted.in_force(self._tools, task.job_id), task, content)
         job, place = accepted.next_step(self._tools, task)
-        answer = self._keys.get(task.step, self._compute)(job, task, content)
+        answer = self._keys.get(task.step, self._computed)(job, task, content)
 
-        def store(connection: Connection) -> None:
-            answer.store(connection)
-            JobStore(connection).count_step(job.job_id, job.steps_taken, place + 1)
-
-        return Answer(answer.say, store)
+        counted = Answer(Content(), lambda c: JobStore(c).count_step(job.job_id, job.steps_taken, place + 1))
+        return answer.joined(counted)
 
     def _give_up(self, task: pb.Task, error: ConsortiaError, failure: pb.Failure) -> Answer:
         """Log why, and end the job here if it is under way.

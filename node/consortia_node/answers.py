@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy import Connection
 
@@ -13,10 +14,26 @@ from consortia_proto.v1 import exchange_pb2 as pb
 
 @dataclass(frozen=True)
 class Answer:
-    """``say`` is stored as the task's reply in the transaction in which ``store`` changes the database."""
+    """``say`` is stored as the task's reply in the transaction in which ``store`` changes the database; ``files``
+    are those written for it, which must then be on disk.
+    """  # fmt: skip
 
     say: Content | pb.Failure
     store: Callable[[Connection], object] = lambda _: None
+    files: tuple[Path, ...] = ()
+
+    def joined(self, other: "Answer", prefix: str = "") -> "Answer":
+        """Both: what ``other`` says under names with this prefix, and what both store, in this order."""
+        if isinstance(self.say, pb.Failure) or isinstance(other.say, pb.Failure):
+            raise TypeError("what failed is said alone")
+        config = {**self.say.config, **{prefix + name: value for name, value in other.say.config.items()}}
+        arrays, metrics = {**self.say.arrays, **other.say.arrays}, {**self.say.metrics, **other.say.metrics}
+
+        def store(connection: Connection) -> None:
+            self.store(connection)
+            other.store(connection)
+
+        return Answer(Content(arrays, config, metrics), store, (*self.files, *other.files))
 
     def reply(self, task: pb.Task, body: list[Octets] | None = None) -> pb.Reply:
         """The reply to ``task``; what is long in it is appended to ``body``, if there is one."""

@@ -3,31 +3,27 @@
 What is decided is consortia_crypto.sum.member; here a state is stored in the transaction that stores the message it
 stands for, so that no crash and no second asking makes this node say two things of one round. The vectors pass
 through files (sumfiles.py) and the job's worker, frame by frame. A total is logged before it is opened, and once
-this node has revealed what opens it, its own summand is spent: it is removed, and never sent again.
+this node has revealed what opens it, its own summand is spent: it is removed, and masked for no other sum.
 """
 
-import hashlib
-import os
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from consortia_common import keyfiles, sealed
+from consortia_common import sealed
 from consortia_common.content import Content
 from consortia_common.database import reading
+from consortia_common.documents.kinds import Turn
 from consortia_common.documents.receipt import Missing, SumsUsed
-from consortia_common.errors import ExchangeError
-from consortia_crypto.errors import SumError
 from consortia_crypto.sum import member
 from consortia_crypto.sum.epoch import EpochSecrets
 from consortia_crypto.sum.member import Member
-from consortia_crypto.sum.messages import Certificate, Lists, Message, SetProposal, Shared, Total
+from consortia_crypto.sum.messages import Certificate, Lists, SetProposal, Shared, Total
 from consortia_crypto.sum.terms import SumPolicy, check_offer
-from consortia_crypto.sum.vector import FileVector, Layout, frame_of
+from consortia_crypto.sum.vector import Layout
 from consortia_crypto.sum.wire import PARAMETERS, wire_layout
 from consortia_node.accepted import AcceptedJob
 from consortia_node.answers import Answer
@@ -37,14 +33,13 @@ from consortia_node.step import MaskRequest, OpenRequest
 from consortia_node.store.jobs import JobStore
 from consortia_node.store.sums import StoredSum, SumStore
 from consortia_node.sumfiles import SumFiles
+from consortia_node.sumtasks import COORDINATOR, bad_task, frames_in, message, number, take, terms, text
 from consortia_node.tools import Tools
 from consortia_proto.v1 import exchange_pb2 as pb
 
 Handler = Callable[[AcceptedJob, pb.Task, Content], Answer]
 _TOTALS = "sum.totals"
 """The name under which a job keeps what stands for all totals so far."""
-_COORDINATOR = "the coordinator"
-_M = TypeVar("_M", bound=Message)
 
 
 class Sums:
@@ -57,18 +52,38 @@ class Sums:
         )  # fmt: skip
         self.steps: Mapping[str, Handler] = dict(zip(sealed.STEPS, answers, strict=True))
 
+    def around(self, step: Handler, job: AcceptedJob, task: pb.Task, content: Content) -> Answer:
+        """Take a step of the kind's, with what rides with it: a total that it may need is opened before; the
+        summand that it makes is sealed behind, and goes out with its answer. All of that is stored together.
+        """
+        before, behind = (sealed.ridden(content, prefix) for prefix in (sealed.BEFORE, sealed.BEHIND))
+        opened, totals = self._open_before(job, task, before) if before.config else (Answer(Content()), "")
+        taken = step(job, task, sealed.bare(content))
+        answer = opened.joined(replace(taken, files=self._made(job, task)))
+        if not behind.config:
+            return answer
+        asked = self._asked(job, task, behind)
+        return answer.joined(self._sealed(asked, task, behind, totals or asked.totals), sealed.BEHIND)
+
+    def _made(self, job: AcceptedJob, task: pb.Task) -> tuple[Path, ...]:
+        """The summand that a step of the kind's has made, if it makes one."""
+        turns, folder = job.spec.parameters.turns(self._tools.institution), sum_folder(self._tools, job.job_id)
+        names = [turn.gives for turn in turns if turn == Turn(task.step, task.round) and turn.gives]
+        paths = (SumFiles(folder, name, task.round).summand for name in names)
+        return tuple(path for path in paths if path.exists())
+
     def _share(self, job: AcceptedJob, task: pb.Task, content: Content) -> Answer:
         """R1 of a sum and of the next ones, if the coordinator's terms are this node's own.
 
         An earlier attempt is given up for good.
         """
-        first, terms = self._asked(job, task, content), _terms(content)
+        first, offered = self._asked(job, task, content), terms(content)
         place = job.spec.summed().index((first.name, first.turn))
-        sums = job.spec.summed()[place : place + len(terms)]
-        if len(sums) < len(terms):
-            raise _bad_task("a task asks about more sealed sums than there are")
+        sums = job.spec.summed()[place : place + len(offered)]
+        if len(sums) < len(offered):
+            raise bad_task("a task asks about more sealed sums than there are")
         made = [
-            _shared(self._sum(job, *each, first.attempt), *said) for each, said in zip(sums, terms, strict=True)
+            _shared(self._sum(job, *each, first.attempt), *said) for each, said in zip(sums, offered, strict=True)
         ]
 
         def store(connection: Connection) -> None:
@@ -78,73 +93,95 @@ class Sums:
         return Answer(Content(config={"messages": [message.to_bytes() for _, message in made]}), store=store)
 
     def _upload(self, job: AcceptedJob, task: pb.Task, content: Content) -> Answer:
-        """R2: the summand under its masks, with the first batch of its frames."""
+        """R2 of an attempt that rides with no step; only of a summand whose step has been answered, so that it
+        is on disk whatever ended this node since."""
         asked = self._asked(job, task, content)
+        course = job.spec.course(self._tools.institution)[: job.steps_taken]
+        if (asked.name, asked.turn) not in ((turn.gives, turn.round) for turn in course):
+            raise _out_of_turn(asked, "its summand is not there")
+        return self._sealed(asked, task, content, asked.totals)
+
+    def _sealed(self, asked: "_Asked", task: pb.Task, content: Content, totals: str) -> Answer:
+        """The summand under its masks, with the first batch of its frames; ``totals`` stands for those before."""
         if not asked.files.summand.exists():
             raise _out_of_turn(asked, "its summand is not there")
-        state, plan = member.lists(self._require(asked), _message(content, Lists), asked.totals)
+        state, plan = member.lists(self._require(asked), message(content, Lists), totals)
+        institution = self._tools.institution
         made = self._tools.workers.run(
-            MaskRequest(
-                job.job_id, task.step, self._tools.institution, asked.policy, plan, asked.files, asked.secret
-            )
+            MaskRequest(asked.job_id, task.step, institution, asked.policy, plan, asked.files, asked.secret)
         )
         state, said = member.uploaded(state, made.digest, made.tag)
         self._tools.log.append(
             "update.sealed",
-            job=job.job_id,
+            job=asked.job_id,
             step=asked.name,
             round=asked.turn,
             digest=made.digest,
             bytes=made.wire.size,
             length=asked.policy.length,
         )
-        first = _frames_in(asked.files.upload, made.wire, 0)
-        return self._kept(asked, state, {"message": said.to_bytes(), "frames": first})
+        upload = asked.files.masked.rename(asked.files.upload(made.digest))
+        first = frames_in(upload, made.wire, 0)
+        later = (upload,) if made.wire.frames > sealed.BATCH else ()  # else it is all in the answer
+        return self._kept(asked, state, {"message": said.to_bytes(), "frames": first}, *later)
 
     def _frame(self, job: AcceptedJob, task: pb.Task, content: Content) -> Answer:
         """Another batch of frames; the same however often it is asked for, until the upload is spent."""
         asked = self._asked(job, task, content)
-        self._require(asked)
-        if not asked.files.upload.exists():
+        path = asked.files.upload(self._require(asked).upload)
+        if not path.exists():
             raise _out_of_turn(asked, "its upload is not there, or spent")
-        first = _number(content, "first")
-        return Answer(Content(config={"frames": _frames_in(asked.files.upload, asked.wire, first)}))
+        return Answer(Content(config={"frames": frames_in(path, asked.wire, number(content, "first"))}))
 
     def _sign(self, job: AcceptedJob, task: pb.Task, content: Content) -> Answer:
-        """R3: this node's one signature on whose uploads the sum is over; enough of them for the agreement."""
+        """R3: this node's one signature on whose uploads the sum is over, enough of them for the agreement; if
+        nobody is missing, R4 with it."""
         asked = self._asked(job, task, content)
-        proposal = _message(content, SetProposal)
+        proposal = message(content, SetProposal)
         if len(proposal.uploads) < job.agreement.min_parties:
             raise RefusedError(
                 "min_parties",
                 f"The sum would be over {len(proposal.uploads)} institutions; "
                 f"the agreement asks for {job.agreement.min_parties}.",
             )
-        state, said = member.set_proposed(self._require(asked), proposal)
-        self._log_set("sum.agreed", asked, proposal)
-        return self._kept(asked, state, {"message": said.to_bytes()})
+        state, said, revealed = member.set_proposed(self._require(asked), proposal)
+        if revealed is None:
+            self._log_set(("sum.agreed",), asked, proposal)
+            return self._kept(asked, state, {"message": said.to_bytes()})
+        self._log_set(("sum.agreed", "sum.revealed"), asked, proposal)
+        asked.files.spend()
+        return self._kept(asked, state, {"message": said.to_bytes(), "revealed": revealed.to_bytes()})
 
     def _reveal(self, job: AcceptedJob, task: pb.Task, content: Content) -> Answer:
         """R4: the shares that open the sum over the certified set, after which the summand is spent."""
         asked = self._asked(job, task, content)
-        certificate = _message(content, Certificate)
+        certificate = message(content, Certificate)
         state, said = member.certificate(self._require(asked), certificate)
-        self._log_set("sum.revealed", asked, certificate.proposal)
+        self._log_set(("sum.revealed",), asked, certificate.proposal)
         asked.files.spend()
         return self._kept(asked, state, {"message": said.to_bytes()})
 
     def _total(self, job: AcceptedJob, task: pb.Task, content: Content) -> Answer:
         """R5: a batch of frames of the sealed total; with the last one it is opened, if it is the sum."""
         asked = self._asked(job, task, content)
-        digest = _take(asked, _number(content, "first"), content.config.get("frames"))
+        digest = take(asked.files.sealed, asked.wire, content)
+        return self._opened(asked, task, content, digest)[0] if digest else Answer(Content())
+
+    def _open_before(self, job: AcceptedJob, task: pb.Task, content: Content) -> tuple[Answer, str]:
+        """R5, as it rides with the next step; with what stands for all totals then."""
+        asked = self._sum(job, text(content, "sum"), number(content, "round"), number(content, "attempt"))
+        digest = take(asked.files.sealed, asked.wire, content)
         if digest is None:
-            return Answer(Content())
-        total = _message(content, Total)
-        state = asked.member
-        plan = member.opening(asked.policy, asked.epoch, asked.totals, total, state)
+            raise bad_task("the total before a step is not whole")
+        return self._opened(asked, task, content, digest)
+
+    def _opened(self, asked: "_Asked", task: pb.Task, content: Content, digest: str) -> tuple[Answer, str]:
+        """Log it, then open it. Raises TotalRefusedError if it is not the sum."""
+        total = message(content, Total)
+        plan = member.opening(asked.policy, asked.epoch, asked.totals, total, asked.member)
         opened_at = self._tools.log.append(
             "sum.opened",
-            job=job.job_id,
+            job=asked.job_id,
             step=asked.name,
             round=asked.turn,
             institutions=plan.contributors,
@@ -152,34 +189,33 @@ class Sums:
             length=asked.policy.length,
         )
         self._tools.witnessed(opened_at)
+        institution = self._tools.institution
         self._tools.workers.run(
-            OpenRequest(
-                job.job_id, task.step, self._tools.institution, asked.policy, plan, asked.files, asked.secret
-            )
+            OpenRequest(asked.job_id, task.step, institution, asked.policy, plan, asked.files, asked.secret)
         )
-        opened = StoredSum(job.job_id, asked.name, asked.turn, total.attempt, b"", plan.contributors)
+        opened = StoredSum(asked.job_id, asked.name, asked.turn, total.attempt, b"", plan.contributors)
+        totals = sealed.chained(asked.totals, digest)
 
         def store(connection: Connection) -> None:
             SumStore(connection).put(opened)
-            JobStore(connection).put(job.job_id, _TOTALS, sealed.chained(asked.totals, digest).encode())
+            JobStore(connection).put(asked.job_id, _TOTALS, totals.encode())
 
-        return Answer(Content(), store=store)
+        return Answer(Content(), store, (asked.files.total,)), totals
 
     def _asked(self, job: AcceptedJob, task: pb.Task, content: Content) -> "_Asked":
         """What sum a task is about, with what this node has of it. Raises ExchangeError, StateError."""
-        name = _text(content, "sum")
-        sealed.require_sum(job.spec, name, task.round, _COORDINATOR)
-        return self._sum(job, name, task.round, _number(content, "attempt"))
+        return self._sum(job, text(content, "sum"), task.round, number(content, "attempt"))
 
     def _sum(self, job: AcceptedJob, name: str, turn: int, attempt: int) -> "_Asked":
-        """A sum of the job, with what this node has of it. Raises StateError if it is open."""
+        """A sum of the job, with what this node has of it. Raises ExchangeError, and StateError if it is open."""
+        sealed.require_sum(job.spec, name, turn, COORDINATOR)
         with reading(self._tools.engine) as connection:
             values = JobStore(connection).values(job.job_id)
             stored = SumStore(connection).get(job.job_id, name, turn)
         if stored is not None and stored.institutions:
             raise StateError(
                 f"sum {name} of round {turn} is opened at {self._tools.institution}, and can't be added again",
-                blame=_COORDINATOR,
+                blame=COORDINATOR,
                 remedy="submit the job again; if it persists, compare the institutions' logs of it",
             )
         folder = sum_folder(self._tools, job.job_id)
@@ -193,20 +229,20 @@ class Sums:
             raise _out_of_turn(asked, "this node has no part in this attempt")
         return state
 
-    def _kept(self, asked: "_Asked", state: Member, say: Mapping[str, object]) -> Answer:
+    def _kept(self, asked: "_Asked", state: Member, say: Mapping[str, object], *files: Path) -> Answer:
         stored = _stored(asked, state)
-        return Answer(Content(config=dict(say)), store=lambda connection: SumStore(connection).put(stored))
+        return Answer(Content(config=dict(say)), lambda connection: SumStore(connection).put(stored), files)
 
-    def _log_set(self, event: str, asked: "_Asked", proposal: SetProposal) -> None:
-        self._tools.log.append(
-            event,
-            job=asked.job_id,
-            step=asked.name,
-            round=asked.turn,
-            attempt=asked.attempt,
-            institutions=sorted(proposal.uploads),
-            digest=proposal.hash().hex(),
-        )
+    def _log_set(self, events: Sequence[str], asked: "_Asked", proposal: SetProposal) -> None:
+        about = {
+            "job": asked.job_id,
+            "step": asked.name,
+            "round": asked.turn,
+            "attempt": asked.attempt,
+            "institutions": sorted(proposal.uploads),
+            "digest": proposal.hash().hex(),
+        }
+        self._tools.log.append_many([(event, about) for event in events])
 
 
 @dataclass(frozen=True)
@@ -293,85 +329,9 @@ def _shared(asked: _Asked, rid: str, policy: str) -> tuple[StoredSum, Shared]:
     return _stored(asked, state), message
 
 
-def _terms(content: Content) -> list[tuple[str, str]]:
-    """R0 of each sum that is asked about: its rid, and its policy's digest."""
-    rids, policies = content.config.get("rids"), content.config.get("policies")
-    if not isinstance(rids, list) or not isinstance(policies, list) or len(rids) != len(policies):
-        raise _bad_task("the terms of a sealed sum did not come")
-    if not 0 < len(rids) <= sealed.TOGETHER:
-        raise _bad_task("a task asks about too many sealed sums, or none")
-    return list(zip(rids, policies, strict=True))
-
-
-def _take(asked: _Asked, first: int, frames: object) -> str | None:
-    """Keep a batch of frames of the sealed total; the SHA-256 of the whole once the last one is there."""
-    layout, path = asked.wire, asked.files.sealed
-    if not isinstance(frames, list) or not 0 < len(frames) <= sealed.BATCH or first + len(frames) > layout.frames:
-        raise _bad_task("the frames of a total are too many, or none")
-    if any(not isinstance(data, bytes) or len(data) != layout.length(first + n) for n, data in enumerate(frames)):
-        raise _bad_task("a frame of a total has the wrong length")
-    keyfiles.make_folder(path.parent)
-    with path.open("r+b" if first else "w+b") as file:
-        if file.seek(0, os.SEEK_END) < layout.offset(first):
-            raise _bad_task("a frame of a total is missing")
-        file.seek(layout.offset(first))
-        file.writelines(frames)
-        if first + len(frames) < layout.frames:
-            return None
-        if not first:
-            return _digest(frames)
-        file.seek(0)
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _digest(frames: Iterable[bytes]) -> str:
-    digest = hashlib.sha256()
-    for data in frames:
-        digest.update(data)
-    return digest.hexdigest()
-
-
-def _frames_in(path: Path, layout: Layout, first: int) -> list[bytes]:
-    last = min(first + sealed.BATCH, layout.frames)
-    if first >= last:
-        raise _bad_task("frames were asked for that an upload does not have")
-    with FileVector.reading(path) as vector:
-        return [frame_of(vector, layout, frame).tobytes() for frame in range(first, last)]
-
-
-def _message(content: Content, kind: type[_M]) -> _M:
-    value = content.config.get("message")
-    if not isinstance(value, bytes):
-        raise _bad_task("a message of a sealed sum did not come")
-    try:
-        return kind.from_bytes(value)
-    except SumError as error:
-        raise SumError(error.what, blame=_COORDINATOR, remedy=error.remedy) from error
-
-
-def _number(content: Content, name: str) -> int:
-    value = content.config.get(name)
-    if type(value) is not int or value < 0:
-        raise _bad_task(f"a task of a sealed sum has no {name}")
-    return value
-
-
-def _text(content: Content, name: str) -> str:
-    value = content.config.get(name)
-    if not isinstance(value, str):
-        raise _bad_task(f"a task of a sealed sum has no {name}")
-    return value
-
-
-def _bad_task(why: str) -> ExchangeError:
-    return ExchangeError(
-        why, blame=_COORDINATOR, remedy="coordinator and nodes must run compatible versions of Consortia"
-    )
-
-
 def _out_of_turn(asked: _Asked, why: str) -> StateError:
     return StateError(
         f"sum {asked.name} of round {asked.turn}, attempt {asked.attempt}: {why}",
-        blame=_COORDINATOR,
+        blame=COORDINATOR,
         remedy="submit the job again; if it persists, compare the institutions' logs of it",
     )

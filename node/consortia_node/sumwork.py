@@ -4,7 +4,6 @@ A peer's ciphertext is parsed here and nowhere else at a node. The agent decides
 hands over which masks there are; neither identity nor database is within reach.
 """
 
-from consortia_common.sealed import BATCH
 from consortia_crypto.errors import ConsortiaError
 from consortia_crypto.sum import lattice_secret, opening
 from consortia_crypto.sum.masking import MemberGroup
@@ -22,11 +21,11 @@ def new_key(request: KeyRequest) -> tuple[bytes, bytes]:
 
 
 def mask(request: MaskRequest) -> Masked:
-    """Seal the summand into the file of the upload. Raises CryptoError."""
+    """Seal the summand. Raises CryptoError."""
     group = _group(request)
     with (
         FileVector.reading(request.files.summand) as values,
-        replacing(request.files.upload, lasting=group.wire.frames > BATCH) as path,
+        replacing(request.files.masked) as path,
         FileVector.creating(path, group.wire.size) as sink,
     ):
         digest, tag = opening.seal(request.policy, group, values, sink, request.plan)

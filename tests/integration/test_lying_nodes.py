@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from consortia_common import sealed
 from consortia_common.content import Content
 from consortia_crypto.sum import lattice_secret, opening
 from consortia_proto.v1 import content_pb2
@@ -38,11 +39,16 @@ def saying(**changes: Any) -> Tell:
     return tell
 
 
-def speaking(step: str, change: Callable[[bytes], bytes]) -> Tell:
+def speaking(name: str, change: Callable[[bytes], bytes]) -> Tell:
     """The answer with another message of the sum's protocol in it, or with other messages of several sums."""
-    if step == "sum.share":
+    if name == "messages":
         return saying(messages=lambda honest: [change(message) for message in honest])
-    return saying(message=change)
+    return saying(**{name: change})
+
+
+def uploading(**changes: Any) -> Tell:
+    """The answer with other values in the upload that rides with it."""
+    return saying(**sealed.riding(sealed.BEHIND, changes))
 
 
 def contents(change: Callable[[content_pb2.Content], object]) -> Tell:
@@ -57,7 +63,7 @@ def contents(change: Callable[[content_pb2.Content], object]) -> Tell:
 
 def frames(change: Callable[[bytes], bytes]) -> Tell:
     """The upload with its only frame changed."""
-    return saying(frames=lambda honest: [change(honest[0])])
+    return uploading(frames=lambda honest: [change(honest[0])])
 
 
 def array(name: str) -> content_pb2.Array:
@@ -78,14 +84,14 @@ def doubled(content: content_pb2.Content) -> None:
     [
         (frames(lambda data: data[:-1]), "frame 0 has"),
         (frames(lambda data: bytes([data[0] ^ 1]) + data[1:]), "not the one that it signed"),
-        (saying(frames=lambda honest: honest * 2), "frame 1 came where"),
-        (saying(frames=[]), "it ended after 0 of 1 frames"),
-        (saying(frames=["text"]), "an answer lacks its frames"),
-        (saying(frames=None), "an answer lacks its frames"),
-        (saying(message=lambda honest: honest[:-1]), "was not understood"),
-        (saying(message=lambda honest: honest[:-64] + bytes(64)), "signature of bank-b"),
-        (saying(message=lambda honest: honest.replace(b"bank-b", b"bank-c")), "names another sender"),
-        (saying(message="text"), "an answer lacks its message"),
+        (uploading(frames=lambda honest: honest * 2), "frame 1 came where"),
+        (uploading(frames=[]), "it ended after 0 of 1 frames"),
+        (uploading(frames=["text"]), "an answer lacks its frames"),
+        (uploading(frames=None), "an answer lacks its frames"),
+        (uploading(message=lambda honest: honest[:-1]), "was not understood"),
+        (uploading(message=lambda honest: honest[:-64] + bytes(64)), "signature of bank-b"),
+        (uploading(message=lambda honest: honest.replace(b"bank-b", b"bank-c")), "names another sender"),
+        (uploading(message="text"), "an answer lacks its message"),
         (contents(misshapen), "an array's bytes do not match its shape"),
         (contents(doubled), "two arrays have one name"),
         (contents(lambda content: content.metrics["loss"].MergeFrom(content_pb2.Value(text="x"))), "is no number"),
@@ -96,7 +102,7 @@ def test_an_upload_that_is_none_is_refused_in_its_senders_name(
     tell: Tell, words: str, spoilt: Consortium, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as lying:
-        lie(lying, LIAR, "sum.upload", tell)
+        lie(lying, LIAR, "query.tabulate", tell)
         status = spoilt.run(spec("statistics"))
     (refusal,) = status.refusals
     failure = only_failure(status, refusal.institution, words)
@@ -105,16 +111,23 @@ def test_an_upload_that_is_none_is_refused_in_its_senders_name(
     check_silent(spoilt, str(status))
 
 
-@pytest.mark.parametrize("step", ["sum.share", "sum.sign", "sum.reveal"])
+@pytest.mark.parametrize(
+    ("step", "name"), [("sum.share", "messages"), ("sum.sign", "message"), ("sum.sign", "revealed")]
+)
 @pytest.mark.parametrize(
     ("change", "words"),
     [(lambda honest: honest[:-1], "was not understood"), (lambda honest: honest[:-64] + bytes(64), "signature of")],
 )
 def test_a_message_that_is_not_its_senders(
-    step: str, change: Callable[[bytes], bytes], words: str, spoilt: Consortium, monkeypatch: pytest.MonkeyPatch
+    step: str,
+    name: str,
+    change: Callable[[bytes], bytes],
+    words: str,
+    spoilt: Consortium,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with monkeypatch.context() as lying:
-        lie(lying, LIAR, step, speaking(step, change))
+        lie(lying, LIAR, step, speaking(name, change))
         status = spoilt.run(spec("statistics"))
     failure = only_failure(status, LIAR, words)
     (entry,) = logged(spoilt, "coordinator", "ciphertext.refused", status.job_id)
@@ -231,7 +244,7 @@ def test_a_failure_in_words_unfit_for_a_log_still_ends_the_job(
         return pb.Reply(task_id=reply.task_id, job_id=reply.job_id, failure=said)
 
     with monkeypatch.context() as lying:
-        lie(lying, LIAR, "sum.upload", fail)
+        lie(lying, LIAR, "query.tabulate", fail)
         status = spoilt.run(spec("statistics"))
     assert status.state == "failed"
     (refusal,) = status.refusals

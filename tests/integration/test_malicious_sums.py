@@ -26,11 +26,19 @@ ASKED: dict[str, dict[str, Any]] = {
     "sum.total": {"first": 0, "frames": [b""], "message": b""},
 }
 """Each step of the protocol."""
+FOUR = (*BANKS, "bank-d")
 
 
 @pytest.fixture(scope="module")
 def seat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hostile]:
     with hostile(build(tmp_path_factory.mktemp("hostile")), max_jobs=1000) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def four(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hostile]:
+    """Of four banks one may drop out."""
+    with hostile(build(tmp_path_factory.mktemp("four"), banks=FOUR), max_jobs=1000) as made:
         yield made
 
 
@@ -44,6 +52,17 @@ def tabled(seat: Hostile, last: str, engine: str = "masked") -> Round:
     deal = seat.begun(spec("statistics", engine=engine))
     made = seat.round(deal, "table", "query.tabulate")
     return made.until(last) if last else made
+
+
+def without_bank_d(four: Hostile) -> Round:
+    """A round of four that came as far as the signatures on the set of three."""
+    made = four.round(four.begun(spec("statistics", parties=FOUR)), "table", "query.tabulate")
+    made.share()
+    made.work()
+    made.upload(BANKS)
+    made.sign()
+    assert made.revealed == {}
+    return made
 
 
 def refused(made: Round, step: str, words: str, **said: Any) -> None:
@@ -163,13 +182,30 @@ class TestRounds:
             lambda signatures: {**signatures, "bank-a": signatures["bank-b"]},
         ],
     )
-    def test_a_certificate_that_too_few_signed(
-        self, seat: Hostile, victim: Bank, change: Callable[[Any], Any]
-    ) -> None:
-        made = tabled(seat, "sign")
+    def test_a_certificate_that_too_few_signed(self, four: Hostile, change: Callable[[Any], Any]) -> None:
+        made = without_bank_d(four)
         lied = replace(made.certificate, signatures=change(dict(made.certificate.signatures)))
         refused(made, "sum.reveal", "", message=lied.to_bytes())
-        assert counted(victim, "sum.revealed", made.deal) == 0
+        assert counted(four.banks["bank-c"], "sum.revealed", made.deal) == 0
+
+    def test_a_set_that_somebody_is_missing_from_is_not_revealed_before_its_certificate(
+        self, four: Hostile
+    ) -> None:
+        made = without_bank_d(four)
+        assert [counted(four.banks[bank], "sum.agreed", made.deal) for bank in FOUR] == [1, 1, 1, 0]
+        assert [counted(four.banks[bank], "sum.revealed", made.deal) for bank in FOUR] == [0, 0, 0, 0]
+        made.reveal()
+        assert [counted(four.banks[bank], "sum.revealed", made.deal) for bank in FOUR] == [1, 1, 1, 0]
+        made.opened()
+
+    def test_a_set_with_nobody_missing_is_signed_revealed_and_spent_in_one(
+        self, seat: Hostile, victim: Bank
+    ) -> None:
+        made = tabled(seat, "sign")
+        assert set(made.revealed) == set(BANKS)
+        assert counted(victim, "sum.revealed", made.deal) == 1
+        folder = victim.tools.settings.folder / "work" / made.deal.job_id / "sums"
+        assert not [path for path in folder.iterdir() if path.suffix in (".summand", ".upload")]
 
     @pytest.mark.parametrize("first", [1, -1, None, True])
     def test_frames_that_there_are_not(self, seat: Hostile, first: Any) -> None:

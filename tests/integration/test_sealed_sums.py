@@ -24,7 +24,7 @@ from tests.support.spoilt import in_this_process, logged
 FIVE = ("bank-a", "bank-b", "bank-c", "bank-d", "bank-e")
 EACH = 270
 """Customers of each bank who consented."""
-BEFORE_UPLOAD = ("sum.share", "query.tabulate", "sum.upload")
+BEFORE_UPLOAD = ("sum.share", "query.tabulate")
 STATISTICS = spec("statistics", parties=FIVE)
 
 
@@ -83,7 +83,7 @@ def attempts(consortium: Consortium, job_id: str) -> set[int]:
     return set(signed)
 
 
-@pytest.mark.parametrize("step", ["sum.upload", *map(later, ("sum.share", "query.tabulate"))])
+@pytest.mark.parametrize("step", ["query.tabulate", later("sum.share")])
 def test_the_sum_is_over_all_others(step: str, five: Consortium, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as dropped:
         dropping(dropped, step, "bank-b")
@@ -104,7 +104,7 @@ def test_the_sum_is_over_all_others(step: str, five: Consortium, monkeypatch: py
     assert attempts(five, status.job_id) == {1}
 
 
-@pytest.mark.parametrize("step", ["sum.share", "query.tabulate", "sum.upload", "sum.sign", "sum.reveal"])
+@pytest.mark.parametrize("step", ["sum.share", "query.tabulate", "sum.sign"])
 @pytest.mark.slow
 def test_whoever_is_silent_for_a_while_has_the_result_too(
     step: str, five: Consortium, monkeypatch: pytest.MonkeyPatch
@@ -123,7 +123,7 @@ def test_whoever_is_silent_for_a_while_has_the_result_too(
     assert attempts(five, job_id) == {1}
 
 
-@pytest.mark.parametrize("step", ["sum.share", "sum.reveal", *map(later, ("sum.upload", "sum.sign"))])
+@pytest.mark.parametrize("step", ["sum.share", *map(later, ("query.tabulate", "sum.sign"))])
 def test_when_too_many_drop_out_the_job_fails_and_names_them(
     step: str, five: Consortium, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,7 +137,20 @@ def test_when_too_many_drop_out_the_job_fails_and_names_them(
         assert not [entry for entry in entries(five, bank, status.job_id) if entry.type == "sum.opened"]
 
 
-@pytest.mark.parametrize("step", ["sum.sign", "query.conclude", *map(later, ("sum.reveal", "sum.total"))])
+def test_one_is_missing_and_another_one_gives_nothing_that_opens_the_sum(
+    five: Consortium, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as dropped:
+        dropping(dropped, "query.tabulate", "bank-b")
+        dropping(dropped, "sum.reveal", "bank-e")
+        status = five.run(STATISTICS)
+    assert status.state == "failed"
+    assert {refusal.institution for refusal in status.refusals} == {"bank-b", "bank-e"}
+    for bank in FIVE:
+        assert not logged(five, bank, "sum.opened", status.job_id)
+
+
+@pytest.mark.parametrize("step", ["sum.sign", "query.conclude"])
 def test_whoever_drops_out_behind_its_upload_is_in_the_sum(
     step: str, five: Consortium, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -78,12 +78,14 @@ def test_killed_as_it_uploads_it_uploads_the_same(seat: Hostile) -> None:
 
 
 def test_killed_as_it_reveals_it_reveals_the_same_and_is_spent(seat: Hostile) -> None:
-    made = begun(seat).until("sign")
-    message = made.certificate.to_bytes()
-    said = content_of(killed(seat, made, "sum.reveal", message=message)).config["message"]
+    made = begun(seat).until("upload")
+    message = made.proposal.to_bytes()
+    said = content_of(killed(seat, made, "sum.sign", message=message)).config
     bank = seat.restart(VICTIM)
-    assert made.told(VICTIM, "sum.reveal", message=message)["message"] == said
+    assert made.told(VICTIM, "sum.sign", message=message) == said
     assert folder_of(bank, made) == []
+    made.sign()
+    assert made.revealed[VICTIM] == said["revealed"]
     made.reveal()
     made.opened()
     assert seat.opened(made.deal, seat.concluded(made.deal))["overall"]["count"] == 810
@@ -107,8 +109,8 @@ def test_what_was_revealed_is_spent_after_a_restart_too(seat: Hostile, step: str
 
 def test_killed_before_what_it_spent_is_on_record_it_uploads_no_more(seat: Hostile) -> None:
     """The vectors go before the state is stored: another attempt finds nothing to upload."""
-    made = begun(seat).until("sign")
-    bank = died(seat, made, "sum.reveal", message=made.certificate.to_bytes())
+    made = begun(seat).until("upload")
+    bank = died(seat, made, "sum.sign", message=made.proposal.to_bytes())
     again = begun_again(made)
     assert (
         "its summand is not there"

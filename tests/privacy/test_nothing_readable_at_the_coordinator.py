@@ -193,7 +193,7 @@ def test_a_plaintext_that_does_cross_is_noticed(observed: Observed, monkeypatch:
 
     before = len(observed.recorder.payloads)
     with monkeypatch.context() as lying:
-        lie(lying, "bank-b", "sum.upload", blurt)
+        lie(lying, "bank-b", "query.tabulate", blurt)
         assert observed.consortium.run(spec("statistics")).state == "failed"
     assert {"income", "age", "customer"} <= observed.data.found_in(observed.recorder.everything(before))
     del observed.recorder.payloads[before:]

@@ -13,7 +13,7 @@ from consortia_crypto.errors import SumError
 from consortia_crypto.sum.messages import Certificate, Lists, Revealed, SetProposal, SetSigned, Shared, Uploaded
 from consortia_crypto.sum.quantise import dequantise, quantise
 from consortia_crypto.sum.terms import WORD_BITS, Scale, SumPolicy
-from tests.support.sums import Sum, lost, random_values, roster
+from tests.support.sums import Sum, both, lost, random_values, roster
 
 STEPS = (Shared, Uploaded, SetSigned, Revealed)
 KINDS = (*STEPS, Lists, SetProposal, Certificate)
@@ -53,6 +53,7 @@ def withstands_damage(policy: SumPolicy, data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from((*KINDS, np.ndarray)))
     name = data.draw(st.sampled_from(policy.roster))
     place, bit = data.draw(st.integers(0, 10**6)), data.draw(st.integers(0, 7))
+    gone = lost(data.draw(st.dictionaries(st.sampled_from(policy.roster), st.just(Uploaded), max_size=1)))
 
     def twist(who: str, message: Any) -> Any:
         if who != name or not isinstance(message, kind):
@@ -67,7 +68,7 @@ def withstands_damage(policy: SumPolicy, data: st.DataObject) -> None:
             return None
 
     values = random_values(policy, place)
-    attempt = Sum(policy, values, twist=twist)
+    attempt = Sum(policy, values, twist=both(gone, twist))
     with contextlib.suppress(SumError):
         attempt.run()
     added = attempt.collector.record.uploaded

@@ -39,7 +39,6 @@ from consortia_node.withdrawals import Withdrawals
 from consortia_proto.v1 import exchange_pb2 as pb
 from tests.support.consortium import Consortium, consent_notice, consent_table, make_agreement
 from tests.support.hostile_sums import Round
-from tests.support.specs import BANKS
 from tests.support.spoilt import in_this_process
 
 SUBMISSION_DOMAIN = "job"
@@ -269,9 +268,9 @@ def hostile(consortium: Consortium, **changes: Any) -> Iterator[Hostile]:
         in_this_process(stack.enter_context(pytest.MonkeyPatch.context()))
         banks: dict[str, Bank] = {}
         stack.callback(_close, banks)
-        for name in BANKS:
+        for name in consortium.banks:
             banks[name] = _started(consortium.node_config(name))
-            banks[name].desk.add_notice(consent_notice())
+            banks[name].desk.add_notice(consent_notice(recipients=consortium.banks))
             banks[name].desk.import_(consent_table(consortium.root / name))
         agreement = make_agreement(consortium, **changes)
         statements = [bank.notices.propose(agreement) for bank in banks.values()]

@@ -49,6 +49,8 @@ class Round:
     lists: Mapping[str, Lists] = field(default_factory=dict)
     uploads: dict[str, bytes] = field(default_factory=dict)
     """The vectors, by sender."""
+    revealed: dict[str, bytes] = field(default_factory=dict)
+    """What opens the sum, by sender."""
     proposal: SetProposal = field(init=False)
     certificate: Certificate = field(init=False)
     plan: RemovePlan = field(init=False)
@@ -99,17 +101,20 @@ class Round:
         self.state, self.proposal = collector.close_uploading(self.state)
 
     def sign(self) -> None:
-        """R3."""
+        """R3, and what those who sign a set with nobody missing reveal at once."""
         for party in self.uploads:
             said = self.told(party, "sum.sign", message=self.proposal.to_bytes())
             self.state = collector.signed(self.state, SetSigned.from_bytes(said["message"]))
+            self.revealed |= {party: said["revealed"]} if "revealed" in said else {}
         self.state, self.certificate = collector.close_setting(self.state)
 
     def reveal(self) -> None:
         """R4."""
         for party in self.uploads:
-            said = self.told(party, "sum.reveal", message=self.certificate.to_bytes())
-            self.state = collector.revealed(self.state, Revealed.from_bytes(said["message"]))
+            if party not in self.revealed:
+                said = self.told(party, "sum.reveal", message=self.certificate.to_bytes())
+                self.revealed[party] = said["message"]
+            self.state = collector.revealed(self.state, Revealed.from_bytes(self.revealed[party]))
         self.state, self.plan = collector.close_revealing(self.state)
         self.sealed = self.added(list(self.uploads))
         self.total = collector.total(self.state)

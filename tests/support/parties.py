@@ -156,10 +156,12 @@ class Lab:
             return said
         match task.step:
             case "query.conclude":
-                return Content(config={"envelope.analyst": f"sealed by {party}".encode()})
+                own = {"envelope.analyst": f"sealed by {party}".encode()}
             case "close":
-                return Content(config={"receipt": f"receipt of {party}".encode(), "signature": b"signature"})
-        return Content()
+                own = {"receipt": f"receipt of {party}".encode(), "signature": b"signature"}
+            case _:
+                own = {}
+        return Content(config={**own, **self.institution(task.job_id, party).ride(task)})
 
     def answer_late(self) -> None:
         """Have the parties answer honestly what they were asked and have not answered."""

@@ -23,7 +23,7 @@ from consortia_crypto.sum.epoch import Epoch, EpochSecrets
 from consortia_crypto.sum.epoch_messages import KeyDocument
 from consortia_crypto.sum.lattice import collector_group
 from consortia_crypto.sum.member import Member
-from consortia_crypto.sum.messages import Total
+from consortia_crypto.sum.messages import Revealed, Total
 from consortia_crypto.sum.plans import MaskPlan, OpenPlan
 from consortia_crypto.sum.terms import SumPolicy
 from consortia_crypto.sum.vector import MemoryVector
@@ -114,6 +114,8 @@ class Sum:
     members: dict[str, Member] = field(default_factory=dict)
     plans: dict[str, MaskPlan] = field(default_factory=dict)
     uploads: dict[str, MemoryVector] = field(default_factory=dict)
+    said_at_once: dict[str, Revealed] = field(default_factory=dict)
+    """What institutions revealed when they signed."""
     opened: dict[str, Values] = field(default_factory=dict)
     seen: list[tuple[str, Any]] = field(default_factory=list)
     """All that the coordinator got or said, with the institution at the other end."""
@@ -158,16 +160,19 @@ class Sum:
         state, proposal = collector.close_uploading(self.collector)
         self._collect(state)
         for name in proposal.uploads:
-            answer = self._say(name, proposal, partial(self._step, name, member.set_proposed))
+            answer = self._say(name, proposal, partial(self._signed, name))
             self._hear(name, collector.signed, answer)
 
     def reveal(self) -> None:
-        """R4."""
+        """R4, also of those who said it with R3."""
         asked = tuple(self.collector.record.signed)
         state, certificate = collector.close_setting(self.collector)
         self._collect(state)
         for name in asked:
-            answer = self._say(name, certificate, partial(self._step, name, member.certificate))
+            if name in self.said_at_once:
+                answer = self._pass(name, self.said_at_once[name])
+            else:
+                answer = self._say(name, certificate, partial(self._revealed, name))
             self._hear(name, collector.revealed, answer)
 
     def open(self) -> None:
@@ -225,8 +230,15 @@ class Sum:
         """How ``name`` opens a total."""
         return member.opening(self.policy, self.keys.secrets[name], self.previous, total, self.members.get(name))
 
-    def _step(self, name: str, call: Callable[[Member, Any], tuple[Member, Any]], shown: Any) -> Any:
-        state, message = call(self.members[name], shown)
+    def _signed(self, name: str, proposal: Any) -> Any:
+        state, message, revealed = member.set_proposed(self.members[name], proposal)
+        self.members[name] = self._reread(state)
+        if revealed is not None:
+            self.said_at_once[name] = revealed
+        return message
+
+    def _revealed(self, name: str, certificate: Any) -> Any:
+        state, message = member.certificate(self.members[name], certificate)
         self.members[name] = self._reread(state)
         return message
 

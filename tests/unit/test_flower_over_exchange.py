@@ -58,9 +58,6 @@ class Sums:
     def prepare(self, turn: int) -> None:
         self._note("prepare", turn)
 
-    def follow(self, turn: int) -> None:
-        self._note("follow", turn)
-
     def aggregate(self, turn: int) -> None:
         self._note("aggregate", turn)
 
@@ -81,10 +78,10 @@ def run(exchange: Exchange, strategy: str = "FedAvg", rounds: int = 3, last: int
 
 @pytest.mark.parametrize("strategy", STRATEGY_SETTINGS)
 def test_every_round_asks_every_party_once_and_adds_once(exchange: Exchange, strategy: str) -> None:
-    """Shares before the training, uploads behind it, the sum at its end."""
+    """Shares before the training, the sum behind it."""
     sums = run(exchange, strategy)
     assert sorted(exchange.posted) == sorted((bank, "train", turn) for bank in BANKS for turn in (1, 2, 3))
-    rounds = [("prepare", 0), ("follow", len(BANKS)), ("aggregate", len(BANKS))]
+    rounds = [("prepare", 0), ("aggregate", len(BANKS))]
     assert sums.asked == [
         (what, turn, posted + (turn - 1) * len(BANKS)) for turn in (1, 2, 3) for what, posted in rounds
     ]

@@ -10,7 +10,7 @@ import pytest
 
 from consortia_common import sealed
 from consortia_common.content import Content
-from consortia_coordinator.errors import PartiesRefusedError, StoppingError
+from consortia_coordinator.errors import CoordinatorError, PartiesRefusedError, StoppingError
 from consortia_coordinator.jobs import JobState
 from consortia_coordinator.totals import MemoryTotals
 from consortia_crypto.sum.wire import wire_layout
@@ -21,11 +21,8 @@ from tests.support.specs import BANKS, spec
 STATISTICS = spec("statistics")
 STEPS = (
     *("offer", "epoch.key", "epoch.seed", "epoch.join", "epoch.confirm"),
-    *("sum.share", "query.tabulate", "sum.upload", "sum.sign", "sum.reveal", "sum.total"),
-    *("query.conclude", "close"),
+    *("sum.share", "query.tabulate", "sum.sign", "query.conclude", "close"),
 )
-UNAWAITED = ("query.tabulate", "sum.total")
-"""Answers that the coordinator does not need."""
 
 
 @pytest.fixture
@@ -39,9 +36,8 @@ LENGTH = wire_layout(sealed.policy_of("job-1", STATISTICS, "table", 0)).size
 
 
 def task_of(job_id: str, step: str, bank: str) -> str:
-    mark = {"sum": ".table.1", "sum.total": ".table.1.0"}
-    marked = step + mark.get(step, mark.get(step.split(".", maxsplit=1)[0], ""))
-    return f"{job_id}/{marked}/0/{bank}"
+    mark = ".table.1" if step.startswith("sum.") else ""
+    return f"{job_id}/{step}{mark}/0/{bank}"
 
 
 def expected(job_id: str) -> list[str]:
@@ -59,8 +55,6 @@ def test_stopped_while_it_waits_it_goes_on(coordinator: Lab, step: str) -> None:
         return None if party == "bank-c" else coordinator.usual(task, party)
 
     coordinator.says[step] = keep_silent
-    if step in UNAWAITED:  # then it waits for what comes behind it
-        coordinator.says["sum.upload" if step == "query.tabulate" else "query.conclude"] = keep_silent
     coordinator.connect(BANKS)
     job_id = coordinator.submit(STATISTICS)
     coordinator.conductor.start(job_id)
@@ -90,6 +84,7 @@ def test_a_sum_is_added_once(coordinator: Lab, monkeypatch: pytest.MonkeyPatch) 
         run = coordinator.run(job_id, STATISTICS)
         run.open_epoch()
         run.sum("table", "query.tabulate")
+        run.conclude()
         coordinator.start()
         coordinator.connect(BANKS)
     assert added == list(BANKS)
@@ -107,6 +102,8 @@ def test_a_sum_whose_end_a_power_cut_took_is_added_again_to_the_same_total(coord
         run = coordinator.run(job_id, STATISTICS)
         run.open_epoch()
         run.sum("table", "query.tabulate")
+        assert coordinator.store.memo(job_id, "table.0.1/given") is None  # it rides with the next step
+        run.conclude()
         given.append(coordinator.store.memo(job_id, "table.0.1/given"))
         with coordinator.engine.begin() as connection:
             connection.exec_driver_sql("DELETE FROM memos WHERE name = 'table.0.1/given'")
@@ -115,6 +112,15 @@ def test_a_sum_whose_end_a_power_cut_took_is_added_again_to_the_same_total(coord
     assert given[0] == given[1] is not None
     assert len(coordinator.events("sum.added")) == 1
     assert len(coordinator.journalled()) == len(set(coordinator.journalled()))
+
+
+def test_a_kind_that_takes_no_step_behind_its_last_sum_fails(coordinator: Lab) -> None:
+    coordinator.connect(BANKS)
+    run = coordinator.run(coordinator.submit(STATISTICS), STATISTICS)
+    run.open_epoch()
+    run.sum("table", "query.tabulate")
+    with pytest.raises(CoordinatorError, match="the total of table was given to nobody"):
+        run.close()
 
 
 def test_an_answer_that_was_there_is_not_asked_for_again(coordinator: Lab) -> None:
@@ -172,9 +178,10 @@ def test_a_stop_is_no_failure(coordinator: Lab) -> None:
 def test_an_upload_that_is_none_is_logged_with_its_sender(coordinator: Lab, said: dict[str, Any], why: str) -> None:
     def lie(task: pb.Task, party: str) -> Content:
         honest = coordinator.usual(task, party)
-        return Content(config={**honest.config, **said}) if party == "bank-b" else honest
+        lies = sealed.riding(sealed.BEHIND, said)
+        return Content(config={**honest.config, **lies}) if party == "bank-b" else honest
 
-    coordinator.says["sum.upload"] = lie
+    coordinator.says["query.tabulate"] = lie
     coordinator.connect(BANKS)
     job_id = coordinator.submit(STATISTICS)
     run = coordinator.run(job_id, STATISTICS)

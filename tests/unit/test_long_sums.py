@@ -19,6 +19,7 @@ from consortia_coordinator.totals import FileTotals
 from consortia_crypto.sum.vector import FRAME_BYTES
 from consortia_crypto.sum.wire import wire_layout
 from consortia_proto.v1 import exchange_pb2 as pb
+from consortia_proto.v1 import network_pb2
 from tests.support.parties import Lab, lab
 from tests.support.specs import spec
 
@@ -66,7 +67,7 @@ def test_a_vector_of_several_batches(coordinator: Lab, long: JobSpec) -> None:
     require_opened(coordinator, job_id, 5, *FIVE)
     asked = [task_id.split("/")[1] for task_id in coordinator.asked if task_id.endswith("bank-c")]
     assert [step for step in asked if "frame" in step] == [f"sum.frame.table.1.{BATCH}"]
-    assert [step for step in asked if "total" in step] == [f"sum.total.table.1.{first}" for first in (0, BATCH)]
+    assert [step for step in asked if "total" in step] == ["sum.total.table.1.0"]
     assert left(coordinator) == []
 
 
@@ -86,7 +87,7 @@ def test_never_more_than_one_upload_and_two_totals_are_kept(
     assert max(sizes) <= 3 * 8 * ELEMENTS
 
 
-@pytest.mark.parametrize("mark", ["sum.frame.table.1", f"sum.total.table.1.{0}", f"sum.total.table.1.{BATCH}"])
+@pytest.mark.parametrize("mark", ["sum.frame.table.1", "sum.total.table.1.0", "query.conclude"])
 def test_stopped_in_the_middle_of_a_long_vector_it_goes_on(mark: str, long: JobSpec, tmp_path: Path) -> None:
     with lab(tmp_path, step_timeout=20, dropout_timeout=20) as coordinator:
         asked = threading.Event()
@@ -119,18 +120,18 @@ def test_too_many_that_are_late_are_in_another_attempt(tmp_path: Path) -> None:
 
         def late(task: pb.Task, party: str) -> Content | None:
             said = coordinator.usual(task, party)
-            return None if party in FIVE[3:] and ".1/" in task.task_id else said
+            return None if party in FIVE[3:] else said
 
-        coordinator.says["sum.upload"] = late
+        coordinator.says["query.tabulate"] = late
         coordinator.connect(FIVE)
         job_id = coordinator.submit(STATISTICS)
         coordinator.conduct(job_id)
         require_opened(coordinator, job_id, 5, *FIVE)
-        assert any("sum.total.table.2" in task_id for task_id in coordinator.asked)
+        assert any("sum.upload.table.2" in task_id for task_id in coordinator.asked)
         assert not any("sum.sign.table.1" in task_id for task_id in coordinator.asked)
 
 
-@pytest.mark.parametrize("step", ["sum.share", "sum.upload"])
+@pytest.mark.parametrize("step", ["sum.share", "query.tabulate"])
 def test_one_that_is_late_is_left_out_and_no_attempt_is_lost(coordinator: Lab, step: str) -> None:
     coordinator.says[step] = lambda task, party: None if party == "bank-e" else coordinator.usual(task, party)
     coordinator.connect(FIVE)
@@ -143,10 +144,81 @@ def test_one_that_is_late_is_left_out_and_no_attempt_is_lost(coordinator: Lab, s
 
 
 def test_whoever_is_left_out_opens_the_total_too(coordinator: Lab) -> None:
-    coordinator.says["sum.upload"] = lambda task, party: (
+    coordinator.says["query.tabulate"] = lambda task, party: (
         None if party == "bank-e" else coordinator.usual(task, party)
     )
     coordinator.connect(FIVE)
     job_id = coordinator.submit(STATISTICS)
     coordinator.conduct(job_id)
     require_opened(coordinator, job_id, 4, *FIVE)
+
+
+def without_bank_e(coordinator: Lab) -> None:
+    """It never gives its summand, so that what opens the sum is asked for by itself."""
+    coordinator.says["query.tabulate"] = lambda task, party: (
+        None if party == "bank-e" else coordinator.usual(task, party)
+    )
+    coordinator.connect(FIVE)
+
+
+def test_what_opens_a_sum_is_asked_for_by_itself_where_somebody_is_missing(coordinator: Lab) -> None:
+    without_bank_e(coordinator)
+    job_id = coordinator.submit(STATISTICS)
+    coordinator.conduct(job_id)
+    require_opened(coordinator, job_id, 4, *FIVE[:4])
+    asked = [task_id.split("/")[1] for task_id in coordinator.asked if task_id.endswith("bank-c")]
+    assert [step for step in asked if step.startswith("sum.")] == [
+        "sum.share.table.1", "sum.sign.table.1", "sum.reveal.table.1",
+    ]  # fmt: skip
+
+
+def test_nobody_is_missing_and_what_opens_the_sum_comes_with_the_signature(coordinator: Lab) -> None:
+    coordinator.connect(FIVE)
+    job_id = coordinator.submit(STATISTICS)
+    coordinator.conduct(job_id)
+    require_opened(coordinator, job_id, 5, *FIVE)
+    assert not [task_id for task_id in coordinator.asked if "sum.reveal" in task_id]
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (pb.Failure(code="failed", what="It broke."), "It broke."),
+        (Content(config={"message": 5}), "lacks its message"),
+        (Content(config={"message": b"rubbish"}), "message"),
+        (None, "no answer to step 'sum.reveal"),
+    ],
+)
+def test_once_too_few_reveal_the_job_is_over(tmp_path: Path, said: Content | pb.Failure | None, why: str) -> None:
+    with lab(tmp_path, step_timeout=1, dropout_timeout=0.3) as coordinator:
+        without_bank_e(coordinator)
+        coordinator.says["sum.reveal"] = lambda task, party: (
+            said if party == "bank-b" else coordinator.usual(task, party)
+        )
+        job_id = coordinator.submit(STATISTICS)
+        coordinator.conduct(job_id)
+        stored = coordinator.store.get(job_id)
+        assert stored.state is JobState.FAILED
+        causes = {item.institution: item.failure.what for item in stored.status().refusals}
+        assert set(causes) == {"bank-b", "bank-e"}
+        assert why in causes["bank-b"]
+        assert not [task_id for task_id in coordinator.asked if "table.2" in task_id]
+
+
+@pytest.mark.parametrize("revealed", [None, b"rubbish", 5])
+def test_a_signature_on_all_without_what_opens_the_sum_loses_its_sender(
+    coordinator: Lab, revealed: bytes | int | None
+) -> None:
+    def withhold(task: pb.Task, party: str) -> Content:
+        said = dict(coordinator.usual(task, party).config)
+        if party == "bank-b":
+            said = {"message": said["message"]} | ({} if revealed is None else {"revealed": revealed})
+        return Content(config=said)
+
+    coordinator.says["sum.sign"] = withhold
+    coordinator.connect(FIVE)
+    job_id = coordinator.submit(STATISTICS)
+    coordinator.conduct(job_id)
+    require_opened(coordinator, job_id, 5, "bank-a", "bank-c", "bank-d", "bank-e")
+    result = network_pb2.JobResult.FromString(coordinator.store.get(job_id).result or b"")
+    assert [receipt.institution for receipt in result.receipts] == ["bank-a", "bank-c", "bank-d", "bank-e"]

@@ -5,7 +5,10 @@ seen, the refusal says in which step and who is at fault. The lies about what is
 """
 
 import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -26,7 +29,7 @@ from consortia_crypto.sum.messages import (
     Uploaded,
 )
 from consortia_crypto.sum.terms import SumPolicy
-from tests.support.sums import Sum, Twist, changed, honest, keys_of, lost, random_values, roster, without
+from tests.support.sums import Sum, Twist, both, changed, honest, keys_of, lost, random_values, roster, without
 
 POLICY = SumPolicy("job-1/spec/update/1", roster(5), 1, 32, 100)  # t = 4
 VALUES = random_values(POLICY, 1)
@@ -55,13 +58,11 @@ def played(twist: Twist, *, until: str) -> Sum:
 # It lies about who dropped out.
 
 
-def unknown_masks(attempt: Sum, name: str) -> list[Mask]:
-    """The masks of ``name``'s upload that the coordinator can't take off after what was revealed to it."""
-    record = attempt.collector.record
-    said = {who: Revealed.from_bytes(data) for who, data in record.revealed.items()}
-    shared = {who: Shared.from_bytes(data) for who, data in record.shared.items()}
+def unknown_masks(attempt: Sum, name: str, said: Mapping[str, Revealed], added: Sequence[str]) -> list[Mask]:
+    """The masks of ``name``'s upload that nobody can take off who was told ``said``, all of the set ``added``."""
+    shared = {who: Shared.from_bytes(data) for who, data in attempt.collector.record.shared.items()}
     ctx = next(iter(said.values())).ctx
-    known = rebuild.to_remove(POLICY, attempt.collector.rid, ctx, shared, tuple(record.uploaded), said)
+    known = rebuild.to_remove(POLICY, attempt.collector.rid, ctx, shared, added, said)
     seeds = {seed.vector for seed, _ in known}
     return [mask for mask in attempt.plans[name].masks if mask.seed not in seeds]
 
@@ -69,8 +70,10 @@ def unknown_masks(attempt: Sum, name: str) -> list[Mask]:
 def test_an_upload_that_is_said_to_be_lost_keeps_its_self_mask() -> None:
     """E's upload is kept and E is called a drop-out: all its pair masks come off, and the one other never does."""
     attempt = played(changed(Uploaded, (E,), lambda _: None), until="reveal")
+    record = attempt.collector.record
+    said = {who: Revealed.from_bytes(data) for who, data in record.revealed.items()}
     assert len(attempt.plans[E].masks) == 5
-    assert len(unknown_masks(attempt, E)) == 1
+    assert len(unknown_masks(attempt, E, said, tuple(record.uploaded))) == 1
     attempt.open()
     assert set(attempt.opened) == set(POLICY.roster)
     np.testing.assert_array_equal(attempt.opened[E], summed(A, B, C, D))
@@ -80,10 +83,30 @@ def test_one_that_uploaded_nothing_can_t_be_called_a_summand() -> None:
     attempt = played(lost({E: Uploaded}), until="upload")
     true = collector.close_uploading(attempt.collector)[1]
     claimed = replace(true, uploads={**true.uploads, E: bytes(32)})
-    state = member.set_proposed(attempt.members[A], claimed)[0]  # A can't know
+    state, _, revealed = member.set_proposed(attempt.members[A], claimed)  # A can't know
     with pytest.raises(SumError, match="not what this institution uploaded"):
         member.set_proposed(attempt.members[E], claimed)
-    assert state.step == "SIGNED"
+    assert state.step == "REVEALED"
+    assert revealed is not None
+    assert revealed.pair_shares == {}  # so the pair masks of E stay on what the others uploaded
+    with pytest.raises(SumError, match="two sets of summands"):
+        member.set_proposed(state, true)
+
+
+def test_uploads_stay_masked_if_one_was_claimed_that_never_came() -> None:
+    """Who reveals at once for such a set opens all self masks; an upload still has one with each other upload."""
+    attempt = played(lost({E: Uploaded}), until="upload")
+    true = collector.close_uploading(attempt.collector)[1]
+    claimed = replace(true, uploads={**true.uploads, E: bytes(32)})
+    said = {name: revealed_at_once(attempt, name, claimed) for name in (A, B, C, D)}
+    for name in (A, B, C, D):
+        assert len(unknown_masks(attempt, name, said, POLICY.roster)) >= 4
+
+
+def revealed_at_once(attempt: Sum, name: str, proposal: SetProposal) -> Revealed:
+    revealed = member.set_proposed(attempt.members[name], proposal)[2]
+    assert revealed is not None
+    return revealed
 
 
 def test_too_few_may_not_stay_whatever_the_coordinator_says() -> None:
@@ -142,21 +165,46 @@ def test_two_lists_of_participants_in_one_round_are_refused() -> None:
 def test_one_institution_signs_one_set() -> None:
     attempt = played(honest, until="upload")
     proposal = collector.close_uploading(attempt.collector)[1]
-    state, said = member.set_proposed(attempt.members[A], proposal)
-    assert member.set_proposed(state, proposal) == (state, said)
-    with pytest.raises(SumError, match="two sets of summands"):
-        member.set_proposed(state, replace(proposal, uploads=without(proposal.uploads, E)))
+    part = replace(proposal, uploads=without(proposal.uploads, E))
+    for first, second in ((proposal, part), (part, proposal)):
+        state, *said = member.set_proposed(attempt.members[A], first)
+        assert member.set_proposed(state, first) == (state, *said)
+        with pytest.raises(SumError, match="two sets of summands"):
+            member.set_proposed(state, second)
+
+
+@pytest.mark.parametrize("shown_all", [names for size in range(5) for names in combinations((A, B, C, D), size)])
+def test_shown_two_sets_they_never_open_both_secrets_of_one(shown_all: tuple[str, ...]) -> None:
+    """These are proposed everybody and reveal at once, the others all but E; the traitor C helps with both."""
+    attempt = played(honest, until="upload")
+    whole = collector.close_uploading(attempt.collector)[1]
+    part = replace(whole, uploads=without(whole.uploads, E))
+    own, pair = {C}, set()
+    own |= {name for name in shown_all if E in revealed_at_once(attempt, name, whole).self_shares}
+    signed = {
+        name: member.set_proposed(attempt.members[name], part) for name in (A, B, C, D) if name not in shown_all
+    }
+    certificate = Certificate(part, {name: said.signature for name, (_, said, _) in signed.items()} | traitor(part))
+    for name, (state, _, _) in signed.items():
+        with suppress(SumError):
+            pair |= {C} | ({name} if E in member.certificate(state, certificate)[1].pair_shares else set())
+    assert min(len(own), len(pair)) < POLICY.threshold
+
+
+def traitor(proposal: SetProposal) -> dict[str, bytes]:
+    """C's signature on a second set."""
+    double = messages.signed(SetSigned(C, proposal.ctx, proposal.hash()), SECRETS[C].round_seed)
+    return {C: double.signature}
 
 
 def two_halves(attempt: Sum) -> tuple[Certificate, Certificate]:
     """The certificates that a coordinator gets who shows A, B, C everybody, and C, D, E all but B; C signs both."""
     whole = collector.close_uploading(attempt.collector)[1]
     part = replace(whole, uploads=without(whole.uploads, B))
-    double = messages.signed(SetSigned(C, part.ctx, part.hash()), SECRETS[C].round_seed)
-    signatures: dict[str, dict[str, bytes]] = {"whole": {}, "part": {C: double.signature}}
+    signatures: dict[str, dict[str, bytes]] = {"whole": {}, "part": traitor(part)}
     for name in POLICY.roster:
         shown, side = (whole, "whole") if name in (A, B, C) else (part, "part")
-        attempt.members[name], said = member.set_proposed(attempt.members[name], shown)
+        attempt.members[name], said, _ = member.set_proposed(attempt.members[name], shown)
         signatures[side][name] = said.signature
     return Certificate(whole, signatures["whole"]), Certificate(part, signatures["part"])
 
@@ -215,9 +263,9 @@ def test_a_dropped_one_reveals_nothing() -> None:
 # It replays a round.
 
 
-@pytest.mark.parametrize("until", ["upload", "agree_on_set"])
-def test_a_round_id_is_dealt_for_once(until: str) -> None:
-    state = played(honest, until=until).members[A]
+@pytest.mark.parametrize(("until", "gone"), [("upload", {}), ("agree_on_set", {E: Uploaded})])
+def test_a_round_id_is_dealt_for_once(until: str, gone: dict[str, type[Any]]) -> None:
+    state = played(lost(gone), until=until).members[A]
     with pytest.raises(SumError, match="does not follow"):
         member.share(POLICY, 1, SECRETS[A], os.urandom, state)
 
@@ -244,20 +292,28 @@ def test_a_spent_update_goes_into_no_other_sum() -> None:
             member.abort(state)
 
 
-@pytest.mark.parametrize("until", ["share", "upload", "agree_on_set"])
-def test_before_anything_is_revealed_another_attempt_may_be_made(until: str) -> None:
-    first = played(honest, until=until)
+@pytest.mark.parametrize(
+    ("until", "gone"), [("share", {}), ("upload", {}), ("upload", {E: Uploaded}), ("agree_on_set", {E: Uploaded})]
+)
+def test_before_anything_is_revealed_another_attempt_may_be_made(until: str, gone: dict[str, type[Any]]) -> None:
+    first = played(lost(gone), until=until)
     before = {name: member.abort(state) for name, state in first.members.items()}
     second = Sum(POLICY, VALUES, attempt=2, before=before)
     np.testing.assert_array_equal(second.run()[A], summed(*POLICY.roster))
 
 
 @pytest.mark.parametrize("kind", [Shared, Lists, Uploaded, SetProposal, SetSigned, Certificate, Revealed])
-def test_a_message_of_an_earlier_attempt_is_refused(kind: type[Any]) -> None:
-    first = sum_with(honest)
+@pytest.mark.parametrize("gone", [{}, {E: Uploaded}], ids=["whole", "without E"])
+def test_a_message_of_an_earlier_attempt_is_refused(kind: type[Any], gone: dict[str, type[Any]]) -> None:
+    policy = replace(POLICY, colluding=0)  # t = 3
+    first = Sum(policy, VALUES, twist=lost(gone))
     first.run()
     old = {(name, type(message)): message for name, message in first.seen}
-    attempt = Sum(POLICY, VALUES, attempt=2, twist=changed(kind, (B,), lambda _: old[B, kind]))
+    if (B, kind) not in old:
+        assert kind is Certificate  # of a whole set there is none
+        return
+    twist = both(lost(gone), changed(kind, (B,), lambda _: old[B, kind]))
+    attempt = Sum(policy, VALUES, attempt=2, twist=twist)
     attempt.run()
     assert B in attempt.refusals or B in attempt.faults
     np.testing.assert_array_equal(attempt.opened[A], summed(*attempt.collector.record.uploaded))

@@ -11,7 +11,7 @@ from consortia_crypto.errors import SumError
 from consortia_crypto.sum import collector, member
 from consortia_crypto.sum.collector import Collector
 from consortia_crypto.sum.member import Member
-from consortia_crypto.sum.messages import Revealed, SetSigned, Shared, Uploaded
+from consortia_crypto.sum.messages import Revealed, SetProposal, SetSigned, Shared, Uploaded
 from consortia_crypto.sum.terms import SumPolicy
 from tests.support.sums import PREVIOUS, Sum, honest, keys_of, lost, random_values, roster
 
@@ -34,17 +34,23 @@ class Recorded(Sum):
         return super()._reread(state)
 
 
-ROUND = Recorded(POLICY, VALUES)
+ROUND = Recorded(POLICY, VALUES, twist=lost({C: Uploaded}))
 ROUND.run()
 STATES = ROUND.states | {"ABORTED": member.abort(ROUND.states["SHARED"]), "DONE": ROUND.members[A]}
 HEARD = {type(message).__name__: message for name, message in ROUND.seen if name == A}
+WHOLE = Recorded(POLICY, VALUES)
+"""Nobody is missing: who signs reveals at once."""
+WHOLE.run()
 CALLS: dict[str, tuple[Callable[[Member], Any], tuple[str, ...]]] = {
     "lists": (lambda state: member.lists(state, HEARD["Lists"], PREVIOUS), ("SHARED", "LISTED")),
     "uploaded": (
         lambda state: member.uploaded(state, HEARD["Uploaded"].digest.hex(), HEARD["Uploaded"].tag),
         ("LISTED", "UPLOADED"),
     ),
-    "set_proposed": (lambda state: member.set_proposed(state, HEARD["SetProposal"]), ("UPLOADED", "SIGNED")),
+    "set_proposed": (
+        lambda state: member.set_proposed(state, HEARD["SetProposal"])[:2],
+        ("UPLOADED", "SIGNED", "REVEALED"),
+    ),
     "certificate": (lambda state: member.certificate(state, HEARD["Certificate"]), ("SIGNED", "REVEALED")),
     "abort": (member.abort, ("SHARED", "LISTED", "UPLOADED", "SIGNED")),
     "done": (member.done, ("SHARED", "LISTED", "UPLOADED", "SIGNED", "REVEALED", "DONE", "ABORTED")),
@@ -64,10 +70,29 @@ def test_an_institution_hears_only_what_follows(step: str, call: str) -> None:
 
 @pytest.mark.parametrize("call", ["lists", "uploaded", "set_proposed", "certificate"])
 def test_asked_the_same_again_it_says_the_same(call: str) -> None:
-    act, (first, then) = CALLS[call]
+    act, (first, then, *_) = CALLS[call]
     state, said = act(STATES[first])
     assert state == STATES[then]
     assert act(state) == (state, said)
+
+
+def test_of_a_set_with_nobody_missing_it_signs_and_reveals_in_one_and_only_then() -> None:
+    assert set(WHOLE.states) == {"SHARED", "LISTED", "UPLOADED", "REVEALED"}
+    proposal = next(message for name, message in WHOLE.seen if isinstance(message, SetProposal))
+    state, signed, revealed = member.set_proposed(WHOLE.states["UPLOADED"], proposal)
+    assert revealed is not None
+    assert (set(revealed.self_shares), revealed.pair_shares) == (set(POLICY.roster), {})
+    assert member.set_proposed(state, proposal) == (state, signed, revealed)
+    assert state.spent
+    with pytest.raises(SumError, match="does not follow REVEALED"):
+        member.abort(state)
+    assert member.set_proposed(STATES["UPLOADED"], HEARD["SetProposal"])[2] is None
+
+
+def test_the_coordinator_knows_whether_anybody_is_missing() -> None:
+    whole, part = (step_by_step(lost(gone))[1] for gone in ({}, {C: Uploaded}))
+    assert [collector.is_whole(state) for state in whole] == [False, False, True, True, True]
+    assert not any(collector.is_whole(state) for state in part)
 
 
 def test_a_second_vector_under_the_same_masks_is_refused() -> None:
@@ -107,8 +132,8 @@ def test_a_total_may_be_opened_again_and_by_one_that_gave_the_attempt_up() -> No
     total = HEARD["Total"]
     for step in ("UPLOADED", "SIGNED", "REVEALED", "DONE", "ABORTED"):
         plan = member.opening(POLICY, KEYS.secrets[A], PREVIOUS, total, STATES[step])
-        assert plan.contributors == POLICY.roster
-        assert plan.bound == 3 * POLICY.limit
+        assert plan.contributors == (A, B)
+        assert plan.bound == 2 * POLICY.limit
     for step in ("SHARED", "LISTED"):
         with pytest.raises(SumError, match="another upload than this institution sent"):
             member.opening(POLICY, KEYS.secrets[A], PREVIOUS, total, STATES[step])

@@ -39,3 +39,12 @@ def test_a_job_asks_once_for_each_batch(coordinator: Lab, monkeypatch: pytest.Mo
     asked = [task_id for task_id in coordinator.journalled() if "/sum.share" in task_id]
     batches = [batch[0] for batch in shared_together(short)]
     assert asked == [f"{job_id}/sum.share.{name}.1/{turn}/{bank}" for name, turn in batches for bank in BANKS]
+
+
+@pytest.mark.parametrize("kind", ["statistics", "train", "evaluate"])
+def test_behind_the_last_sum_comes_a_step_with_which_its_total_rides(kind: str) -> None:
+    asked = spec(kind)
+    for party in asked.parties:
+        turns = asked.parameters.turns(party)
+        assert any(turn.gives for turn in turns)
+        assert not turns[-1].gives

@@ -222,7 +222,7 @@ EVENTS: Mapping[str, EventType] = dict(
         _event("sum.agreed", "This institution signed whose summands a sum is over.", "handling",
                "job round step institutions digest",
                step=str, round=int, attempt=int, institutions=list, digest=str),
-        _event("sum.revealed", "This institution revealed what opens the sum over the certified set.", "handling",
+        _event("sum.revealed", "This institution revealed what opens a sum, over the set it signed.", "handling",
                "job round step institutions digest",
                step=str, round=int, attempt=int, institutions=list, digest=str),
         _event("sum.dropped", "A party's summand is missing from a sum.", "handling", "job round step institution",

@@ -5,7 +5,8 @@
 
 In each step institutions answer in any order; the caller closes the step when all that still take part have
 answered, or when it has waited long enough. Closing with fewer than t raises SumError with the names, and the
-caller aborts and takes the next attempt; from REVEALING on there is none, since updates are spent then.
+caller aborts and takes the next attempt. From REVEALING on there is none, since updates are spent then; nor from
+SETTING on if the set ``is_whole``, because who signs it reveals with it.
 
 It holds no key of the institutions and is trusted for nothing but being there. It checks what it can, so that the
 one who is at fault is named before the sum fails at the institutions. What it can't see is a wrong vector.
@@ -145,6 +146,11 @@ def close_uploading(state: Collector) -> tuple[Collector, SetProposal]:
     """U2 is who has uploaded: what to propose to each of them. Raises SumError if they are fewer than t."""
     state = _closed(state, "UPLOADING", "SETTING")
     return state, _proposal(state)
+
+
+def is_whole(state: Collector) -> bool:
+    """Whether everybody of U1 has uploaded, so that R3 and R4 come in one."""
+    return state.step != "SHARING" and not _dropped(state)
 
 
 def signed(state: Collector, message: SetSigned) -> Collector:

@@ -37,6 +37,11 @@ def check_proposal(policy: SumPolicy, ctx: bytes, participants: Collection[str],
     check_members(policy, proposal.uploads, participants, "the set of summands")
 
 
+def is_whole(participants: Collection[str], proposal: SetProposal) -> bool:
+    """Whether everybody on the list has uploaded: then no pair secret is asked for."""
+    return set(proposal.uploads) == set(participants)
+
+
 def check_certificate(
     policy: SumPolicy,
     ctx: bytes,

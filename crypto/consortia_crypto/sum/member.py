@@ -1,11 +1,14 @@
 """An institution in one round of a sealed sum: what it says next, and what it never says. No I/O.
 
     SHARED ──lists──▶ LISTED ──uploaded──▶ UPLOADED ──set──▶ SIGNED ──certificate──▶ REVEALED ──done──▶ DONE
-       └────────────────┴──────abort───────────┴────────────────┴──▶ ABORTED     (any ──done──▶ DONE)
+                                              └─────────set with nobody missing────────▲
+    (SHARED … SIGNED ──abort──▶ ABORTED; any ──done──▶ DONE)
 
 The node stores each state before it sends what came with it. Up to SIGNED a round may be given up, and the same
 update goes into the next attempt. In REVEALED the update is spent: the coordinator may be about to read a sum with
-it, and a second sum over other institutions would show single updates as the difference.
+it, and a second sum over other institutions would show single updates as the difference. A set from which nobody
+is missing is signed and opened in one: it asks for no pair secret, so that no certificate is needed before
+(docs/adr/0065).
 
 What an institution is trusted for here: to say each thing once. It deals its secrets once per round id, masks one
 vector under one list of participants, signs one set, and reveals one share of each other's two secrets. Asked the
@@ -91,6 +94,11 @@ class Member:
     def rid(self) -> bytes:
         """The id of the round."""
         return bytes.fromhex(self.policy.rid(self.attempt))
+
+    @property
+    def upload(self) -> str:
+        """The SHA-256 of the vector that it signed and may send; empty if there is none, or it is spent."""
+        return Uploaded.from_bytes(self.record.upload).digest.hex() if self.step in ("UPLOADED", "SIGNED") else ""
 
     @property
     def spent(self) -> bool:
@@ -185,17 +193,20 @@ def uploaded(state: Member, digest: str, tag: int) -> tuple[Member, Uploaded]:
     return state, Uploaded.from_bytes(state.record.upload)
 
 
-def set_proposed(state: Member, proposal: SetProposal) -> tuple[Member, SetSigned]:
-    """Sign U2, one set per round. Raises SumError for a second one, too small a set, or one with another upload."""
+def set_proposed(state: Member, proposal: SetProposal) -> tuple[Member, SetSigned, Revealed | None]:
+    """Sign U2, one set per round; if it is all of U1, the shares that open the sum go with the signature.
+
+    Raises SumError for a second one, too small a set, or one with another upload.
+    """
     state = _advanced(state, proposal)
-    message = SetSigned(state.epoch.me, proposal.ctx, proposal.hash())
-    return state, signed(message, state.epoch.round_seed)
+    message = signed(SetSigned(state.epoch.me, proposal.ctx, proposal.hash()), state.epoch.round_seed)
+    return state, message, _revealed(state, proposal) if state.spent else None
 
 
 def certificate(state: Member, message: Certificate) -> tuple[Member, Revealed]:
     """Give the shares that open the sum over the set that at least t have signed. Raises SumError."""
     state = _advanced(state, message)
-    return state, _revealed(state, message)
+    return state, _revealed(state, message.proposal)
 
 
 def abort(state: Member) -> Member:
@@ -255,7 +266,8 @@ def _on_proposal(state: Member, event: SetProposal) -> _Record:
     evidence.check_proposal(state.policy, state.ctx, state.lists.listed, event)
     if event.uploads.get(state.epoch.me) != Uploaded.from_bytes(state.record.upload).hash():
         raise lied("the set of summands has not what this institution uploaded")
-    return replace(state.record, step="SIGNED", proposal=event.to_bytes())
+    step = "REVEALED" if evidence.is_whole(state.lists.listed, event) else "SIGNED"
+    return replace(state.record, step=step, proposal=event.to_bytes())
 
 
 def _on_proposal_again(state: Member, event: SetProposal) -> _Record:
@@ -287,6 +299,7 @@ _TABLE: Mapping[tuple[str, type[Any]], Callable[[Member, Any], _Record]] = {
     ("UPLOADED", _Upload): _on_upload_again,
     ("UPLOADED", SetProposal): _on_proposal,
     ("SIGNED", SetProposal): _on_proposal_again,
+    ("REVEALED", SetProposal): _on_proposal_again,
     ("SIGNED", Certificate): _on_certificate,
     ("REVEALED", Certificate): _on_certificate,
     **{(step, _Abort): _on_abort for step in _UNSPENT},
@@ -301,8 +314,8 @@ def _advanced(state: Member, event: Any) -> Member:
     return replace(state, record=handler(state, event))
 
 
-def _revealed(state: Member, message: Certificate) -> Revealed:
-    lists, summed = state.lists, message.proposal.uploads
+def _revealed(state: Member, proposal: SetProposal) -> Revealed:
+    lists, summed = state.lists, proposal.uploads
     dealt = {name: _shares_of(state, lists, name) for name in lists.listed}
     reveal = Revealed(
         state.epoch.me,
