@@ -55,7 +55,8 @@ def test_a_node_that_never_comes_back_ends_its_job_and_no_other(processes: Proce
     of_the_others = processes.finish(processes.consortium.submit(spec("score")))
     assert of_the_others.state == "finished", of_the_others
     processes.kill(COORDINATOR)  # it would wait for an hour
-    processes.start(COORDINATOR, COORDINATOR__STEP_SECONDS="2", COORDINATOR__OFFER_SECONDS="4")
+    # Long enough for the others to come back first: whoever is not there for a step is late too.
+    processes.start(COORDINATOR, COORDINATOR__STEP_SECONDS="6", COORDINATOR__OFFER_SECONDS="4")
     _require_late(processes, job_id, r"step '(train|sum\.\w+\.update\.\d)'")  # whichever it was in
     processes.gather(*BANKS[:2])
     never_offered = processes.consortium.submit(training)
