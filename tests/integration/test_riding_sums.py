@@ -38,15 +38,20 @@ def ask(made: Round, step: str, ridden: dict[str, Any], turn: int = 0) -> pb.Rep
     return bank.ask(step, Content(config={"report": False, **ridden}), job=made.deal.job_id, turn=turn)
 
 
+def riding(prefix: str, words: dict[str, Any]) -> dict[str, Any]:
+    """These words but for those that are None."""
+    return sealed.riding(prefix, {name: value for name, value in words.items() if value is not None})
+
+
 def lists(made: Round, **changes: Any) -> dict[str, Any]:
     words = {"sum": "table", "attempt": 1, "message": made.lists[VICTIM].to_bytes()}
-    return sealed.riding(sealed.BEHIND, words | changes)
+    return riding(sealed.BEHIND, words | changes)
 
 
 def total(made: Round, **changes: Any) -> dict[str, Any]:
     words = {"sum": "table", "attempt": 1, "round": 0, "first": 0}
     said = {"frames": [made.sealed], "message": made.total.to_bytes()}
-    return sealed.riding(sealed.BEFORE, words | said | changes)
+    return riding(sealed.BEFORE, words | said | changes)
 
 
 def test_a_step_s_answer_carries_the_upload_that_is_signed(seat: Hostile) -> None:
@@ -76,10 +81,8 @@ def test_a_step_finds_the_total_that_came_with_it(seat: Hostile) -> None:
 )
 def test_lists_that_are_none_end_the_job(seat: Hostile, changes: dict[str, Any], words: str) -> None:
     made = tabled(seat, "share")
-    said = {name: value for name, value in lists(made).items() if changes.get(name.split(".")[1], 0) is not None}
-    said |= sealed.riding(sealed.BEHIND, {name: value for name, value in changes.items() if value is not None})
-    reason = ended(seat.banks[VICTIM], made.deal, "query.tabulate", failure_of(ask(made, "query.tabulate", said)))
-    assert words in reason
+    failure = failure_of(ask(made, "query.tabulate", lists(made, **changes)))
+    assert words in ended(seat.banks[VICTIM], made.deal, "query.tabulate", failure)
     assert counted(seat.banks[VICTIM], "update.sealed", made.deal) == 0
 
 
@@ -106,10 +109,8 @@ def test_a_total_that_is_none_ends_the_job_before_its_step(
     seat: Hostile, changes: dict[str, Any], words: str
 ) -> None:
     made = tabled(seat, "reveal")
-    said = {name: value for name, value in total(made).items() if changes.get(name.split(".")[1], 0) is not None}
-    said |= sealed.riding(sealed.BEFORE, {name: value for name, value in changes.items() if value is not None})
-    reason = ended(seat.banks[VICTIM], made.deal, "query.conclude", failure_of(ask(made, "query.conclude", said)))
-    assert words in reason
+    failure = failure_of(ask(made, "query.conclude", total(made, **changes)))
+    assert words in ended(seat.banks[VICTIM], made.deal, "query.conclude", failure)
     assert counted(seat.banks[VICTIM], "sum.opened", made.deal) == 0
 
 
