@@ -24,6 +24,7 @@ from consortia_common.errors import (
 from consortia_common.shown import Shown
 from consortia_proto.v1 import network_pb2 as pb
 from consortia_proto.v1 import network_pb2_grpc as rpc_stubs
+from tests.support.proxy import Proxy
 
 NOW = datetime.now(UTC)
 ROOT = pki.make_root("demo", NOW)
@@ -263,24 +264,9 @@ def test_a_context_that_names_nobody_is_refused(context: dict[str, list[bytes]])
 
 async def test_tls_13_with_a_post_quantum_key_exchange_is_negotiated():
     """Reads the server's hello, which is in clear, as it passes through a relay."""
-    seen = bytearray()
-    async with _server() as (port, _):
-
-        async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, keep: bool) -> None:
-            while data := await reader.read(65536):
-                if keep:
-                    seen.extend(data)
-                writer.write(data)
-            writer.close()
-
-        async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            onward_reader, onward_writer = await asyncio.open_connection("127.0.0.1", port)
-            await asyncio.gather(pipe(reader, onward_writer, False), pipe(onward_reader, writer, True))
-
-        relay_server = await asyncio.start_server(relay, "127.0.0.1", 0)
-        async with relay_server:
-            assert await _members(relay_server.sockets[0].getsockname()[1], BANK)
-    extensions = _server_hello_extensions(bytes(seen))
+    async with _server() as (port, _), Proxy(port).open() as relay:
+        assert await _members(relay.port, BANK)
+    extensions = _server_hello_extensions(bytes(relay.answer))
     assert int.from_bytes(extensions[43], "big") == TLS13
     assert int.from_bytes(extensions[51][:2], "big") == X25519MLKEM768
 

@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 
 PIECE_BYTES = 65_536
 STALL_SECONDS = 0.02
+TURNS_OF_AN_OPENING = 3
+"""Of the event loop, from accepting a connection to handing it over."""
 
 
 class Proxy:
@@ -15,7 +17,9 @@ class Proxy:
     def __init__(self, target: int) -> None:
         self._target = target
         self._writers: list[asyncio.StreamWriter] = []
-        self._relays: set[asyncio.Task[None]] = set()
+        self._carried: set[asyncio.Task[None]] = set()
+        self.answer = bytearray()
+        """What came back from the target first."""
         self.connections = 0
         self.carried = 0
         """Bytes that have come, either way."""
@@ -33,10 +37,19 @@ class Proxy:
     async def open(self) -> AsyncIterator["Proxy"]:
         server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]
-        yield self
-        server.close()
-        self.cut()
-        await asyncio.gather(*self._relays, return_exceptions=True)
+        try:
+            yield self
+        finally:
+            server.close()
+            await self._end()
+
+    async def _end(self) -> None:
+        """Close every socket, also of a connection that is only being made: a loop that ends leaves them open."""
+        for _ in range(TURNS_OF_AN_OPENING):
+            await asyncio.sleep(0)
+        while self._carried:
+            self.cut()
+            await asyncio.wait(self._carried, timeout=STALL_SECONDS)
 
     def cut(self) -> None:
         """End every connection at once, as a broken line does."""
@@ -44,25 +57,31 @@ class Proxy:
             writer.transport.abort()
         self._writers.clear()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self.silent = False
-        try:
-            there, back = await asyncio.open_connection("127.0.0.1", self._target)
-        except OSError:
-            writer.transport.abort()
-            return
-        self._writers += [writer, back]
-        for source, sink in ((reader, back), (there, writer)):
-            relay = asyncio.create_task(self._relay(source, sink))
-            self._relays.add(relay)
-            relay.add_done_callback(self._relays.discard)
+        self._writers.append(writer)
+        task = asyncio.create_task(self._carry(reader, writer))
+        self._carried.add(task)
+        task.add_done_callback(self._carried.discard)
 
-    async def _relay(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, from its first byte until both its sockets are closed."""
+        async with _closing(writer):
+            there, back = await asyncio.open_connection("127.0.0.1", self._target)
+            self._writers.append(back)
+            async with _closing(back):
+                await asyncio.gather(self._relay(reader, back), self._relay(there, writer, self.answer))
+
+    async def _relay(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, keep: bytearray | None = None
+    ) -> None:
         with suppress(OSError):
             while data := await source.read(PIECE_BYTES):
                 await self._hold_up(len(data))
                 self.carried += len(data)
+                if keep is not None and len(keep) < PIECE_BYTES:
+                    keep += data
                 if self.cut_after is not None:
                     self.cut_after -= len(data)
                     if self.cut_after < 0:
@@ -79,6 +98,16 @@ class Proxy:
             await asyncio.sleep(STALL_SECONDS)
         if self.bytes_per_second:
             await asyncio.sleep(size / self.bytes_per_second)
+
+
+@asynccontextmanager
+async def _closing(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
+    with suppress(OSError):
+        try:
+            yield
+        finally:
+            writer.close()
+            await writer.wait_closed()
 
 
 @contextmanager
