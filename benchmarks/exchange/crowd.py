@@ -23,7 +23,7 @@ from sqlalchemy import Engine
 from benchmarks.exchange.network import NETWORK, Network
 from benchmarks.exchange.waiting import wait_until
 from consortia_common import tls
-from consortia_common.content import Body, Content, Octets
+from consortia_common.content import Beside, Body, Content
 from consortia_common.documents.jobspec import JobSpec, Submission
 from consortia_node.exchange import NodeExchange, NodeExchangeSettings
 from consortia_node.store.database import open_database
@@ -45,7 +45,7 @@ class LightNode:
 
     def handle(self, task: pb.Task) -> None:
         """Answer a task; long values go behind the answer, as a node's agent has them go."""
-        body: list[Octets] = []
+        body = Beside()
         content = self.answer(task, self._store.body(task.task_id)).to_proto(body)
         reply = pb.Reply(task_id=task.task_id, job_id=task.job_id, content=content)
         self._store.answer(None, task.task_id, self._store.sized(reply, body))

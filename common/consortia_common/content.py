@@ -8,8 +8,9 @@ ExchangeError; nothing else can come of them, and never more bytes than came.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import is_
 from typing import Any, Protocol
 
 import numpy as np
@@ -42,12 +43,27 @@ _NUMBERS = frozenset({"integer", "real", "integers", "reals"})
 _SCALARS: dict[type, str] = {bool: "flag", int: "integer", float: "real", str: "text", bytes: "blob"}
 
 
+class HashedBlobs(list[bytes]):
+    """Blobs whose bytes, one after the other, have the SHA-256 ``digest``, in hexadecimal.
+
+    Whoever makes one vouches for that. If nothing else is in a message's body, neither end hashes them again.
+    """
+
+    def __init__(self, blobs: Iterable[bytes], digest: str) -> None:
+        super().__init__(blobs)
+        self.digest = digest
+
+
 class Body(Protocol):
     """What goes with a message, and is read from where it is kept."""
 
     @property
     def size(self) -> int:
         """How many bytes there are."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all of it, in hexadecimal; empty if it is not known."""
 
     def read(self, offset: int, length: int) -> bytes:
         """``length`` bytes from ``offset`` on, both within ``size``."""
@@ -58,6 +74,7 @@ class Bytes:
     """A body in memory."""
 
     data: bytes = field(default=b"", repr=False)
+    digest: str = ""
 
     @property
     def size(self) -> int:
@@ -77,9 +94,8 @@ class Content:
     config: Values = field(default_factory=dict)
     metrics: Values = field(default_factory=dict)
 
-    def to_proto(self, body: list[Octets] | None = None) -> pb.Content:
-        """The wire form; what is long is appended to ``body``, if there is one. Raises ExchangeError."""
-        beside = _Beside(body)
+    def to_proto(self, beside: "Beside | None" = None) -> pb.Content:
+        """The wire form; what is long is put ``beside`` it, if that may be. Raises ExchangeError."""
         try:
             return pb.Content(
                 arrays=[_array_to_proto(name, array, beside) for name, array in self.arrays.items()],
@@ -121,23 +137,32 @@ class Content:
         )
 
 
-class _Beside:
-    """Puts what is long beside the message that is being made."""
+class Beside:
+    """The body of a message that is being made: what is long in it."""
 
-    def __init__(self, body: list[Octets] | None) -> None:
-        self._open = body is not None
-        self._body: list[Octets] = [] if body is None else body
-        self._size = 0
+    def __init__(self) -> None:
+        self.parts: list[Octets] = []
+        self.size = 0
+        self.digest = ""
+        """SHA-256 of all of it, in hexadecimal; empty if it is not known."""
 
-    def takes(self, size: int) -> bool:
-        """Whether a value of ``size`` bytes is to go there."""
-        return self._open and size >= SPAN_BYTES
+    def is_same(self, other: "Beside") -> bool:
+        """Whether both are made of the very same values, in the same order."""
+        return len(self.parts) == len(other.parts) and all(map(is_, self.parts, other.parts))
 
     def put(self, data: Octets) -> pb.Span:
         """Where it is now."""
-        self._body.append(data)
-        self._size += len(data)
-        return pb.Span(offset=self._size - len(data), length=len(data))
+        self.digest = ""
+        self.parts.append(data)
+        self.size += len(data)
+        return pb.Span(offset=self.size - len(data), length=len(data))
+
+    def put_all(self, blobs: list[bytes]) -> pb.Spans:
+        """Where each is now."""
+        alone = not self.parts
+        spans = pb.Spans(items=map(self.put, blobs))
+        self.digest = blobs.digest if alone and isinstance(blobs, HashedBlobs) else ""
+        return spans
 
 
 class _Tail:
@@ -148,6 +173,13 @@ class _Tail:
         self._left = body.size
         self.sender = sender
 
+    def read_all(self, spans: Sequence[pb.Span]) -> list[bytes]:
+        """The bytes of each, with their digest if they are the whole body in its order. Raises ExchangeError."""
+        blobs, end = [self.read(span) for span in spans], 0
+        for span in spans:
+            end = end + span.length if span.offset == end else -1
+        return HashedBlobs(blobs, self._body.digest) if end == self._body.size and self._body.digest else blobs
+
     def read(self, span: pb.Span) -> bytes:
         """The bytes of ``span``. Raises ExchangeError for those that are not there, or were read before."""
         if span.offset + span.length > self._body.size or span.length > self._left:
@@ -156,13 +188,13 @@ class _Tail:
         return self._body.read(span.offset, span.length)
 
 
-def _array_to_proto(name: str, array: NDArray[Any], beside: _Beside) -> pb.Array:
+def _array_to_proto(name: str, array: NDArray[Any], beside: Beside | None) -> pb.Array:
     if array.dtype.name not in DTYPES or array.ndim > MAX_DIMENSIONS:
         shape = f"type {array.dtype.name} and {array.ndim} dimensions"
         raise _refused(f"array {name} has {shape}, which does not travel", "this process")
     little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
     made = pb.Array(name=name, dtype=array.dtype.name, shape=list(array.shape))
-    if beside.takes(little.nbytes):
+    if beside is not None and little.nbytes >= SPAN_BYTES:
         made.span.CopyFrom(beside.put(little.reshape(-1).view(np.uint8).data))
     else:
         made.data = little.tobytes()
@@ -184,15 +216,15 @@ def _array_from_proto(message: pb.Array, tail: _Tail) -> NDArray[Any]:
     return found.astype(dtype.newbyteorder("="), copy=False)
 
 
-def _value_to_proto(name: str, value: Any, beside: _Beside) -> pb.Value:
-    if type(value) is bytes and beside.takes(len(value)):
+def _value_to_proto(name: str, value: Any, beside: Beside | None) -> pb.Value:
+    if beside is not None and type(value) is bytes and len(value) >= SPAN_BYTES:
         return pb.Value(span=beside.put(value))
     if type(value) in _SCALARS:
         return pb.Value(**{_SCALARS[type(value)]: value})
     kinds = {type(item) for item in value} or {bytes} if isinstance(value, list) else set()
     if len(kinds) == 1 and kinds <= _LISTS.keys():
-        if kinds == {bytes} and beside.takes(sum(map(len, value))):
-            return pb.Value(spans=pb.Spans(items=map(beside.put, value)))
+        if beside is not None and kinds == {bytes} and sum(map(len, value)) >= SPAN_BYTES:
+            return pb.Value(spans=beside.put_all(value))
         field_name, wrapper = _LISTS[kinds.pop()]
         return pb.Value(**{field_name: wrapper(items=value)})
     raise _refused(f"field {name} has type {type(value).__name__}, which does not travel", "this process")
@@ -206,7 +238,7 @@ def _value_from_proto(message: pb.Value, tail: _Tail) -> Any:
     if kind == "span":
         return tail.read(value)
     if kind == "spans":
-        return [tail.read(item) for item in value.items]
+        return tail.read_all(value.items)
     return list(value.items) if hasattr(value, "items") else value
 
 

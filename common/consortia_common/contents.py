@@ -38,9 +38,9 @@ from sqlalchemy import (
 )
 
 from consortia_common import keyfiles
-from consortia_common.content import Octets
+from consortia_common.content import Beside, Octets
 from consortia_common.database import reading
-from consortia_common.stream import CHUNK_BYTES
+from consortia_common.stream import CHUNK_BYTES, MessageHash
 
 INLINE_BYTES = 64 << 10
 """Contents up to this length are rows: a file costs a sync more."""
@@ -65,7 +65,8 @@ def content_tables(metadata: MetaData) -> ContentTables:
         Column("side", String(8), primary_key=True),  # task, reply
         Column("total", BigInteger, nullable=False),
         Column("sha256", LargeBinary, nullable=False),
-        Column("body", BigInteger, nullable=False),  # how many last bytes are the message's body
+        Column("body", BigInteger, nullable=False),  # how many first bytes are the message's body
+        Column("body_sha256", LargeBinary, nullable=False),  # empty without one
         Column("file", String(40), unique=True),
         Column("data", LargeBinary, nullable=False),  # what follows what is in the file
     )
@@ -97,6 +98,7 @@ class Held:
     data: bytes = field(default=b"", repr=False)
     path: Path | None = None
     body: int = 0
+    body_sha256: bytes = b""
 
     def piece(self, offset: int) -> bytes:
         """At most CHUNK_BYTES from ``offset`` on."""
@@ -110,6 +112,11 @@ class Held:
     def size(self) -> int:
         """How long the body is; see consortia_common.content.Body."""
         return self.body
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the body; see consortia_common.content.Body."""
+        return self.body_sha256.hex()
 
     def read(self, offset: int, length: int) -> bytes:
         """So much of the body; see consortia_common.content.Body."""
@@ -157,20 +164,17 @@ class Contents:
         """A content that ``keep`` may keep; a long one is on disk when this returns."""
         if len(head) <= INLINE_BYTES:
             return in_memory(head)
-        path, digest = self._write([head])
-        return Held(len(head), digest.digest(), path=path)
+        return Held(len(head), hashlib.sha256(head).digest(), path=self._written([head]))
 
-    def make_all(self, heads: Sequence[bytes], body: Sequence[Octets]) -> list[Held]:
+    def make_all(self, heads: Sequence[bytes], body: Beside | None) -> list[Held]:
         """As ``make``, with one body for all, which is written once and linked to for each."""
-        if not body:
+        if body is None or not body.size:
             return [self.make(head) for head in heads]
-        size = sum(map(len, body))
-        path, digest = self._write(body)
+        path, of_body = self._written(body.parts), bytes.fromhex(body.digest) or _sha256(body.parts)
         made: list[Held] = []
         for head in heads:
-            whole = digest.copy()
-            whole.update(head)
-            made.append(Held(size + len(head), whole.digest(), head, self._linked(path) if made else path, size))
+            its = self._linked(path) if made else path
+            made.append(Held(body.size + len(head), _sha256([of_body, head]), head, its, body.size, of_body))
         return made
 
     def new_path(self) -> Path:
@@ -182,15 +186,13 @@ class Contents:
         link.hardlink_to(path)
         return link
 
-    def _write(self, parts: Sequence[Octets]) -> "tuple[Path, hashlib._Hash]":
-        path, digest = self.new_path(), hashlib.sha256()
+    def _written(self, parts: Sequence[Octets]) -> Path:
+        path = self.new_path()
         with path.open("xb") as file:
-            for part in parts:
-                file.write(part)
-                digest.update(part)
+            file.writelines(parts)
             file.flush()
             os.fdatasync(file.fileno())
-        return path, digest
+        return path
 
     def keep(self, connection: Connection, message_id: str, side: str, content: Held) -> None:
         """Store it; it is not unfinished any more."""
@@ -213,7 +215,12 @@ class Contents:
         asked = {"ids": tuple(message_ids), "of_side": side}
         return {
             row.message_id: Held(
-                row.total, row.sha256, row.data, self.folder / row.file if row.file else None, row.body
+                row.total,
+                row.sha256,
+                row.data,
+                self.folder / row.file if row.file else None,
+                row.body,
+                row.body_sha256,
             )
             for row in connection.execute(self._get, asked)
         }
@@ -261,7 +268,7 @@ class Contents:
 def _statements(tables: ContentTables) -> tuple[Insert, Delete, Select[Any]]:
     """Keep rows, forget unfinished files, get rows; made once, which takes longer than what most of them do."""
     table, unfinished = tables.contents, tables.unfinished.c
-    columns = table.c.message_id, table.c.total, table.c.sha256, table.c.data, table.c.file, table.c.body
+    columns = [table.c[name] for name in ("message_id", "total", "sha256", "data", "file", "body", "body_sha256")]
     asked = table.c.message_id.in_(bindparam("ids", expanding=True)), table.c.side == bindparam("of_side")
     whole = unfinished.file.in_(bindparam("files", expanding=True))
     return insert(table), delete(tables.unfinished).where(whole), select(*columns).where(*asked)
@@ -274,6 +281,7 @@ def _row(message_id: str, side: str, content: Held) -> dict[str, object]:
         "total": content.total,
         "sha256": content.sha256,
         "body": content.body,
+        "body_sha256": content.body_sha256,
         "file": content.path.name if content.path else None,
         "data": content.data,
     }
@@ -282,10 +290,19 @@ def _row(message_id: str, side: str, content: Held) -> dict[str, object]:
 def _is_whole(content: Held) -> bool:
     if content.path is None or not content.path.exists():
         return content.path is None
+    digest = MessageHash(content.body)
     with content.path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256")
+        while data := file.read(CHUNK_BYTES):
+            digest.update(data)
     digest.update(content.data)
     return digest.digest() == content.sha256
+
+
+def _sha256(parts: Iterable[Octets]) -> bytes:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.digest()
 
 
 def _names(connection: Connection, table: Table) -> Sequence[str]:

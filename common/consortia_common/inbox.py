@@ -7,7 +7,6 @@ than the exchange's limit, which the stream's own rules keep. A kept beginning t
 cut came) is begun anew once; a content that is wrong from its first byte on is the peer's fault.
 """
 
-import hashlib
 import os
 import time
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from sqlalchemy import Engine, delete, insert, select
 from consortia_common.contents import INLINE_BYTES, WHOLE, Contents, Held, Message
 from consortia_common.database import reading, recoverable
 from consortia_common.errors import ConnectionLostError
-from consortia_common.stream import CHUNK_BYTES, Part, Piece, refusal
+from consortia_common.stream import CHUNK_BYTES, MessageHash, Part, Piece, refusal
 
 
 @dataclass
@@ -30,7 +29,7 @@ class _Coming:
 
     path: Path
     file: IO[bytes]
-    digest: "hashlib._Hash"
+    digest: MessageHash
     resumed: bool
 
 
@@ -92,9 +91,11 @@ class Inbox:
         for message_id in piece.displaced:
             self._drop(message_id)
         if piece.total == len(piece.data) and piece.total <= INLINE_BYTES:
-            if hashlib.sha256(piece.data).digest() != piece.sha256:
+            digest = MessageHash(piece.body)
+            digest.update(piece.data)
+            if digest.digest() != piece.sha256:
                 raise refusal("a message does not match its hash", self._peer)
-            return Message(piece.message_id, Held(piece.total, piece.sha256, piece.data, body=piece.body))
+            return Message(piece.message_id, _held(piece, digest, data=piece.data))
         coming = self._coming.get(piece.message_id) or self._open(piece)
         coming.file.write(piece.data)
         coming.digest.update(piece.data)
@@ -116,7 +117,7 @@ class Inbox:
 
     def _open(self, piece: Piece) -> _Coming:
         """The file of a message of which the first piece on this stream has come."""
-        digest = hashlib.sha256()
+        digest = MessageHash(piece.body)
         if piece.offset:
             path = self._begun[piece.message_id]
             file = path.open("r+b", buffering=0)
@@ -152,7 +153,7 @@ class Inbox:
                 if self._lasting(piece.message_id):
                     os.fdatasync(coming.file.fileno())
                 whole = coming.path.rename(coming.path.with_suffix(WHOLE))
-                return Message(piece.message_id, Held(piece.total, piece.sha256, path=whole, body=piece.body))
+                return Message(piece.message_id, _held(piece, coming.digest, path=whole))
         self._begun[piece.message_id] = coming.path
         self._drop(piece.message_id)
         if not coming.resumed:
@@ -170,6 +171,11 @@ class Inbox:
             with recoverable(self._engine) as connection:
                 connection.execute(delete(self._table).where(self._table.c.file == path.name))
             self._contents.remove([path])
+
+
+def _held(piece: Piece, digest: MessageHash, *, data: bytes = b"", path: Path | None = None) -> Held:
+    """The message that ``piece`` completes."""
+    return Held(piece.total, piece.sha256, data, path, piece.body, digest.body_sha256)
 
 
 def _whole_pieces(size: int, total: int) -> int:

@@ -69,6 +69,35 @@ def resume_at(part: Part | None, total: int, sha256: bytes) -> int:
     return part.have
 
 
+class MessageHash:
+    """SHA-256 of a message, of which the first ``body`` bytes are its body, as its bytes come.
+
+    It is over the body's own SHA-256 and what follows it, so that one look at a body gives both.
+    """
+
+    def __init__(self, body: int) -> None:
+        self._left = body
+        self._digest = hashlib.sha256()
+        self.body_sha256 = b""
+        """Of the body, once it has come; empty if there is none."""
+
+    def update(self, data: bytes | memoryview) -> None:
+        """The bytes that come next."""
+        if self._left:
+            part = memoryview(data)[: self._left]
+            self._digest.update(part)
+            self._left -= len(part)
+            if self._left:
+                return
+            self.body_sha256, data = self._digest.digest(), memoryview(data)[len(part) :]
+            self._digest = hashlib.sha256(self.body_sha256)
+        self._digest.update(data)
+
+    def digest(self) -> bytes:
+        """Of what has come."""
+        return self._digest.digest()
+
+
 def check_size(size: int, limit: int, blame: str) -> None:
     """Return if a message of ``size`` bytes may be sent. Raises ExchangeError, so that no peer has to."""
     if size > limit:

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from consortia_common import sealed
 from consortia_common.audit_log import AuditLog
-from consortia_common.content import Content, Octets
+from consortia_common.content import Beside, Content
 from consortia_common.documents.jobspec import CONCLUDE, PROGRESS, JobSpec
 from consortia_common.documents.kinds.train import Parameters as TrainParameters
 from consortia_common.errors import ExchangeError
@@ -139,20 +139,21 @@ class JobRun:
     def _posts(
         self, step: str, turn: int, asked: Mapping[str, Content], ids: Mapping[str, str], deadline_ms: int
     ) -> Iterator[Post]:
-        made: tuple[Content | None, content_pb2.Content, list[Octets]] = None, content_pb2.Content(), []
+        made, message, body = Content(), content_pb2.Content(), Beside()
         for party, content in asked.items():
-            if content is not made[0]:  # what all are asked is made once
-                body: list[Octets] = []
-                made = content, content.to_proto(body), body
+            if content is not made:  # what all are asked is made once
+                beside = Beside()
+                made, message = content, content.to_proto(beside)
+                body = body if body.is_same(beside) else beside
             task = exchange_pb2.Task(
                 task_id=ids[party],
                 job_id=self.job_id,
                 step=step,
                 round=turn,
                 deadline_ms=deadline_ms,
-                content=made[1],
+                content=message,
             )
-            yield task, party, made[2]
+            yield task, party, body
 
     def task_id(self, institution: str, step: str, turn: int, mark: str = "") -> str:
         """The id under which a task is journalled."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from google.protobuf.message import DecodeError
 from sqlalchemy import Engine
 
-from consortia_common.content import Body, Bytes, Octets
+from consortia_common.content import Beside, Body, Bytes
 from consortia_common.contents import Held, Message, in_memory
 from consortia_common.errors import ExchangeError
 from consortia_common.inbox import Inbox
@@ -28,8 +28,8 @@ from consortia_proto.v1 import exchange_pb2 as pb
 
 Wake = Callable[[], None]
 _NONE: Mapping[str, int] = {}
-Post = tuple[pb.Task, str, Sequence[Octets]]
-"""A task, for which institution, and the body to which spans in it point; neighbours share one."""
+Post = tuple[pb.Task, str, Beside | None]
+"""A task, for which institution, and the body to which spans in it point, if it has one; neighbours share it."""
 
 
 class Mailbox:
@@ -208,9 +208,9 @@ class Mailbox:
                 if outcome == FAILED or any(all(told.values()) for told in concerned):
                     self._changed.notify_all()  # else nobody's wait can be over
 
-    def _held(self, tasks: Sequence[pb.Task], body: Sequence[Octets]) -> list[Held]:
+    def _held(self, tasks: Sequence[pb.Task], body: Beside | None) -> list[Held]:
         heads = [task.SerializeToString(deterministic=True) for task in tasks]
-        check_size(max(map(len, heads)) + sum(map(len, body)), self._limit, "this coordinator's job")
+        check_size(max(map(len, heads)) + (body.size if body else 0), self._limit, "this coordinator's job")
         return self._journal.contents.make_all(heads, body)
 
     def _await(

@@ -79,7 +79,7 @@ class Orders:
                 step=STEP,
                 content=Content(config={"document": document, "signature": signature}).to_proto(),
             )
-            self._means.mailbox.post([(task, institution, ())])
+            self._means.mailbox.post([(task, institution, None)])
 
     def _revoke(self, order: Order) -> str:
         found = [member.identity for member in self._means.members.all() if _meant(order, member.identity)]

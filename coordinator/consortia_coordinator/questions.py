@@ -135,7 +135,7 @@ class QuestionService(network_pb2_grpc.QuestionsServicer):
     def _post(self, question_id: str, party: str, step: str, content: Content) -> str:
         task_id = f"{question_id}/{step}/0/{party}"
         task = exchange_pb2.Task(task_id=task_id, job_id=question_id, step=step, content=content.to_proto())
-        self._mailbox.post([(task, party, ())])
+        self._mailbox.post([(task, party, None)])
         return task_id
 
     def _answer(self, party: str, task_id: str, reply: exchange_pb2.Reply | None) -> pb.SignedAnswer:

@@ -116,7 +116,7 @@ class StatementService(network_pb2_grpc.StatementsServicer):
         authors = {identity.fingerprint: identity for identity in self._members.identities()}
         while found := self._store.after(self._given.get(institution, 0)):
             self._mailbox.post(
-                (_notice(stored, author, institution), institution, ())
+                (_notice(stored, author, institution), institution, None)
                 for stored in found
                 if (author := authors.get(stored.author)) is not None and _concerns(stored, author, institution)
             )
@@ -209,7 +209,7 @@ class StatementService(network_pb2_grpc.StatementsServicer):
     def _pass_on(self, statement: network_pb2.Statement, author: PublicIdentity) -> str:
         stored = self._store.add(statement, author.fingerprint, self._now_ms())
         self._mailbox.post(
-            (_notice(stored, author, institution), institution, ())
+            (_notice(stored, author, institution), institution, None)
             for institution in self._members.nodes()
             if _concerns(stored, author, institution)
         )

@@ -220,7 +220,7 @@ class SumRuns:
             with self._waiting.losing(attempt, UPLOAD, party):
                 message = said(content, "message", party, Uploaded)
                 if party not in added:
-                    digest = totals.receive(party, frames.of(party))
+                    digest = totals.receive(party, frames.of(party), frames.digest(party))
                     collector.uploaded(state, message, digest)
                     totals.add(party)
                     added[party] = digest

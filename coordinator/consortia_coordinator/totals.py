@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from consortia_common import keyfiles
+from consortia_common import keyfiles, sealed
+from consortia_common.content import HashedBlobs
 from consortia_coordinator.adding import Adder
 from consortia_crypto.sum import masking
 from consortia_crypto.sum.masking import CollectorGroup
 from consortia_crypto.sum.plans import RemovePlan
-from consortia_crypto.sum.vector import FileVector, FrameSink, Layout, MemoryVector, Vector, frames
+from consortia_crypto.sum.vector import FileVector, FrameSink, Layout, MemoryVector, Vector, batch
 
 
 class Totals(Protocol):
@@ -32,8 +33,11 @@ class Totals(Protocol):
     def layout(self) -> Layout:
         """How uploads and the total are cut into frames."""
 
-    def receive(self, sender: str, coming: Iterator[bytes]) -> str:
-        """Spool the upload of ``sender`` as it comes; its SHA-256. Raises SumError for what is no upload."""
+    def receive(self, sender: str, coming: Iterator[bytes], known: str) -> str:
+        """Spool the upload of ``sender`` as it comes; its SHA-256, looked for unless it is ``known``.
+
+        Raises SumError for what is no upload.
+        """
 
     def add(self, sender: str) -> None:
         """Add what was received to the total. Raises CryptoError or CoordinatorError, adding nothing."""
@@ -44,8 +48,8 @@ class Totals(Protocol):
     def unmask(self, plan: RemovePlan) -> str:
         """Remove the masks that were revealed; the SHA-256 of what institutions get."""
 
-    def frames(self) -> Iterator[bytes]:
-        """What institutions get, frame by frame."""
+    def frames(self, first: int) -> list[bytes]:
+        """A batch of what institutions get, from frame ``first`` on."""
 
     def remove(self) -> None:
         """Remove all there is."""
@@ -66,10 +70,10 @@ class FileTotals:
         """See Totals."""
         return self._adder.wire
 
-    def receive(self, sender: str, coming: Iterator[bytes]) -> str:
+    def receive(self, sender: str, coming: Iterator[bytes], known: str) -> str:
         """See Totals."""
         with FileVector.creating(self._spool, self.layout.size) as vector:
-            return _spooled(vector, self.layout, sender, coming)
+            return _spooled(vector, self.layout, sender, coming, known)
 
     def add(self, sender: str) -> None:
         """See Totals; the total is on disk afterwards."""
@@ -92,10 +96,10 @@ class FileTotals:
         """See Totals."""
         return self._adder.adjust(self._total(self._added), plan.masks, self._folder / "sealed")
 
-    def frames(self) -> Iterator[bytes]:
+    def frames(self, first: int) -> list[bytes]:
         """See Totals."""
         with FileVector.reading(self._folder / "sealed") as vector:
-            yield from frames(vector, self.layout)
+            return batch(vector, self.layout, first, sealed.BATCH)
 
     def remove(self) -> None:
         """See Totals."""
@@ -118,16 +122,17 @@ class MemoryTotals:
         self._group = group
         self._upload = MemoryVector.zeros(0)
         self._total: MemoryVector | None = None
+        self._digest = ""
 
     @property
     def layout(self) -> Layout:
         """See Totals."""
         return self._group.wire
 
-    def receive(self, sender: str, coming: Iterator[bytes]) -> str:
+    def receive(self, sender: str, coming: Iterator[bytes], known: str) -> str:
         """See Totals."""
         self._upload = MemoryVector.zeros(self.layout.size)
-        return _spooled(self._upload, self.layout, sender, coming)
+        return _spooled(self._upload, self.layout, sender, coming, known)
 
     def add(self, sender: str) -> None:
         """See Totals; any words of the right number add up, so that no upload is refused half-way."""
@@ -142,20 +147,22 @@ class MemoryTotals:
 
     def unmask(self, plan: RemovePlan) -> str:
         """See Totals."""
-        total = self._total or MemoryVector.zeros(self.layout.size)
-        return masking.adjust(self._group, total, plan.masks, total)
+        self._total = self._total or MemoryVector.zeros(self.layout.size)
+        self._digest = masking.adjust(self._group, self._total, plan.masks, self._total)
+        return self._digest
 
-    def frames(self) -> Iterator[bytes]:
-        """See Totals."""
-        yield from frames(self._total or MemoryVector.zeros(self.layout.size), self.layout)
+    def frames(self, first: int) -> list[bytes]:
+        """See Totals; there is one batch."""
+        total = self._total or MemoryVector.zeros(self.layout.size)
+        return HashedBlobs(batch(total, self.layout, first, sealed.BATCH), self._digest)
 
     def remove(self) -> None:
         """See Totals."""
         self._total = None
 
 
-def _spooled(vector: Vector, layout: Layout, sender: str, coming: Iterator[bytes]) -> str:
-    sink = FrameSink(vector, layout, sender)
+def _spooled(vector: Vector, layout: Layout, sender: str, coming: Iterator[bytes], known: str) -> str:
+    sink = FrameSink(vector, layout, sender, known)
     for number, frame in enumerate(coming):
         sink.take(number, frame)
     return sink.finish()

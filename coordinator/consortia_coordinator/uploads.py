@@ -6,11 +6,10 @@ way at a time: two of the party whose turn it is, and the next party's first one
 """
 
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from typing import Any
 
 from consortia_common import sealed
-from consortia_common.content import Content
+from consortia_common.content import Content, HashedBlobs
 from consortia_coordinator.attempt import FRAME, TOTAL, Attempt, Waiting
 from consortia_coordinator.replies import blobs
 from consortia_coordinator.totals import Totals
@@ -37,6 +36,11 @@ class Frames:
             self._ask(party, number + 1)
             yield from blobs(self._waiting.one(self._attempt, FRAME, party, first), "frames", party)
 
+    def digest(self, party: str) -> str:
+        """SHA-256 of the party's upload, if it came whole in its answer and was hashed on its way; else empty."""
+        first = self._answers[party].config.get("frames")
+        return first.digest if isinstance(first, HashedBlobs) and not self._batches else ""
+
     def drop(self, party: str) -> None:
         """Erase what came of a party, once it is added."""
         self._waiting.drop([self._waiting.task_id(party, FRAME, self._attempt, first) for first in self._batches])
@@ -52,9 +56,8 @@ def give(waiting: Waiting, attempt: Attempt, total: Total, totals: Totals) -> di
 
     Of a long one, whoever is late can't follow and is lost.
     """
-    count, frames = totals.layout.frames, totals.frames()
-    last = (count - 1) // sealed.BATCH * sealed.BATCH
+    last = (totals.layout.frames - 1) // sealed.BATCH * sealed.BATCH
     for first in range(0, last, sealed.BATCH):
-        said = {"first": first, "frames": list(islice(frames, sealed.BATCH)), "message": b""}
+        said = {"first": first, "frames": totals.frames(first), "message": b""}
         waiting.follow(attempt, first, waiting.post(TOTAL, attempt, dict.fromkeys(waiting.left, said), first))
-    return {"first": last, "frames": list(frames), "message": total.to_bytes()}
+    return {"first": last, "frames": totals.frames(last), "message": total.to_bytes()}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from functools import partial
 
-from consortia_common.content import Content, Octets
+from consortia_common.content import Beside, Content
 from consortia_common.database import reading, scrub
 from consortia_common.documents.catalogue import CatalogueQuestion
 from consortia_common.documents.confirmation import STEP as CONFIRMATION
@@ -80,7 +80,7 @@ class Agent:
         """Do the task and store its answer. Raises StoppingError if the node stops before it is done."""
         with self._deciding if task.step == "offer" else nullcontext():
             answer = self._answer(task)
-            body: list[Octets] = []
+            body = Beside()
             reply = answer.reply(task, body)
             with synced(answer.files):  # beside the answer's own
                 content = self._tools.tasks.sized(reply, body)

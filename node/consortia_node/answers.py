@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from consortia_common.content import Content, Octets
+from consortia_common.content import Beside, Content
 from consortia_crypto.errors import ConsortiaError
 from consortia_node.errors import RefusedError
 from consortia_proto.v1 import exchange_pb2 as pb
@@ -35,8 +35,8 @@ class Answer:
 
         return Answer(Content(arrays, config, metrics), store, (*self.files, *other.files))
 
-    def reply(self, task: pb.Task, body: list[Octets] | None = None) -> pb.Reply:
-        """The reply to ``task``; what is long in it is appended to ``body``, if there is one."""
+    def reply(self, task: pb.Task, body: Beside | None = None) -> pb.Reply:
+        """The reply to ``task``; what is long in it is put into ``body``, if there is one."""
         if isinstance(self.say, pb.Failure):
             return pb.Reply(task_id=task.task_id, job_id=task.job_id, failure=self.say)
         return pb.Reply(task_id=task.task_id, job_id=task.job_id, content=self.say.to_proto(body))

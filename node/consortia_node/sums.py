@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from consortia_common import sealed
-from consortia_common.content import Content
+from consortia_common.content import Content, HashedBlobs
 from consortia_common.database import reading
 from consortia_common.documents.kinds import Turn
 from consortia_common.documents.receipt import Missing, SumsUsed
@@ -122,8 +122,10 @@ class Sums:
         )
         upload = asked.files.masked.rename(asked.files.upload(made.digest))
         first = frames_in(upload, made.wire, 0)
-        later = (upload,) if made.wire.frames > sealed.BATCH else ()  # else it is all in the answer
-        return self._kept(asked, state, {"message": said.to_bytes(), "frames": first}, *later)
+        if len(first) < made.wire.frames:
+            return self._kept(asked, state, {"message": said.to_bytes(), "frames": first}, upload)
+        whole = HashedBlobs(first, made.digest)  # on disk with the answer
+        return self._kept(asked, state, {"message": said.to_bytes(), "frames": whole})
 
     def _frame(self, job: AcceptedJob, task: pb.Task, content: Content) -> Answer:
         """Another batch of frames; the same however often it is asked for, until the upload is spent."""

@@ -6,16 +6,15 @@ the sum does not have.
 
 import hashlib
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
 from consortia_common import keyfiles, sealed
-from consortia_common.content import Content
+from consortia_common.content import Content, HashedBlobs
 from consortia_common.errors import ExchangeError
 from consortia_crypto.errors import SumError
 from consortia_crypto.sum.messages import Message
-from consortia_crypto.sum.vector import FileVector, Layout, frame_of
+from consortia_crypto.sum.vector import FileVector, Layout, batch
 
 COORDINATOR = "the coordinator"
 _M = TypeVar("_M", bound=Message)
@@ -78,26 +77,18 @@ def take(path: Path, layout: Layout, content: Content) -> str | None:
         file.writelines(frames)
         if first + len(frames) < layout.frames:
             return None
-        if not first:
-            return _digest(frames)
+        if isinstance(frames, HashedBlobs) and not first:
+            return frames.digest
         file.seek(0)
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def frames_in(path: Path, layout: Layout, first: int) -> list[bytes]:
     """A batch of frames of an upload. Raises ExchangeError if there are none."""
-    last = min(first + sealed.BATCH, layout.frames)
-    if first >= last:
+    if first >= layout.frames:
         raise bad_task("frames were asked for that an upload does not have")
     with FileVector.reading(path) as vector:
-        return [frame_of(vector, layout, frame).tobytes() for frame in range(first, last)]
-
-
-def _digest(frames: Iterable[bytes]) -> str:
-    digest = hashlib.sha256()
-    for data in frames:
-        digest.update(data)
-    return digest.hexdigest()
+        return batch(vector, layout, first, sealed.BATCH)
 
 
 def bad_task(why: str) -> ExchangeError:

@@ -21,7 +21,7 @@ from consortia_client import receipts
 from consortia_client.errors import ResultError
 from consortia_common import consent_tree, pki, stream
 from consortia_common.consent_proof import ConsentProof
-from consortia_common.content import Bytes, Content
+from consortia_common.content import Beside, Bytes, Content
 from consortia_common.documents.base import Document
 from consortia_common.errors import CertificateError, DocumentError, ExchangeError
 from consortia_common.roots import Roots, SignedRoots
@@ -261,9 +261,9 @@ def _wire() -> dict[str, Target]:
         exchange_pb2.Frame(heartbeat=exchange_pb2.Heartbeat(sequence=1)),
         exchange_pb2.Frame(bye=exchange_pb2.Bye(reason="over")),
     ]
-    body: list[bytes] = []
+    body = Beside()
     spans = Content({"a": np.arange(50_000.0)}, {"b": bytes(100_000)}).to_proto(body).SerializeToString()
-    behind = Bytes(b"".join(body))
+    behind = Bytes(b"".join(body.parts))
 
     def receive(data: bytes) -> None:
         receiver = Receiver("bank-a", "demo", LIMIT)

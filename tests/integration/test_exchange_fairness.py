@@ -25,7 +25,7 @@ async def test_a_small_task_overtakes_the_megabytes_of_another_job(lab: Any) -> 
     coordinator = await lab.coordinator()
     large, next_, small = (f"{job}/echo/{turn}/bank-a" for job, turn in (("big", 0), ("big", 1), ("small", 0)))
     for task_id, size in ((large, 8 * MIB), (next_, 10), (small, 10)):
-        coordinator.mailbox.post([(lab.task(task_id, bytes(size)), "bank-a", ())])
+        coordinator.mailbox.post([(lab.task(task_id, bytes(size)), "bank-a", None)])
     call = await lab.attach(coordinator.port, "bank-a")
     came = await pieces(call, 11)
     assert came.index(small) <= 1
@@ -38,7 +38,7 @@ async def test_jobs_share_the_line_piece_by_piece(lab: Any) -> None:
     coordinator = await lab.coordinator()
     tasks = [f"job-{number}/echo/0/bank-a" for number in range(LANES + 2)]
     for task_id in tasks:
-        coordinator.mailbox.post([(lab.task(task_id, bytes(4 * MIB)), "bank-a", ())])
+        coordinator.mailbox.post([(lab.task(task_id, bytes(4 * MIB)), "bank-a", None)])
     call = await lab.attach(coordinator.port, "bank-a")
     came = await pieces(call, 5 * LANES)
     assert set(came) == set(tasks[:LANES])
@@ -52,6 +52,6 @@ async def test_messages_that_are_too_large_together_follow_each_other(lab: Any) 
     coordinator.service._settings = replace(coordinator.service._settings, limit=5 * MIB)
     tasks = [f"job-{number}/echo/0/bank-a" for number in range(2)]
     for task_id in tasks:
-        coordinator.mailbox.post([(lab.task(task_id, bytes(3 * MIB)), "bank-a", ())])
+        coordinator.mailbox.post([(lab.task(task_id, bytes(3 * MIB)), "bank-a", None)])
     call = await lab.attach(coordinator.port, "bank-a")
     assert await pieces(call, 8) == [tasks[0]] * 4 + [tasks[1]] * 4

@@ -32,7 +32,7 @@ async def test_a_connection_cut_in_the_middle_of_a_transfer_is_made_up_for(down:
     async with Proxy(coordinator.port).open() as proxy:
         proxy.cut_after = 4 * MIB
         lab.node("bank-a", proxy.port, handle)
-        coordinator.mailbox.post([(lab.task(TASK, data if down else b""), "bank-a", ())])
+        coordinator.mailbox.post([(lab.task(TASK, data if down else b""), "bank-a", None)])
         (reply,) = (await coordinator.replies(TASK)).values()
         assert len(reply.content.config["data"].blob) == (0 if down else len(data))
         assert calls == [TASK]
@@ -56,7 +56,7 @@ async def test_a_transfer_that_is_cut_ten_times_goes_on_where_it_was(mebibytes: 
     async with Proxy(coordinator.port).open() as proxy:
         proxy.cut_after = len(data) // 11
         lab.node("bank-a", proxy.port, handle)
-        coordinator.mailbox.post([(lab.task(TASK, data if down else b""), "bank-a", ())])
+        coordinator.mailbox.post([(lab.task(TASK, data if down else b""), "bank-a", None)])
         for _ in range(10):
             await lab.until(lambda: proxy.cut_after is None)
             proxy.cut_after = len(data) // 11
@@ -78,11 +78,11 @@ async def test_a_reader_that_stalls_is_not_read_ahead_for(lab: Any, monkeypatch:
 
     monkeypatch.setattr(Held, "piece", counted)
     coordinator = await lab.coordinator()
-    coordinator.mailbox.post([(lab.task(TASK, bytes(60 * MIB)), "bank-a", ())])
+    coordinator.mailbox.post([(lab.task(TASK, bytes(60 * MIB)), "bank-a", None)])
     await lab.attach(coordinator.port, "bank-a")
     await lab.until(lambda: len(pieces) > 1)
     lab.node("bank-b", coordinator.port)
-    coordinator.mailbox.post([(lab.task("job/echo/0/bank-b", bytes(2 * MIB)), "bank-b", ())])
+    coordinator.mailbox.post([(lab.task("job/echo/0/bank-b", bytes(2 * MIB)), "bank-b", None)])
     await coordinator.replies("job/echo/0/bank-b")
     assert len(pieces) < 24
 
@@ -93,7 +93,7 @@ async def test_a_silent_network_is_noticed_by_both_and_made_up_for(lab: Any) -> 
         node = lab.node("bank-a", proxy.port)
         await lab.until(lambda: coordinator.service.connected() == {"bank-a"})
         proxy.silent = True
-        coordinator.mailbox.post([(lab.task(TASK), "bank-a", ())])
+        coordinator.mailbox.post([(lab.task(TASK), "bank-a", None)])
         await coordinator.replies(TASK)
         assert any("silent" in reason for _, reason in node.states)
         await lab.until(lambda: any("silent" in why for why in coordinator.reasons("peer.disconnected")))
@@ -109,13 +109,13 @@ async def test_a_coordinator_that_restarts_gets_what_is_outstanding(lab: Any) ->
     before = await lab.coordinator()
     node = lab.node("bank-a", before.port, handle)
     ids = [f"job/echo/{turn}/bank-a" for turn in range(3)]
-    before.mailbox.post([(lab.task(ids[0]), "bank-a", ())])
+    before.mailbox.post([(lab.task(ids[0]), "bank-a", None)])
     await lab.until(lambda: len(node.store.pending()) == 1)
     await before.kill()
-    before.mailbox.post([(lab.task(ids[1]), "bank-a", ())])  # journalled, never sent
+    before.mailbox.post([(lab.task(ids[1]), "bank-a", None)])  # journalled, never sent
     may_finish.set()
     after = await lab.coordinator(before.port)
-    after.mailbox.post([(lab.task(ids[2]), "bank-a", ())])
+    after.mailbox.post([(lab.task(ids[2]), "bank-a", None)])
     await after.replies(*ids)
 
 
@@ -130,7 +130,7 @@ async def test_a_node_that_restarts_does_what_it_had_not_answered(power_cut: boo
     coordinator = await lab.coordinator()
     ids = [f"job/echo/{turn}/bank-a" for turn in range(2)]
     for task_id in ids:
-        coordinator.mailbox.post([(lab.task(task_id), "bank-a", ())])
+        coordinator.mailbox.post([(lab.task(task_id), "bank-a", None)])
     before = lab.node("bank-a", coordinator.port, hang)
     await lab.until(lambda: len(before.store.pending()) == 2)
     await before.kill()
@@ -156,7 +156,7 @@ async def test_what_was_left_unanswered_is_begun_only_when_the_coordinator_has_s
     store = lab.store("bank-a")
     task = lab.task("job/echo/0/bank-a")
     store.receive(task, in_memory(task.SerializeToString()))
-    coordinator.mailbox.post([(task, "bank-a", ())])
+    coordinator.mailbox.post([(task, "bank-a", None)])
     await coordinator.stop()
     node = lab.node("bank-a", coordinator.port, handle)
     await lab.until(lambda: node.states and node.states[-1][0] == "disconnected")

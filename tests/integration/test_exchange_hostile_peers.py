@@ -49,7 +49,7 @@ async def test_a_node_that_breaks_a_rule_is_cut_off_while_another_works_on(
     call = await lab.attach(coordinator.port, "bank-a")
     large = [f"job/echo/{turn}/bank-b" for turn in range(3)]
     for task_id in large:
-        coordinator.mailbox.post([(lab.task(task_id, bytes(2 * MIB)), "bank-b", ())])
+        coordinator.mailbox.post([(lab.task(task_id, bytes(2 * MIB)), "bank-b", None)])
     for frame in frames:
         await call.write(frame)
     status, said = await refusal_of(call)
@@ -64,7 +64,7 @@ async def test_a_node_that_breaks_a_rule_is_cut_off_while_another_works_on(
 
 async def test_an_acknowledgement_counts_once(lab: Any) -> None:
     coordinator = await lab.coordinator()
-    coordinator.mailbox.post([(lab.task(TASK), "bank-a", ())])
+    coordinator.mailbox.post([(lab.task(TASK), "bank-a", None)])
     call = await lab.attach(coordinator.port, "bank-a")
     assert (await call.read()).chunk.message_id == TASK
     await call.write(pb.Frame(ack=pb.Ack(message_id=TASK)))
@@ -75,7 +75,7 @@ async def test_an_acknowledgement_counts_once(lab: Any) -> None:
 
 async def test_two_acknowledgements_at_once_are_one_too_many(lab: Any) -> None:
     coordinator = await lab.coordinator()
-    coordinator.mailbox.post([(lab.task(TASK), "bank-a", ())])
+    coordinator.mailbox.post([(lab.task(TASK), "bank-a", None)])
     call = await lab.attach(coordinator.port, "bank-a")
     assert (await call.read()).chunk.message_id == TASK
     for _ in range(2):
@@ -99,7 +99,7 @@ def hello(**has: Any) -> pb.Frame:
 
 async def test_a_node_that_lies_about_what_it_has_harms_only_itself(lab: Any) -> None:
     coordinator = await lab.coordinator()
-    coordinator.mailbox.post([(lab.task(TASK, bytes(3 * MIB)), "bank-a", ())])
+    coordinator.mailbox.post([(lab.task(TASK, bytes(3 * MIB)), "bank-a", None)])
     call = await lab.attach(coordinator.port, "bank-a")
     sent = (await call.read()).chunk
     too_much = lab.dial(coordinator.port, "bank-a")
@@ -157,7 +157,7 @@ async def test_a_reply_that_answers_nothing_is_logged_and_the_stream_goes_on(
 ) -> None:
     coordinator = await lab.coordinator()
     for institution in ("bank-a", "bank-b"):
-        coordinator.mailbox.post([(lab.task(f"job/echo/0/{institution}"), institution, ())])
+        coordinator.mailbox.post([(lab.task(f"job/echo/0/{institution}"), institution, None)])
     call = await lab.attach(coordinator.port, "bank-a")
     assert (await call.read()).chunk.message_id == TASK
     await call.write(pb.Frame(ack=pb.Ack(message_id=TASK)))
@@ -251,7 +251,7 @@ async def test_a_coordinator_that_sends_too_many_tasks_is_hung_up_on_until_there
 
     node = lab.node("bank-a", coordinator.port, busy, queue=5)
     asked = [f"job/echo/{turn}/bank-a" for turn in range(20)]
-    coordinator.mailbox.post([(lab.task(task_id), "bank-a", ()) for task_id in asked])
+    coordinator.mailbox.post([(lab.task(task_id), "bank-a", None) for task_id in asked])
     await lab.until(lambda: len(node.refused) > 1)
     assert "5 tasks wait here already" in node.refused[0]
     assert len(node.store.pending()) <= 7  # five wait, one is at work, one was taken up meanwhile

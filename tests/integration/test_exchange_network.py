@@ -21,7 +21,7 @@ async def test_a_reply_of_ten_megabytes_crosses_and_is_counted(lab: Any) -> None
     coordinator = await lab.coordinator()
     lab.node("bank-a", coordinator.port)
     data = b"\xa5" * 10_000_000
-    coordinator.mailbox.post([(lab.task("job/echo/0/bank-a", data), "bank-a", ())])
+    coordinator.mailbox.post([(lab.task("job/echo/0/bank-a", data), "bank-a", None)])
     replies = await coordinator.replies("job/echo/0/bank-a")
     assert data_of(replies["job/echo/0/bank-a"]) == data
     await lab.until(lambda: carried(coordinator.engine, "job")[1] > 0)
@@ -44,7 +44,7 @@ async def test_one_jobs_tasks_keep_their_order_while_jobs_run_side_by_side(lab: 
     coordinator = await lab.coordinator()
     ids = [f"job-{job}/echo/{turn}/bank-a" for turn in range(4) for job in (1, 2)]
     for task_id in ids:
-        coordinator.mailbox.post([(lab.task(task_id), "bank-a", ())])
+        coordinator.mailbox.post([(lab.task(task_id), "bank-a", None)])
     lab.node("bank-a", coordinator.port, handle)
     await coordinator.replies(*ids)
     for job in ("job-1", "job-2"):
@@ -55,7 +55,7 @@ async def test_a_task_reaches_only_the_institution_it_is_for(lab: Any) -> None:
     coordinator = await lab.coordinator()
     nodes = [lab.node(name, coordinator.port) for name in ("bank-a", "bank-b")]
     await lab.until(lambda: coordinator.service.connected() == {"bank-a", "bank-b"})
-    coordinator.mailbox.post([(lab.task("job/echo/0/bank-b"), "bank-b", ())])
+    coordinator.mailbox.post([(lab.task("job/echo/0/bank-b"), "bank-b", None)])
     await coordinator.replies("job/echo/0/bank-b")
     assert nodes[0].store.pending() == []
     assert nodes[0].store.unsent() is None
@@ -74,7 +74,7 @@ async def test_an_error_of_the_handler_becomes_a_failure(error: Exception, what:
 
     coordinator = await lab.coordinator()
     lab.node("bank-a", coordinator.port, handle)
-    coordinator.mailbox.post([(lab.task("job/echo/0/bank-a"), "bank-a", ())])
+    coordinator.mailbox.post([(lab.task("job/echo/0/bank-a"), "bank-a", None)])
     (reply,) = (await coordinator.replies("job/echo/0/bank-a")).values()
     assert (reply.failure.code, reply.failure.blame) == ("failed", blame)
     assert reply.failure.what.startswith(what)
@@ -89,7 +89,7 @@ async def test_an_answer_too_large_to_travel_becomes_a_failure(lab: Any) -> None
 
     coordinator = await lab.coordinator()
     lab.node("bank-a", coordinator.port, handle)
-    coordinator.mailbox.post([(lab.task("job/echo/0/bank-a"), "bank-a", ())])
+    coordinator.mailbox.post([(lab.task("job/echo/0/bank-a"), "bank-a", None)])
     (reply,) = (await coordinator.replies("job/echo/0/bank-a")).values()
     assert "was not sent" in reply.failure.what
 
@@ -104,13 +104,13 @@ async def test_a_task_that_is_asked_again_gets_the_first_reply(lab: Any) -> None
     before = await lab.coordinator()
     node = lab.node("bank-a", before.port, handle)
     for data in (b"first", b"second"):
-        before.mailbox.post([(lab.task("job/echo/0/bank-a", data), "bank-a", ())])
+        before.mailbox.post([(lab.task("job/echo/0/bank-a", data), "bank-a", None)])
     await before.replies("job/echo/0/bank-a")
     await lab.until(lambda: node.store.unsent() is None)
     await before.stop()
     # a coordinator that was restored from an old backup asks for it once more
     restored = await lab.coordinator(before.port, database="restored")
-    restored.mailbox.post([(lab.task("job/echo/0/bank-a", b"third"), "bank-a", ())])
+    restored.mailbox.post([(lab.task("job/echo/0/bank-a", b"third"), "bank-a", None)])
     (reply,) = (await restored.replies("job/echo/0/bank-a")).values()
     assert data_of(reply) == b"first"
     assert calls == [b"first"]
@@ -136,7 +136,7 @@ async def test_a_newer_connection_takes_the_place_of_the_older(lab: Any) -> None
     old = await lab.attach(coordinator.port, "bank-a")
     new = await lab.attach(coordinator.port, "bank-a")
     assert "newer connection" in (await old.read()).bye.reason
-    coordinator.mailbox.post([(lab.task("job/echo/0/bank-a"), "bank-a", ())])
+    coordinator.mailbox.post([(lab.task("job/echo/0/bank-a"), "bank-a", None)])
     assert (await new.read()).chunk.message_id == "job/echo/0/bank-a"
 
 
@@ -149,7 +149,7 @@ async def test_only_an_authorised_node_may_attach_and_only_while_it_is(lab: Any)
     node = lab.node("bank-a", coordinator.port)
     await lab.until(lambda: coordinator.service.connected() == {"bank-a"})
     lab.revoked.add("bank-a")
-    coordinator.mailbox.post([(lab.task("job/echo/0/bank-a"), "bank-a", ())])
+    coordinator.mailbox.post([(lab.task("job/echo/0/bank-a"), "bank-a", None)])
     await lab.until(lambda: ("disconnected", "revoked") in node.states)
     await lab.until(lambda: coordinator.reasons("peer.refused").count("revoked") >= 2)
     assert node.store.pending() == []

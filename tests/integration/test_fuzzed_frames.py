@@ -111,14 +111,14 @@ async def test_a_coordinator_before_a_node_s_spoilt_frames(rounds: int, lab: Any
     for number in range(rounds):
         if number % 5 == 0:
             await asyncio.sleep(0.3)  # the rate of streams is bounded, and what is bounded is not fuzzed
-        coordinator.mailbox.post([(lab.task(f"other/echo/{number}/bank-b"), "bank-b", ())])
+        coordinator.mailbox.post([(lab.task(f"other/echo/{number}/bank-b"), "bank-b", None)])
         begin = [HELLO.SerializeToString()] if random.random() < 0.95 else []
         stream = channel.stream_stream("/consortia.v1.Exchange/Attach")()
         assert "internal error" not in await said_to(stream, begin + spoilt(random))
     await coordinator.replies(*(f"other/echo/{number}/bank-b" for number in range(rounds)))
     assert coordinator.service.connected() == {"bank-b"}
     lab.node("bank-a", coordinator.port)
-    coordinator.mailbox.post([(lab.task("honest/echo/0/bank-a"), "bank-a", ())])
+    coordinator.mailbox.post([(lab.task("honest/echo/0/bank-a"), "bank-a", None)])
     await coordinator.replies("honest/echo/0/bank-a")
     assert unexpected == []
 
@@ -162,7 +162,7 @@ async def test_a_node_before_a_coordinator_s_spoilt_frames(
     assert not node.running.done()
     assert node.refused
     coordinator = await lab.coordinator(port)
-    coordinator.mailbox.post([(lab.task("honest/echo/0/bank-a"), "bank-a", ())])
+    coordinator.mailbox.post([(lab.task("honest/echo/0/bank-a"), "bank-a", None)])
     await coordinator.replies("honest/echo/0/bank-a")
     assert unexpected == []
     assert {task.task_id for task in node.store.pending()} == set()

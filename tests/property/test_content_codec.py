@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from consortia_common.content import DTYPES, MAX_DIMENSIONS, MAX_FIELDS, SPAN_BYTES, Bytes, Content, Octets
+from consortia_common.content import (
+    DTYPES,
+    MAX_DIMENSIONS,
+    MAX_FIELDS,
+    SPAN_BYTES,
+    Beside,
+    Bytes,
+    Content,
+    HashedBlobs,
+)
 from consortia_common.errors import ExchangeError
 from consortia_proto.v1 import content_pb2 as pb
 
@@ -158,8 +167,8 @@ LONG = st.integers(SPAN_BYTES - 1, SPAN_BYTES + 1)
 
 
 def beside(content: Content) -> tuple[pb.Content, Bytes]:
-    body: list[Octets] = []
-    return content.to_proto(body), Bytes(b"".join(body))
+    body = Beside()
+    return content.to_proto(body), Bytes(b"".join(body.parts))
 
 
 @given(blob=LONG, items=st.lists(LONG, max_size=3), length=LONG)
@@ -176,6 +185,50 @@ def test_what_is_long_travels_beside_the_message(blob: int, items: list[int], le
     if body.size:
         with pytest.raises(ExchangeError, match="behind its end"):
             Content.from_proto(message, "the test", Bytes(body.data[:-1]))
+
+
+@pytest.mark.parametrize(
+    ("before", "behind"), [({}, {}), ({"a": b"1" * SPAN_BYTES}, {}), ({}, {"c": b"2" * SPAN_BYTES})]
+)
+def test_the_hash_of_blobs_is_known_at_both_ends_if_they_are_all_of_the_body(
+    before: dict[str, bytes], behind: dict[str, bytes]
+) -> None:
+    blobs = HashedBlobs([bytes([n]) * SPAN_BYTES for n in range(3)], "d" * 64)
+    body = Beside()
+    message = Content(config={**before, "b": blobs, **behind}).to_proto(body)
+    alone = not before and not behind
+    assert body.digest == ("d" * 64 if alone else "")
+    arrived = Content.from_proto(message, "the test", Bytes(b"".join(body.parts), "e" * 64)).config["b"]
+    assert arrived == blobs
+    assert isinstance(arrived, HashedBlobs) == alone
+    assert not alone or arrived.digest == "e" * 64
+
+
+def test_bodies_are_the_same_if_their_values_are() -> None:
+    blobs, short = [bytes([n]) * SPAN_BYTES for n in range(2)], iter(range(9))
+    one, two, other, less, array = (Beside() for _ in range(5))
+    for body, values in (
+        (one, blobs),
+        (two, list(blobs)),
+        (other, [blobs[0], bytes(SPAN_BYTES)]),
+        (less, blobs[:1]),
+    ):
+        Content(config={"a": next(short), "b": values}).to_proto(body)
+    Content({"b": np.zeros(SPAN_BYTES, np.uint8)}).to_proto(array)
+    assert one.is_same(two)
+    assert not any(one.is_same(body) for body in (other, less, array, Beside()))
+
+
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), max_size=4))
+def test_a_hash_is_taken_for_that_of_all_the_body_in_its_order_and_nothing_else(
+    spans: list[tuple[int, int]],
+) -> None:
+    """Else an institution could have another vector added than the one that its signature names."""
+    message, data = pb.Content(), bytes(range(8))
+    message.config["x"].spans.items.extend(pb.Span(offset=offset, length=length) for offset, length in spans)
+    with suppress(ExchangeError):
+        items = Content.from_proto(message, "the test", Bytes(data, "d" * 64)).config["x"]
+        assert isinstance(items, HashedBlobs) <= (b"".join(items) == data)
 
 
 @given(st.lists(st.tuples(st.integers(0, 2**64 - 1) | st.integers(0, 9), st.integers(0, 9)), max_size=5))

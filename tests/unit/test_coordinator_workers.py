@@ -56,11 +56,11 @@ def test_what_a_party_sent_is_read_in_another_process_and_gives_the_same_total(
     apart = FileTotals(tmp_path / "apart", Apart(workers, POLICY, KEY), 0)
     for totals in (here, apart):
         for party in ("bank-0", "bank-1"):
-            assert totals.receive(party, iter([UPLOAD])) == hashlib.sha256(UPLOAD).hexdigest()
+            assert totals.receive(party, iter([UPLOAD]), "") == hashlib.sha256(UPLOAD).hexdigest()
             totals.add(party)
             totals.settle()
     assert apart.unmask(PLAN) == here.unmask(PLAN)
-    apart.receive("bank-2", iter([b"\xff" * len(UPLOAD)]))
+    apart.receive("bank-2", iter([b"\xff" * len(UPLOAD)]), "")
     with pytest.raises(CiphertextError) as caught:
         apart.add("bank-2")
     assert caught.value.blame == "bank-2"

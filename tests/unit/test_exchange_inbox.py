@@ -3,13 +3,15 @@
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, MetaData, create_engine, select
 
+from consortia_common.content import Beside, HashedBlobs
 from consortia_common.contents import INLINE_BYTES, REPLY, TASK, Contents, Message, content_tables
-from consortia_common.errors import BrokenRuleError, ConnectionLostError
+from consortia_common.errors import BrokenRuleError, ConnectionLostError, ExchangeError
 from consortia_common.inbox import Inbox
 from consortia_common.stream import CHUNK_BYTES, Piece
 
@@ -52,6 +54,17 @@ def piece(offset: int, data: bytes = LONG, *, message_id: str = "m", whole: byte
     return Piece(message_id, len(whole), hashlib.sha256(whole).digest(), offset, part)
 
 
+def all_of(whole: bytes) -> list[Piece]:
+    return [piece(offset, whole, whole=whole) for offset in range(0, len(whole), CHUNK_BYTES)]
+
+
+def body_of(*parts: bytes) -> Beside:
+    body = Beside()
+    for part in parts:
+        body.put(part)
+    return body
+
+
 def files(contents: Contents) -> int:
     return len(list(contents.folder.iterdir()))
 
@@ -83,7 +96,7 @@ def test_what_is_kept_is_read_back_whole_and_in_pieces(size: int, engine: Engine
 
 
 def test_a_body_is_read_from_where_it_is_kept(engine: Engine, contents: Contents) -> None:
-    made, other = contents.make_all([b"head", b"another"], [b"first", LONG])
+    made, other = contents.make_all([b"head", b"another"], body_of(b"first", LONG))
     keep(engine, contents, Message("m", made))
     keep(engine, contents, Message("n", other))
     with engine.connect() as connection:
@@ -92,12 +105,43 @@ def test_a_body_is_read_from_where_it_is_kept(engine: Engine, contents: Contents
     assert (held.head(), held.size) == (b"head", 5 + len(LONG))
     assert held.read(0, 5) == b"first"
     assert held.read(5, len(LONG)) == LONG
-    assert held.sha256 == hashlib.sha256(b"first" + LONG + b"head").digest()
+    assert held.digest == hashlib.sha256(b"first" + LONG).hexdigest()
+    assert held.sha256 == hashlib.sha256(held.body_sha256 + b"head").digest()
     assert b"".join(held.piece(o) for o in range(0, held.total, CHUNK_BYTES)) == b"first" + LONG + b"head"
     with engine.begin() as connection:
         contents.remove(contents.drop(connection, TABLES.contents.c.message_id == "m"))
     assert (other.head(), other.read(0, 5)) == (b"another", b"first")
     assert files(contents) == 1
+
+
+def test_a_body_whose_hash_is_known_is_not_hashed_again(contents: Contents) -> None:
+    body = Beside()
+    body.put_all(HashedBlobs([b"first", LONG], "ab" * 32))
+    (made,) = contents.make_all([b"head"], body)
+    assert made.digest == "ab" * 32
+    assert made.sha256 == hashlib.sha256(b"\xab" * 32 + b"head").digest()
+
+
+@pytest.mark.parametrize("body", [b"first", LONG], ids=["short", "long"])
+@pytest.mark.parametrize("cut", [False, True])
+def test_the_hash_of_a_body_comes_with_the_message(body: bytes, cut: bool, inbox_of: Open) -> None:
+    whole, digest = body + b"head", hashlib.sha256(body).digest()
+    sha256 = hashlib.sha256(digest + b"head").digest()
+    pieces = [replace(part, sha256=sha256, body=len(body)) for part in all_of(whole)]
+    if cut:
+        feed(inbox_of("bank-a"), *pieces[:1])
+    message = feed(inbox_of("bank-a"), *pieces[cut and len(pieces) > 1 :])
+    assert message is not None
+    assert (message.content.body_sha256, message.content.read(0, len(body))) == (digest, body)
+
+
+@pytest.mark.parametrize("body", [0, 1, 4, 6, len(LONG) - 1])
+def test_a_body_of_another_length_is_another_message(body: int, inbox_of: Open) -> None:
+    """Its announced length is no part of what is hashed, but where the hash of the body ends is."""
+    whole = LONG + b"head"
+    sha256 = hashlib.sha256(hashlib.sha256(LONG).digest() + b"head").digest()
+    with pytest.raises(ExchangeError, match="does not match its hash"):
+        feed(inbox_of("bank-a"), *[replace(part, sha256=sha256, body=body) for part in all_of(whole)])
 
 
 def test_what_is_dropped_is_gone_from_the_disk_after_the_commit(engine: Engine, contents: Contents) -> None:

@@ -222,7 +222,7 @@ async def test_a_party_that_is_away_is_given_so_many_tasks_and_no_more(coordinat
     )  # fmt: skip
     begun = await jobs.Submit(signed(), ANA)
     notices = [exchange_pb2.Task(task_id=f"notice/{number}/0/bank-b") for number in range(2)]
-    coordinator.mailbox.post([(notice, "bank-b", ()) for notice in notices])
+    coordinator.mailbox.post([(notice, "bank-b", None) for notice in notices])
     with pytest.raises(RefusedCallError, match="tasks wait for bank-b") as refused:
         await few.Submit(signed(submission(STATISTICS, 1)), ANA)
     assert refused.value.code is grpc.StatusCode.RESOURCE_EXHAUSTED

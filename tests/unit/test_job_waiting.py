@@ -40,7 +40,7 @@ class Officers:
         """As the relay does: the notice is queued, then whoever waits is told."""
         self.approved = True
         task = pb.Task(task_id="notice/1/0/bank-b", job_id=job_id, step="notice.approval")
-        coordinator.mailbox.post([(task, "bank-b", ())])
+        coordinator.mailbox.post([(task, "bank-b", None)])
         coordinator.mailbox.wake()
 
 

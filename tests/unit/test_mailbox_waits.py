@@ -76,7 +76,7 @@ def in_thread(call: Callable[[], object]) -> tuple[threading.Thread, list[object
 
 def test_tasks_go_out_in_the_order_in_which_they_were_posted(mailbox: Mailbox) -> None:
     for task_id in ("z/1", "a/2", "m/3"):
-        mailbox.post([(task(task_id), "bank-a", ())])
+        mailbox.post([(task(task_id), "bank-a", None)])
     seen = []
     while waiting := mailbox.outgoing("bank-a"):
         seen.append(waiting.message_id)
@@ -86,8 +86,8 @@ def test_tasks_go_out_in_the_order_in_which_they_were_posted(mailbox: Mailbox) -
 
 
 def test_a_task_posted_twice_is_one_task_and_the_first_stands(mailbox: Mailbox) -> None:
-    mailbox.post([(task("job/1", "first"), "bank-a", ())])
-    mailbox.post([(task("job/1", "second"), "bank-a", ())])
+    mailbox.post([(task("job/1", "first"), "bank-a", None)])
+    mailbox.post([(task("job/1", "second"), "bank-a", None)])
     waiting = mailbox.outgoing("bank-a")
     assert waiting is not None
     assert pb.Task.FromString(waiting.content.head()).step == "first"
@@ -97,11 +97,11 @@ def test_a_task_posted_twice_is_one_task_and_the_first_stands(mailbox: Mailbox) 
 
 def test_a_task_too_large_to_travel_is_not_posted(engine: Engine, folder: Path) -> None:
     with pytest.raises(ExchangeError, match="was not sent"):
-        Mailbox(engine, folder, limit=10).post([(task("job/1", "a long step"), "bank-a", ())])
+        Mailbox(engine, folder, limit=10).post([(task("job/1", "a long step"), "bank-a", None)])
 
 
 def test_what_is_not_acknowledged_survives_a_restart(engine: Engine, folder: Path) -> None:
-    Mailbox(engine, folder).post([(task("job/1"), "bank-a", ())])
+    Mailbox(engine, folder).post([(task("job/1"), "bank-a", None)])
     again = Mailbox(engine, folder)
     assert next_id(again) == "job/1"
     again.receive("bank-a", came("job/1", reply("job/1")))
@@ -110,7 +110,7 @@ def test_what_is_not_acknowledged_survives_a_restart(engine: Engine, folder: Pat
 
 
 def test_an_acknowledgement_after_the_reply_changes_nothing(engine: Engine, mailbox: Mailbox) -> None:
-    mailbox.post([(task("job/1"), "bank-a", ())])
+    mailbox.post([(task("job/1"), "bank-a", None)])
     mailbox.receive("bank-a", came("job/1", reply("job/1")))
     mailbox.delivered("bank-a", {"job/1": 7})
     assert mailbox.replies(["job/1"], 0)
@@ -118,7 +118,7 @@ def test_an_acknowledgement_after_the_reply_changes_nothing(engine: Engine, mail
 
 
 def test_acknowledgements_that_waited_are_noted_with_a_reply(engine: Engine, mailbox: Mailbox) -> None:
-    mailbox.post([(task(f"job/{number}"), "bank-a", ()) for number in (1, 2, 3)])
+    mailbox.post([(task(f"job/{number}"), "bank-a", None) for number in (1, 2, 3)])
     mailbox.receive("bank-a", came("job/1", reply("job/1")), {"job/1": 7, "job/2": 5})
     assert (next_id(mailbox), carried(engine, "job")) == ("job/3", (len(reply("job/1")), 12))
     with pytest.raises(ExchangeError, match="was not given"):
@@ -127,7 +127,7 @@ def test_acknowledgements_that_waited_are_noted_with_a_reply(engine: Engine, mai
 
 
 def test_only_the_first_reply_counts_but_all_bytes_do(engine: Engine, mailbox: Mailbox) -> None:
-    mailbox.post([(task("job/1"), "bank-a", ())])
+    mailbox.post([(task("job/1"), "bank-a", None)])
     mailbox.receive("bank-a", came("job/1", reply("job/1", "first")))
     mailbox.receive("bank-a", came("job/1", reply("job/1", "other")))
     assert mailbox.replies(["job/1"], 0)["job/1"].failure.what == "first"
@@ -136,7 +136,7 @@ def test_only_the_first_reply_counts_but_all_bytes_do(engine: Engine, mailbox: M
 
 @pytest.mark.parametrize(("institution", "task_id"), [("bank-b", "job/1"), ("bank-a", "job/2")])
 def test_a_reply_from_whom_it_was_not_asked_is_refused(institution: str, task_id: str, mailbox: Mailbox) -> None:
-    mailbox.post([(task("job/1"), "bank-a", ())])
+    mailbox.post([(task("job/1"), "bank-a", None)])
     with pytest.raises(ExchangeError, match="was not given") as caught:
         mailbox.receive(institution, came(task_id, reply(task_id)))
     assert caught.value.blame == institution
@@ -145,7 +145,7 @@ def test_a_reply_from_whom_it_was_not_asked_is_refused(institution: str, task_id
 
 @pytest.mark.parametrize("data", [b"\xff", reply("job/2"), reply("other/1"), b""])
 def test_a_reply_that_is_none_becomes_a_failure(data: bytes, mailbox: Mailbox) -> None:
-    mailbox.post([(task("job/1"), "bank-a", ())])
+    mailbox.post([(task("job/1"), "bank-a", None)])
     with pytest.raises(ExchangeError, match="bank-a"):
         mailbox.receive("bank-a", came("job/1", data))
     kept = mailbox.replies(["job/1"], 0)["job/1"]
@@ -154,7 +154,7 @@ def test_a_reply_that_is_none_becomes_a_failure(data: bytes, mailbox: Mailbox) -
 
 def test_a_wait_ends_when_the_last_reply_is_there(mailbox: Mailbox) -> None:
     for task_id in ("job/1", "job/2"):
-        mailbox.post([(task(task_id), "bank-a", ())])
+        mailbox.post([(task(task_id), "bank-a", None)])
     thread, results = in_thread(lambda: sorted(mailbox.replies(["job/1", "job/2", "job/1"], 10)))
     mailbox.receive("bank-a", came("job/1", answer("job/1")))
     assert results == []
@@ -165,7 +165,7 @@ def test_a_wait_ends_when_the_last_reply_is_there(mailbox: Mailbox) -> None:
 
 def test_a_wait_ends_when_one_reply_is_a_failure(mailbox: Mailbox) -> None:
     for task_id in ("job/1", "job/2"):
-        mailbox.post([(task(task_id), "bank-a", ())])
+        mailbox.post([(task(task_id), "bank-a", None)])
     thread, results = in_thread(lambda: sorted(mailbox.replies(["job/1", "job/2"], 10)))
     mailbox.receive("bank-a", came("job/2", reply("job/2")))
     thread.join(5)
@@ -174,7 +174,7 @@ def test_a_wait_ends_when_one_reply_is_a_failure(mailbox: Mailbox) -> None:
 
 def test_a_wait_for_every_reply_goes_on_after_a_failure(mailbox: Mailbox) -> None:
     for task_id in ("job/1", "job/2"):
-        mailbox.post([(task(task_id), "bank-a", ())])
+        mailbox.post([(task(task_id), "bank-a", None)])
     thread, results = in_thread(lambda: sorted(mailbox.replies(["job/1", "job/2"], 10, every=True)))
     mailbox.receive("bank-a", came("job/2", reply("job/2")))
     assert results == []
@@ -186,7 +186,7 @@ def test_a_wait_for_every_reply_goes_on_after_a_failure(mailbox: Mailbox) -> Non
 def test_a_timeout_returns_what_is_there(engine: Engine, folder: Path) -> None:
     seconds = iter([0.0, 0.5, 1.5])
     mailbox = Mailbox(engine, folder, clock=lambda: next(seconds))
-    mailbox.post([(task("job/1"), "bank-a", ())])
+    mailbox.post([(task("job/1"), "bank-a", None)])
     mailbox.receive("bank-a", came("job/1", reply("job/1")))
     waiting = threading.Timer(0.05, mailbox.wake)
     waiting.start()
@@ -195,7 +195,7 @@ def test_a_timeout_returns_what_is_there(engine: Engine, folder: Path) -> None:
 
 
 def test_closing_ends_every_wait_now_and_later(mailbox: Mailbox) -> None:
-    mailbox.post([(task("job/1"), "bank-a", ())])
+    mailbox.post([(task("job/1"), "bank-a", None)])
     thread, results = in_thread(lambda: mailbox.replies(["job/1"], None))
     mailbox.close()
     thread.join(5)
@@ -206,7 +206,7 @@ def test_closing_ends_every_wait_now_and_later(mailbox: Mailbox) -> None:
 
 def test_one_job_can_be_stopped_alone(mailbox: Mailbox) -> None:
     cancelled = threading.Event()
-    mailbox.post([(task("job/1"), "bank-a", ())])
+    mailbox.post([(task("job/1"), "bank-a", None)])
     stopped, stopped_with = in_thread(lambda: mailbox.replies(["job/1"], None, cancelled.is_set))
     other, other_with = in_thread(lambda: list(mailbox.replies(["job/1"], None)))
     cancelled.set()
@@ -223,18 +223,18 @@ def test_a_new_task_wakes_the_stream_of_its_institution_only(mailbox: Mailbox) -
     woken: list[str] = []
     stop_a = mailbox.listen("bank-a", lambda: woken.append("a"))
     mailbox.listen("bank-b", lambda: woken.append("b"))
-    mailbox.post([(task("job/1"), "bank-a", ())])
-    mailbox.post([(task("job/1"), "bank-a", ())])
+    mailbox.post([(task("job/1"), "bank-a", None)])
+    mailbox.post([(task("job/1"), "bank-a", None)])
     assert woken == ["a"]
     stop_a()
-    mailbox.post([(task("job/2"), "bank-a", ())])
-    mailbox.post([(task("job/3"), "bank-b", ())])
+    mailbox.post([(task("job/2"), "bank-a", None)])
+    mailbox.post([(task("job/3"), "bank-b", None)])
     assert woken == ["a", "b"]
 
 
 def test_an_erased_job_keeps_its_unanswered_tasks_and_no_answered_content(mailbox: Mailbox) -> None:
     for task_id in ("job/1", "job/2"):
-        mailbox.post([(task(task_id), "bank-a", ())])
+        mailbox.post([(task(task_id), "bank-a", None)])
     mailbox.receive("bank-a", came("job/1", reply("job/1")))
     mailbox.erase("job")
     assert next_id(mailbox) == "job/2"
@@ -245,7 +245,7 @@ def test_a_wait_asks_the_journal_once_however_many_replies_come(
     mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = [f"job/echo/{turn}/bank-a" for turn in range(20)]
-    mailbox.post([(task(task_id), "bank-a", ()) for task_id in ids])
+    mailbox.post([(task(task_id), "bank-a", None) for task_id in ids])
     asked: list[int] = []
     answered = mailbox._journal.answered
 
@@ -274,7 +274,7 @@ def test_a_reply_that_a_power_cut_has_damaged_is_asked_for_again_where_it_is_sur
     said = pb.Reply(task_id=task_id, job_id="job")
     said.content.config["frames"].blob = bytes(100_000)
     before = Mailbox(engine, folder)
-    before.post([(task(task_id), "bank-a", ())])
+    before.post([(task(task_id), "bank-a", None)])
     held = Contents(contents, folder).make(said.SerializeToString())
     before.receive("bank-a", Message(task_id, held))
     before.resume()
@@ -290,7 +290,7 @@ def test_a_reply_that_a_power_cut_has_damaged_is_asked_for_again_where_it_is_sur
 
 def test_a_node_that_was_started_anew_is_asked_again_what_it_had_not_answered(mailbox: Mailbox) -> None:
     for number, institution in ((1, "bank-a"), (2, "bank-a"), (3, "bank-b")):
-        mailbox.post([(task(f"job/{number}"), institution, ())])
+        mailbox.post([(task(f"job/{number}"), institution, None)])
         mailbox.delivered(institution, {f"job/{number}": 1})
     mailbox.receive("bank-a", came("job/1", answer("job/1")))
     mailbox.repeat("bank-a")

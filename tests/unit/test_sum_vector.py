@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from consortia_crypto.errors import SumError
-from consortia_crypto.sum.vector import FileVector, FrameSink, Layout, MemoryVector, frame_of, frames
+from consortia_crypto.sum.vector import FileVector, FrameSink, Layout, MemoryVector, batch, frame_of, frames
 
 LAYOUT = Layout(units=10, unit_bytes=3, per_frame=4)
 DATA = bytes(range(30))
@@ -27,6 +27,16 @@ def test_frames_go_over_the_wire_and_come_together_again() -> None:
         sink.take(number, frame)
     assert sink.finish() == hashlib.sha256(DATA).hexdigest()
     assert kept.data.tobytes() == DATA
+
+
+def test_a_vector_that_was_hashed_on_its_way_is_not_hashed_again() -> None:
+    sink = FrameSink(MemoryVector.zeros(30), LAYOUT, "bank-a", "d" * 64)
+    for number, frame in enumerate(batch(MemoryVector(np.frombuffer(DATA, np.uint8)), LAYOUT, 0, 2)):
+        sink.take(number, frame)
+    with pytest.raises(SumError, match="ended after 2 of 3"):
+        sink.finish()
+    sink.take(2, *batch(MemoryVector(np.frombuffer(DATA, np.uint8)), LAYOUT, 2, 2))
+    assert sink.finish() == "d" * 64
 
 
 @pytest.mark.parametrize(

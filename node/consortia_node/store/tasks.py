@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, select, update
 
-from consortia_common.content import Body, Octets
+from consortia_common.content import Beside, Body
 from consortia_common.contents import REPLY, TASK, Contents, Held, Message
 from consortia_common.database import reading, recoverable
 from consortia_common.inbox import Inbox
@@ -103,10 +103,10 @@ class TaskStore:
         """What follows a stored task. Raises StoreError if there is none."""
         return self._request(task_id)
 
-    def sized(self, reply: pb.Reply, body: Sequence[Octets] = ()) -> Held:
+    def sized(self, reply: pb.Reply, body: Beside | None = None) -> Held:
         """What ``answer`` takes. Raises ExchangeError for one that is too large to travel."""
         head = reply.SerializeToString()
-        check_size(len(head) + sum(map(len, body)), self.limit, "this node's job handler")
+        check_size(len(head) + (body.size if body else 0), self.limit, "this node's job handler")
         return self.contents.make_all([head], body)[0]
 
     def answer(self, connection: Connection | None, task_id: str, reply: Held) -> None:

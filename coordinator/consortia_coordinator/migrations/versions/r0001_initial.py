@@ -16,6 +16,7 @@ def upgrade() -> None:
         sa.Column("total", sa.BigInteger(), nullable=False),
         sa.Column("sha256", sa.LargeBinary(), nullable=False),
         sa.Column("body", sa.BigInteger(), nullable=False),
+        sa.Column("body_sha256", sa.LargeBinary(), nullable=False),
         sa.Column("file", sa.String(length=40), nullable=True),
         sa.Column("data", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("message_id", "side", name=op.f("pk_contents")),
