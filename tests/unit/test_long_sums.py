@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from consortia_common import sealed
-from consortia_common.content import Content
+from consortia_common.content import Content, HashedBlobs
 from consortia_common.documents.jobspec import JobSpec
 from consortia_common.documents.kinds import SumShape, statistics
 from consortia_coordinator.jobs import JobState
@@ -85,6 +85,16 @@ def test_never_more_than_one_upload_and_two_totals_are_kept(
     coordinator.conduct(coordinator.submit(long))
     assert len(sizes) == 5
     assert max(sizes) <= 3 * 8 * ELEMENTS
+
+
+def test_what_goes_to_all_is_written_once_whatever_else_each_is_told(coordinator: Lab) -> None:
+    total = HashedBlobs([bytes(FRAME_BYTES), bytes(1000)], "ab" * 32)
+    asked = {bank: Content(config={"before.frames": total, "behind.message": bank.encode()}) for bank in FIVE}
+    other = {"bank-e": Content(config={"before.frames": [bytes(FRAME_BYTES), bytes(999)]})}
+    coordinator.run("job-1", STATISTICS).post("train", 1, asked | other)
+    kept = [path.stat() for path in left(coordinator)]
+    assert sorted((file.st_nlink, file.st_size - FRAME_BYTES) for file in kept) == [(1, 999)] + [(4, 1000)] * 4
+    assert len({file.st_ino for file in kept}) == 2
 
 
 @pytest.mark.parametrize("mark", ["sum.frame.table.1", "sum.total.table.1.0", "query.conclude"])
