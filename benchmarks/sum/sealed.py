@@ -13,6 +13,7 @@ import numpy as np
 
 from benchmarks.sum.alone import Ledger, Shape
 from benchmarks.sum.vectors import CLIP, PIECE, pieces, require
+from consortia_common.sealed import BATCH
 from consortia_coordinator.adding import Here
 from consortia_coordinator.totals import FileTotals, Totals
 from consortia_crypto.sum import collector, member, opening
@@ -148,8 +149,9 @@ class _Round:
         plan = member.opening(self.policy, self.keys.secrets[name], PREVIOUS, total, self._state(name))
         with FileVector.creating(self.folder / "sealed", group.wire.size) as sealed:
             sink = FrameSink(sealed, group.wire, "the coordinator")
-            for number, frame in enumerate(self._totals(0).frames()):
-                sink.take(number, frame)
+            for first in range(0, group.wire.frames, BATCH):
+                for number, frame in enumerate(self._totals(0).frames(first), first):
+                    sink.take(number, frame)
             sink.finish()
         with (
             FileVector.reading(self.folder / "sealed") as sealed,
@@ -163,7 +165,7 @@ class _Round:
     def _take(self, number: int, name: str) -> None:
         totals = self._totals(number)
         with FileVector.reading(self.folder / "upload") as upload:
-            if totals.receive(name, frames(upload, totals.layout)) != self.heard[name][0].digest.hex():
+            if totals.receive(name, frames(upload, totals.layout), "") != self.heard[name][0].digest.hex():
                 raise RuntimeError("the upload is not the one that was signed")
         totals.add(name)
         totals.settle()

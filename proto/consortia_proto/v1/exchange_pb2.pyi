@@ -166,7 +166,7 @@ class Chunk(_message.Message):
     data: _builtins.bytes
     """at most 1 MiB"""
     sha256: _builtins.bytes
-    """of the whole message; in its first chunk on this stream"""
+    """of the body's SHA-256, if it has one, and what follows; in its first chunk on this stream"""
     body: _builtins.int
     """beside it: so many first bytes are the body, to which spans in what follows it point"""
     def __init__(
