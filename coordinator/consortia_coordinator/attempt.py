@@ -81,21 +81,21 @@ class Waiting:
             return self._run.task_id(party, attempt.step, attempt.turn)
         return self.task_id(party, UPLOAD, attempt)
 
-    def uploads(self, attempt: Attempt, parties: Collection[str]) -> dict[str, Content]:
-        """R2 of these parties; the others are lost."""
+    def uploads(self, attempt: Attempt, parties: Collection[str], need: int) -> dict[str, Content]:
+        """R2 of these parties; see ``wait``."""
         ids = [self.upload_id(party, attempt) for party in parties]
-        answers = self.wait(attempt, ids, attempt.policy.threshold)
+        answers = self.wait(attempt, ids, need)
         if attempt.number > 1:
             return answers
         return {party: sealed.ridden(content, sealed.BEHIND) for party, content in answers.items()}
 
-    def answers(self, attempt: Attempt, step: str, parties: Collection[str]) -> dict[str, Content]:
-        """What these parties answered to ``step``; the others are lost. No party is waited for in vain for long."""
-        ids = [self.task_id(party, step, attempt) for party in parties]
-        return self.wait(attempt, ids, attempt.policy.threshold)
+    def answers(self, attempt: Attempt, step: str, parties: Collection[str], need: int) -> dict[str, Content]:
+        """What these parties answered to ``step``; see ``wait``."""
+        return self.wait(attempt, [self.task_id(party, step, attempt) for party in parties], need)
 
     def wait(self, attempt: Attempt, ids: Collection[str], need: int) -> dict[str, Content]:
-        """The answers to these tasks by party, and once ``need`` are there, only for so long for the others."""
+        """The answers to these tasks by party; whose does not come is lost. Once ``need`` are there, nobody is
+        waited for in vain for long."""
         tools = self._run.tools
         patience = min(tools.dropout_timeout, tools.step_timeout) if need < len(ids) else tools.step_timeout
         answers = self._run.gather(list(ids), patience, every=need < len(ids))
@@ -143,9 +143,9 @@ class Waiting:
             failure = exchange_pb2.Failure(code="failed", what=error.what, blame=error.blame, remedy=error.remedy)
             self._lost.setdefault(attempt.key, {})[party] = self._ended[party] = failure
 
-    def require(self, attempt: Attempt, there: Collection[str]) -> None:
+    def require(self, attempt: Attempt, there: Collection[str], need: int) -> None:
         """Return if so many are there that the sum can go on. Raises TooFewError."""
-        if len(there) < attempt.policy.threshold:
+        if len(there) < need:
             raise TooFewError(self._lost.get(attempt.key, {}))
 
     def reason(self, attempt: Attempt, party: str) -> str:

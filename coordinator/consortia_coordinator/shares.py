@@ -37,11 +37,11 @@ class Shares:
         self._waiting.post(SHARE, first, dict.fromkeys(self._waiting.left, terms))
         self._asked.add(first.key)
 
-    def answers(self, attempt: Attempt, parties: Collection[str]) -> dict[str, Content]:
-        """What these parties answered, each with the ``message`` of this attempt alone; the others are lost."""
+    def answers(self, attempt: Attempt, parties: Collection[str], need: int) -> dict[str, Content]:
+        """What these parties answered, each with the ``message`` of this attempt alone; see Waiting.wait."""
         first, _, place = self._together(attempt)
         ids = [self._waiting.task_id(party, SHARE, first) for party in parties]
-        answers = self._waiting.wait(attempt, ids, attempt.policy.threshold)
+        answers = self._waiting.wait(attempt, ids, need)
         return {party: _only(content, place) for party, content in answers.items()}
 
     def _together(self, attempt: Attempt) -> tuple[Attempt, tuple[tuple[str, int], ...], int]:

@@ -2,9 +2,9 @@
 
 The protocol is consortia_crypto.sum.collector; here its messages meet the exchange. What was decided (who is in a
 sum, whose signatures certify it) is a memo, from which a restarted coordinator finds the same again in the
-journalled answers: whom a sum is over is never decided twice. A power cut may take the newest memos, but none of
-whom a sum is over once that is proposed: what nodes are then asked again they answer as before, and the sum of the
-same uploads is added again. A total rides with the step that comes next, the lists of a sum with the step that
+journalled answers: whom a sum is over is never decided twice. A power cut may take the newest memos and answers,
+but no memo of whom institutions were told of: what they are then asked again they answer as before, the sum of the
+same uploads is added again, and one of them that is away then is not left out in silence. A total rides with the step that comes next, the lists of a sum with the step that
 makes its summand. First messages are asked for in shares.py; the vectors are in uploads.py.
 """
 
@@ -49,6 +49,8 @@ class _Asked(Generic[_M]):
     kind: type[_M]
     step: str
     field: str = "message"
+    told: bool = False
+    """Whether institutions are told of whom it came, so that it must be of the same ones after a power cut."""
 
     @property
     def memo(self) -> str:
@@ -56,7 +58,8 @@ class _Asked(Generic[_M]):
         return self.kind.__name__.lower()
 
 
-_SHARED, _SIGNED, _REVEALED = _Asked(Shared, SHARE), _Asked(SetSigned, SIGN), _Asked(Revealed, REVEAL)
+_SHARED = _Asked(Shared, SHARE, told=True)
+_SIGNED, _REVEALED = _Asked(SetSigned, SIGN), _Asked(Revealed, REVEAL)
 _REVEALED_AT_ONCE = _Asked(Revealed, SIGN, "revealed")
 
 
@@ -214,7 +217,9 @@ class SumRuns:
         kept: dict[str, str] = self._memo(attempt, "added") or {}
         totals = self._totals(attempt, len(kept))
         added = kept if totals.lasting else {}
-        answers = self._waiting.uploads(attempt, self._memo(attempt, UPLOAD) or collector.missing(state))
+        decided = self._memo(attempt, UPLOAD)
+        wanted, need = self._wanted(attempt, UPLOAD, collector.missing(state), told=True)
+        answers = self._waiting.uploads(attempt, wanted, need)
         frames = Frames(self._waiting, attempt, totals.layout, answers)
         for party, content in answers.items():
             with self._waiting.losing(attempt, UPLOAD, party):
@@ -229,7 +234,8 @@ class SumRuns:
                         frames.drop(party)
                     totals.settle()
                 state = collector.uploaded(state, message, added[party])
-        self._waiting.require(attempt, added)
+        with self._no_other_attempt() if decided else nullcontext():
+            self._waiting.require(attempt, added, need)
         self._keep(attempt, UPLOAD, sorted(added), lasting=True)  # with all that was decided before it
         return state, totals, {party: added[party] for party in self._run.spec.parties if party in added}
 
@@ -252,7 +258,7 @@ class SumRuns:
 
     @contextmanager
     def _no_other_attempt(self) -> Iterator[None]:
-        """Whoever has revealed is spent: with too few parties left the job is over. Raises PartiesRefusedError."""
+        """Whoever may have revealed is spent: with too few left the job is over. Raises PartiesRefusedError."""
         try:
             yield
         except TooFewError as few:
@@ -268,15 +274,23 @@ class SumRuns:
     ) -> Collector:
         """The state after the messages of all who are there; who they are is decided once. Raises TooFewError."""
         answers_of = self._shares.answers if asked is _SHARED else partial(self._waiting.answers, step=asked.step)
-        answers = answers_of(attempt, parties=self._memo(attempt, asked.memo) or parties)
-        heard = []
+        wanted, need = self._wanted(attempt, asked.memo, parties, told=asked.told)
+        answers, heard = answers_of(attempt, parties=wanted, need=need), []
         for party, content in answers.items():
             with self._waiting.losing(attempt, asked.step, party):
                 state = take(state, said(content, asked.field, party, asked.kind))
                 heard.append(party)
-        self._waiting.require(attempt, heard)
-        self._keep(attempt, asked.memo, sorted(heard))
+        self._waiting.require(attempt, heard, need)
+        self._keep(attempt, asked.memo, sorted(heard), lasting=asked.told)
         return state
+
+    def _wanted(
+        self, attempt: Attempt, memo: str, parties: Collection[str], *, told: bool
+    ) -> tuple[Collection[str], int]:
+        """Whose messages are waited for, and how many must come: all, if who they are was decided and institutions
+        were told. If a power cut took what had come of one, and it is late now, it takes another attempt."""
+        decided = self._memo(attempt, memo)
+        return decided or parties, len(decided) if decided and told else attempt.policy.threshold
 
     def _log(self, attempt: Attempt, added: Mapping[str, str], digest: str, size: int) -> None:
         """Once for each sum: whose uploads are in it, and who dropped out."""

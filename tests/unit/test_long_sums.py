@@ -9,12 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import update
 
 from consortia_common import sealed
 from consortia_common.content import Content, HashedBlobs
 from consortia_common.documents.jobspec import JobSpec
 from consortia_common.documents.kinds import SumShape, statistics
 from consortia_coordinator.jobs import JobState
+from consortia_coordinator.store.tables import tasks
+from consortia_coordinator.store.tasks import QUEUED
 from consortia_coordinator.totals import FileTotals
 from consortia_crypto.sum.vector import FRAME_BYTES
 from consortia_crypto.sum.wire import wire_layout
@@ -139,6 +142,49 @@ def test_too_many_that_are_late_are_in_another_attempt(tmp_path: Path) -> None:
         require_opened(coordinator, job_id, 5, *FIVE)
         assert any("sum.upload.table.2" in task_id for task_id in coordinator.asked)
         assert not any("sum.sign.table.1" in task_id for task_id in coordinator.asked)
+
+
+def after_a_power_cut(coordinator: Lab, gone: str, silent: str) -> str:
+    """A job whose coordinator has lost what bank-e had said to ``gone`` while it waited for ``silent``.
+
+    It goes on without bank-e, which is away.
+    """
+    asked = threading.Event()
+    coordinator.says[silent] = lambda task, party: asked.set() if party == "bank-a" else None
+    coordinator.connect(FIVE)
+    job_id = coordinator.submit(STATISTICS)
+    coordinator.conductor.start(job_id)
+    assert asked.wait(20)
+    coordinator.mailbox.close()
+    coordinator.wait()
+    with coordinator.engine.begin() as connection:
+        lost = tasks.c.institution == "bank-e", tasks.c.task_id.contains(f"/{gone}")
+        connection.execute(update(tasks).where(*lost).values(state=QUEUED))
+    coordinator.says.clear()
+    coordinator.restart()
+    coordinator.answer_late()
+    coordinator.connect(FIVE[:4])
+    coordinator.wait()
+    return job_id
+
+
+def test_a_list_that_was_told_and_is_not_whole_after_a_power_cut_takes_another_attempt(tmp_path: Path) -> None:
+    with lab(tmp_path, step_timeout=1, dropout_timeout=0.3) as coordinator:
+        job_id = after_a_power_cut(coordinator, "sum.share", silent="query.tabulate")
+        require_opened(coordinator, job_id, 4, *FIVE[:4])
+        assert any("sum.upload.table.2" in task_id for task_id in coordinator.asked)
+
+
+def test_a_set_that_was_proposed_and_is_not_whole_after_a_power_cut_ends_the_job(tmp_path: Path) -> None:
+    """Its institutions may have revealed, so that none of them adds anything else."""
+    with lab(tmp_path, step_timeout=1, dropout_timeout=0.3) as coordinator:
+        stored = coordinator.store.get(after_a_power_cut(coordinator, "query.tabulate", silent="sum.sign"))
+        assert stored.state is JobState.FAILED
+        (cause,) = stored.status().refusals
+        assert (cause.institution, cause.failure.what.partition(",")[0]) == (
+            "bank-e",
+            "no answer to step 'query.tabulate'",
+        )
 
 
 @pytest.mark.parametrize("step", ["sum.share", "query.tabulate"])
