@@ -218,7 +218,7 @@ def test_an_update_that_is_no_number_leaves_its_bank_out(
 
     def contribute(self: AveragingRounds, *about: Any) -> Any:
         update = honest(self, *about)
-        return update * number if self._institution == "bank-e" else update
+        return np.full_like(update, number) if self._institution == "bank-e" else update
 
     with monkeypatch.context() as broken:
         broken.setattr(AveragingRounds, "contribute", contribute)

@@ -1,13 +1,11 @@
 """A coordinator that hands out something else than the sealed sum: every bank refuses it, and says no more."""
 
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from consortia_coordinator.attempt import Attempt
-from consortia_coordinator.sums import SumRuns
+from consortia_coordinator.addition import Addition
 from consortia_coordinator.totals import FileTotals, MemoryTotals, Totals
 from tests.support.consortium import Consortium
 from tests.support.evidence import cohort_files, kept_values
@@ -25,8 +23,8 @@ def _without_workers(monkeypatch: pytest.MonkeyPatch) -> None:
 def tamper(monkeypatch: pytest.MonkeyPatch, change: Change) -> None:
     """Have institutions get every frame of a total after ``change``."""
     for kind in (FileTotals, MemoryTotals):
-        honest: Callable[[Any], Iterator[bytes]] = kind.frames
-        monkeypatch.setattr(kind, "frames", lambda self, honest=honest: (change(frame) for frame in honest(self)))
+        honest: Callable[[Any, int], list[bytes]] = kind.frames
+        monkeypatch.setattr(kind, "frames", lambda *asked, honest=honest: [change(one) for one in honest(*asked)])
 
 
 def refused(consortium: Consortium, job_id: str, bank: str) -> str:
@@ -75,24 +73,24 @@ def test_frames_of_another_length(change: Change, spoilt: Consortium, monkeypatc
 
 @pytest.mark.slow
 def test_a_total_of_another_round_of_training(spoilt: Consortium, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest, made = MemoryTotals.frames, SumRuns._totals
+    honest, made = MemoryTotals.frames, Addition.totals
     updates: set[int] = set()
     first: list[list[bytes]] = []
 
-    def noted(self: SumRuns, attempt: Attempt, added: int) -> Totals:
-        totals = made(self, attempt, added)
-        updates.update({id(totals)} if attempt.name == "update" else ())
+    def noted(self: Addition, added: int) -> Totals:
+        totals = made(self, added)
+        updates.update({id(totals)} if self.attempt.name == "update" else ())
         return totals
 
-    def repeated(self: MemoryTotals) -> Iterator[bytes]:
+    def repeated(self: MemoryTotals, at: int) -> list[bytes]:
         """The total of the first round again."""
         if id(self) in updates:
-            first.append(list(honest(self)))
-            return islice(first[0], None)
-        return honest(self)
+            first.append(honest(self, at))
+            return first[0]
+        return honest(self, at)
 
     with monkeypatch.context() as tampering:
-        tampering.setattr(SumRuns, "_totals", noted)
+        tampering.setattr(Addition, "totals", noted)
         tampering.setattr(MemoryTotals, "frames", repeated)
         status = spoilt.run(spec("train"))
     assert (status.state, len(first)) == ("failed", 2)
