@@ -11,13 +11,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from consortia_common import sealed
 from consortia_coordinator.adding import Adder, Apart, Here, LatticeKey
 from consortia_coordinator.attempt import REVEAL, SHARE, SIGN, UPLOAD, Attempt, Waiting, words_of
 from consortia_coordinator.epochs import Epoch
 from consortia_coordinator.errors import PartiesRefusedError, TooFewError
+from consortia_coordinator.jobtasks import JobTasks
 from consortia_coordinator.replies import said
 from consortia_coordinator.shares import Shares
 from consortia_coordinator.totals import FileTotals, MemoryTotals, Totals
@@ -28,9 +29,6 @@ from consortia_crypto.sum.collector import Collector
 from consortia_crypto.sum.messages import Lists, Message, Revealed, SetSigned, Shared, Uploaded
 from consortia_crypto.sum.plans import RemovePlan
 from consortia_crypto.sum.words import Words
-
-if TYPE_CHECKING:
-    from consortia_coordinator.jobrun import JobRun
 
 _M = TypeVar("_M", bound=Message)
 
@@ -70,7 +68,7 @@ class Addition:
     """One attempt of a job; ``before`` stands for the totals before it."""
 
     def __init__(
-        self, run: "JobRun", waiting: Waiting, shares: Shares, epoch: Epoch, attempt: Attempt, before: str
+        self, run: JobTasks, waiting: Waiting, shares: Shares, epoch: Epoch, attempt: Attempt, before: str
     ) -> None:
         self.attempt = attempt
         self._run = run

@@ -7,19 +7,17 @@ and so does the total, so that it can go on.
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from consortia_common import sealed
 from consortia_common.content import Content
 from consortia_common.errors import ExchangeError
 from consortia_coordinator.errors import CoordinatorError, StoppingError, TooFewError
+from consortia_coordinator.jobtasks import JobTasks
 from consortia_coordinator.replies import party_of
 from consortia_crypto.errors import CryptoError
 from consortia_crypto.sum.terms import SumPolicy
 from consortia_proto.v1 import exchange_pb2
-
-if TYPE_CHECKING:
-    from consortia_coordinator.jobrun import JobRun
 
 SHARE, UPLOAD, FRAME, SIGN, REVEAL, TOTAL = sealed.STEPS
 Failures = dict[str, exchange_pb2.Failure]
@@ -49,7 +47,7 @@ def words_of(attempt: Attempt, **said: Any) -> dict[str, Any]:
 class Waiting:
     """Asks the parties of one job, and keeps who is lost and why."""
 
-    def __init__(self, run: "JobRun") -> None:
+    def __init__(self, run: JobTasks) -> None:
         self._run = run
         self._ended: Failures = {}
         self._lost: dict[str, Failures] = {}

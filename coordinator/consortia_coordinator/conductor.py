@@ -19,8 +19,9 @@ from consortia_common.content import Content
 from consortia_common.documents.jobspec import Submission
 from consortia_coordinator.approvals import await_officers
 from consortia_coordinator.errors import CoordinatorError, PartiesRefusedError, StoppingError
-from consortia_coordinator.jobrun import JobRun, Tools
+from consortia_coordinator.jobrun import JobRun
 from consortia_coordinator.jobs import FINAL, JobState
+from consortia_coordinator.jobtasks import Tools
 from consortia_coordinator.kinds import conduct_of
 from consortia_coordinator.replies import short_blob
 from consortia_coordinator.store.jobs import StoredJob, encode_refusals

@@ -35,8 +35,8 @@ from consortia_coordinator.enrolment import EnrolmentService, log_invitations
 from consortia_coordinator.errors import CoordinatorError
 from consortia_coordinator.exchange import ExchangeService, ExchangeSettings
 from consortia_coordinator.health import HealthService
-from consortia_coordinator.jobrun import Tools
 from consortia_coordinator.jobservice import JobService
+from consortia_coordinator.jobtasks import Tools
 from consortia_coordinator.limits import Rates
 from consortia_coordinator.mailbox import Mailbox
 from consortia_coordinator.members import Members

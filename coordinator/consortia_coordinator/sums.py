@@ -8,7 +8,7 @@ uploads.py. After a restart the same course is gone through again, from what was
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from consortia_common import sealed
 from consortia_common.content import Content
@@ -17,12 +17,10 @@ from consortia_coordinator.addition import Addition, Given
 from consortia_coordinator.attempt import Attempt, Waiting, words_of
 from consortia_coordinator.epochs import Epoch
 from consortia_coordinator.errors import CoordinatorError, PartiesRefusedError, TooFewError
+from consortia_coordinator.jobtasks import JobTasks
 from consortia_coordinator.shares import Shares
 from consortia_coordinator.totals import Totals
 from consortia_proto.v1 import exchange_pb2
-
-if TYPE_CHECKING:
-    from consortia_coordinator.jobrun import JobRun
 
 ATTEMPTS = 3
 """How often a sum is tried in which too many parties were lost before any key was revealed."""
@@ -31,7 +29,7 @@ ATTEMPTS = 3
 class SumRuns:
     """The sums of one job, in the order of its course."""
 
-    def __init__(self, run: "JobRun") -> None:
+    def __init__(self, run: JobTasks) -> None:
         self._run = run
         self._waiting = Waiting(run)
         self._shares = Shares(run.job_id, run.spec, self._waiting)

@@ -23,7 +23,8 @@ from consortia_common.contents import TASK, Contents, Held, Message, in_memory
 from consortia_common.documents.jobspec import JobSpec, Submission
 from consortia_coordinator.adding import Workers
 from consortia_coordinator.conductor import Conductor
-from consortia_coordinator.jobrun import JobRun, Tools
+from consortia_coordinator.jobrun import JobRun
+from consortia_coordinator.jobtasks import Tools
 from consortia_coordinator.mailbox import Mailbox
 from consortia_coordinator.store.database import open_database
 from consortia_coordinator.store.jobs import JobStore
