@@ -24,6 +24,7 @@ from consortia_node.answers import Answer
 from consortia_node.cohorts import Cohorts
 from consortia_node.epochs import common_salt
 from consortia_node.errors import RefusedError
+from consortia_node.keptsums import sum_folder
 from consortia_node.kinds import Step, step_of
 from consortia_node.letters import open_content, seal_for, seal_letter
 from consortia_node.offers import PEAK, RESULT
@@ -31,7 +32,6 @@ from consortia_node.sources.places import Cohort
 from consortia_node.step import StepRequest, StepResult
 from consortia_node.store.jobs import JobStore
 from consortia_node.store.models import ModelStore
-from consortia_node.sums import sum_folder
 from consortia_node.tools import Tools
 from consortia_proto.v1 import exchange_pb2 as pb
 

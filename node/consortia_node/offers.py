@@ -24,11 +24,11 @@ from consortia_node.cohorts import COHORT, Cohorts
 from consortia_node.errors import RefusedError, StateError
 from consortia_node.experience import Experience, reads_of
 from consortia_node.gatekeeper import Gatekeeper
+from consortia_node.keptsums import sums_used
 from consortia_node.store.agreements import AgreementStore, StoredAgreement
 from consortia_node.store.cohorts import CohortStore
 from consortia_node.store.jobs import JobStore, StoredJob
 from consortia_node.store.sums import SumStore
-from consortia_node.sums import sums_used
 from consortia_node.tools import Tools
 from consortia_proto.v1 import exchange_pb2 as pb
 

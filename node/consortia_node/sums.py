@@ -8,7 +8,7 @@ this node has revealed what opens it, its own summand is spent: it is removed, a
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -17,18 +17,14 @@ from consortia_common import sealed
 from consortia_common.content import Content, HashedBlobs
 from consortia_common.database import reading
 from consortia_common.documents.kinds import Turn
-from consortia_common.documents.receipt import Missing, SumsUsed
 from consortia_crypto.sum import member
-from consortia_crypto.sum.epoch import EpochSecrets
 from consortia_crypto.sum.member import Member
 from consortia_crypto.sum.messages import Certificate, Lists, SetProposal, Shared, Total
-from consortia_crypto.sum.terms import SumPolicy, check_offer
-from consortia_crypto.sum.vector import Layout
-from consortia_crypto.sum.wire import PARAMETERS, wire_layout
+from consortia_crypto.sum.terms import check_offer
 from consortia_node.accepted import AcceptedJob
 from consortia_node.answers import Answer
-from consortia_node.epochs import secrets_of
 from consortia_node.errors import RefusedError, StateError
+from consortia_node.keptsums import TOTALS, KeptSum, sum_folder
 from consortia_node.step import MaskRequest, OpenRequest
 from consortia_node.store.jobs import JobStore
 from consortia_node.store.sums import StoredSum, SumStore
@@ -38,8 +34,6 @@ from consortia_node.tools import Tools
 from consortia_proto.v1 import exchange_pb2 as pb
 
 Handler = Callable[[AcceptedJob, pb.Task, Content], Answer]
-_TOTALS = "sum.totals"
-"""The name under which a job keeps what stands for all totals so far."""
 
 
 class Sums:
@@ -101,7 +95,7 @@ class Sums:
             raise _out_of_turn(asked, "its summand is not there")
         return self._sealed(asked, task, content, asked.totals)
 
-    def _sealed(self, asked: "_Asked", task: pb.Task, content: Content, totals: str) -> Answer:
+    def _sealed(self, asked: KeptSum, task: pb.Task, content: Content, totals: str) -> Answer:
         """The summand under its masks, with the first batch of its frames; ``totals`` stands for those before."""
         if not asked.files.summand.exists():
             raise _out_of_turn(asked, "its summand is not there")
@@ -177,7 +171,7 @@ class Sums:
             raise bad_task("the total before a step is not whole")
         return self._opened(asked, task, content, digest)
 
-    def _opened(self, asked: "_Asked", task: pb.Task, content: Content, digest: str) -> tuple[Answer, str]:
+    def _opened(self, asked: KeptSum, task: pb.Task, content: Content, digest: str) -> tuple[Answer, str]:
         """Log it, then open it. Raises TotalRefusedError if it is not the sum."""
         total = message(content, Total)
         plan = member.opening(asked.policy, asked.epoch, asked.totals, total, asked.member)
@@ -200,15 +194,15 @@ class Sums:
 
         def store(connection: Connection) -> None:
             SumStore(connection).put(opened)
-            JobStore(connection).put(asked.job_id, _TOTALS, totals.encode())
+            JobStore(connection).put(asked.job_id, TOTALS, totals.encode())
 
         return Answer(Content(), store, (asked.files.total,)), totals
 
-    def _asked(self, job: AcceptedJob, task: pb.Task, content: Content) -> "_Asked":
+    def _asked(self, job: AcceptedJob, task: pb.Task, content: Content) -> KeptSum:
         """What sum a task is about, with what this node has of it. Raises ExchangeError, StateError."""
         return self._sum(job, text(content, "sum"), task.round, number(content, "attempt"))
 
-    def _sum(self, job: AcceptedJob, name: str, turn: int, attempt: int) -> "_Asked":
+    def _sum(self, job: AcceptedJob, name: str, turn: int, attempt: int) -> KeptSum:
         """A sum of the job, with what this node has of it. Raises ExchangeError, and StateError if it is open."""
         sealed.require_sum(job.spec, name, turn, COORDINATOR)
         with reading(self._tools.engine) as connection:
@@ -222,20 +216,20 @@ class Sums:
             )
         folder = sum_folder(self._tools, job.job_id)
         policy = sealed.policy_of(job.job_id, job.spec, name, turn)
-        return _Asked(job.job_id, policy, SumFiles(folder, name, turn), attempt, values, stored)
+        return KeptSum(job.job_id, policy, SumFiles(folder, name, turn), attempt, values, stored)
 
-    def _require(self, asked: "_Asked") -> Member:
+    def _require(self, asked: KeptSum) -> Member:
         """This node's state in the attempt that is asked about. Raises StateError."""
         state = asked.member
         if state is None or state.attempt != asked.attempt:
             raise _out_of_turn(asked, "this node has no part in this attempt")
         return state
 
-    def _kept(self, asked: "_Asked", state: Member, say: Mapping[str, object], *files: Path) -> Answer:
-        stored = _stored(asked, state)
+    def _kept(self, asked: KeptSum, state: Member, say: Mapping[str, object], *files: Path) -> Answer:
+        stored = asked.storable(state)
         return Answer(Content(config=dict(say)), lambda connection: SumStore(connection).put(stored), files)
 
-    def _log_set(self, events: Sequence[str], asked: "_Asked", proposal: SetProposal) -> None:
+    def _log_set(self, events: Sequence[str], asked: KeptSum, proposal: SetProposal) -> None:
         about = {
             "job": asked.job_id,
             "step": asked.name,
@@ -247,91 +241,14 @@ class Sums:
         self._tools.log.append_many([(event, about) for event in events])
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """A sum of a job, and what this node keeps for it."""
-
-    job_id: str
-    policy: SumPolicy
-    files: SumFiles
-    attempt: int
-    values: Mapping[str, bytes]
-    stored: StoredSum | None
-
-    @property
-    def name(self) -> str:
-        return self.files.name
-
-    @property
-    def turn(self) -> int:
-        return self.files.turn
-
-    @property
-    def epoch(self) -> EpochSecrets:
-        return secrets_of(self.values, self.job_id)
-
-    @property
-    def secret(self) -> bytes | None:
-        """The shared key of the engine "lattice"."""
-        return self.epoch.attachment or None
-
-    @property
-    def member(self) -> Member | None:
-        """Where this node stands in the sum, if it has begun."""
-        if self.stored is None:
-            return None
-        return Member.from_bytes(self.stored.state, self.policy, self.epoch)
-
-    @property
-    def totals(self) -> str:
-        """What stands for the job's totals so far."""
-        return self.values.get(_TOTALS, sealed.NOTHING_BEFORE.encode()).decode()
-
-    @property
-    def wire(self) -> Layout:
-        """How the sealed vector is cut into frames."""
-        return wire_layout(self.policy)
-
-
-def sum_folder(tools: Tools, job_id: str) -> Path:
-    """Where a job keeps the vectors of its sums; removed with its rows when it ends."""
-    return tools.settings.folder / "work" / job_id / "sums"
-
-
-def sums_used(job: AcceptedJob, opened: Sequence[StoredSum]) -> SumsUsed | None:
-    """What the receipt says of the job's sums."""
-    shapes = job.spec.parameters.sums()
-    if not shapes:
-        return None
-    policy = sealed.policy_of(job.job_id, job.spec, *job.spec.summed()[0])
-    widths = " and ".join(str(bits) for bits in sorted({shape.word_bits for shape in shapes.values()}))
-    return SumsUsed(
-        engine=job.spec.engine,
-        parameters=f"{PARAMETERS[job.spec.engine]}; words of {widths} bits",
-        institutions=len(policy.roster),
-        threshold=policy.threshold,
-        colluding=policy.colluding,
-        opened=len(opened),
-        missing=tuple(
-            Missing(sum=f"{stored.name}/{stored.turn}" if stored.turn else stored.name, institutions=left_out)
-            for stored in sorted(opened, key=lambda item: job.spec.summed().index((item.name, item.turn)))
-            if (left_out := tuple(party for party in policy.roster if party not in stored.institutions))
-        ),
-    )
-
-
-def _stored(asked: _Asked, state: Member) -> StoredSum:
-    return StoredSum(asked.job_id, asked.name, asked.turn, state.attempt, state.to_bytes())
-
-
-def _shared(asked: _Asked, rid: str, policy: str) -> tuple[StoredSum, Shared]:
+def _shared(asked: KeptSum, rid: str, policy: str) -> tuple[StoredSum, Shared]:
     """R1 of a sum, if the coordinator's terms are this node's own."""
     check_offer(asked.policy, asked.attempt, rid, policy)
     state, message = member.share(asked.policy, asked.attempt, asked.epoch, secrets.token_bytes, asked.member)
-    return _stored(asked, state), message
+    return asked.storable(state), message
 
 
-def _out_of_turn(asked: _Asked, why: str) -> StateError:
+def _out_of_turn(asked: KeptSum, why: str) -> StateError:
     return StateError(
         f"sum {asked.name} of round {asked.turn}, attempt {asked.attempt}: {why}",
         blame=COORDINATOR,
