@@ -2,9 +2,9 @@
 
 Trusted for: a content that is handed on has the hash that was announced, and survives a power cut if it is to be
 ``lasting``; no more than a piece is in memory; what was begun before the last stream ended is gone on with, and so
-are no more bytes on disk for one peer than the exchange's limit, which the stream's own rules keep. A kept beginning
-that turns out to be damaged (a power cut came) is begun anew once; a content that is wrong from its first byte on is
-the peer's fault.
+are no more bytes on disk for one peer than the exchange's limit, which the stream's own rules keep. A beginning
+that was kept and turns out to be damaged (a power cut came) is begun anew once; what is wrong from its first
+byte on is the peer's fault.
 """
 
 import os
