@@ -6,7 +6,6 @@ let go of what they wait for, and everything goes on at the next start from the 
 
 import asyncio
 import itertools
-import signal
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
@@ -22,7 +21,7 @@ from grpc_health.v1 import health_pb2_grpc
 from consortia_common import allocator, keyfiles, logs, tls
 from consortia_common.audit_heartbeat import Heartbeat
 from consortia_common.audit_log import AuditLog
-from consortia_common.failstop import FailStop, first
+from consortia_common.failstop import FailStop, first, told_to_stop
 from consortia_common.monitor import Check, database_check, log_check, monitoring, standing
 from consortia_common.shown import Shown
 from consortia_coordinator import network
@@ -99,10 +98,7 @@ def run(settings: CoordinatorSettings) -> None:
 
 
 async def _until_told(settings: CoordinatorSettings) -> None:
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stopping.set)
+    stopping = told_to_stop()
     async with serving(settings) as running:
         with monitoring(settings.monitor_listen, running.checks) if settings.monitor_listen else nullcontext():
             logs.event("coordinator.started", network=settings.network, address=settings.listen)

@@ -22,7 +22,8 @@ from consortia_common.witness_owners import read_members
 from consortia_crypto.errors import SignatureRefusedError
 from consortia_crypto.keys import PrivateIdentity
 from consortia_node import config, enrolment
-from consortia_node.service import Running, renewal_of
+from consortia_node.service import Running
+from consortia_node.upkeep import renewal_of
 from consortia_node.witnessing import channel_of
 from consortia_proto.v1 import network_pb2 as pb
 from consortia_proto.v1 import network_pb2_grpc
