@@ -18,8 +18,7 @@ from consortia_common.audit_log import AuditLog
 from consortia_common.errors import ExchangeError, NotPermittedError, SettingsError
 from consortia_common.joining import Invitation
 from consortia_common.shown import Shown
-from consortia_coordinator import config, network
-from consortia_coordinator import service as coordinator_service
+from consortia_coordinator import config, network, port
 from consortia_coordinator.certificates import CertificateService, Issuer
 from consortia_coordinator.enrolment import EnrolmentService, log_invitations
 from consortia_coordinator.members import Members
@@ -186,9 +185,9 @@ def test_the_operator_is_told_in_time_that_the_issuing_certificate_ends(
 ):
     said: list[str] = []
     monkeypatch.setattr(logs, "event", lambda event, **_: said.append(event))
-    coordinator_service._warn_of_issuer(running.settings, running.clock())
+    port.warn_of_issuer(running.settings, running.clock())
     assert said == []
-    coordinator_service._warn_of_issuer(running.settings, running.clock() + timedelta(days=700))
+    port.warn_of_issuer(running.settings, running.clock() + timedelta(days=700))
     assert said == ["issuer.expiring"]
 
 
