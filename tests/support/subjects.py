@@ -20,7 +20,8 @@ from consortia_node.keyring import Keyring
 from consortia_node.model_desk import ModelDesk
 from consortia_node.notices import Notices
 from consortia_node.store.cohorts import CohortStore
-from consortia_node.store.consents import ConsentStore, Taken
+from consortia_node.store.consent_intake import Taken
+from consortia_node.store.consents import ConsentStore
 from consortia_node.store.jobs import JobStore, StoredJob
 from consortia_node.tools import Tools
 from consortia_node.withdrawals import Withdrawals
