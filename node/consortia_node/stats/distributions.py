@@ -27,7 +27,6 @@ class Distributions:
         self._table = table
         self._parameters: Parameters = table.parameters
         self._smallest = smallest
-        self._unit = 10**self._parameters.decimals
         self._codes = table.recoding(smallest)
 
     def histogram(self, column: str) -> dict[str, Any]:
@@ -44,7 +43,7 @@ class Distributions:
             "bins": bins,
             "min": filled[0]["low"] if filled else None,
             "max": filled[-1]["high"] if filled else None,
-            "resolution": rounded((high - low) / self._parameters.bins / self._unit),
+            "resolution": rounded((high - low) / self._parameters.bins / self._table.unit),
         }
 
     def information(self, column: str) -> dict[str, Any]:
@@ -88,7 +87,7 @@ class Distributions:
         """Of below the range, each bin, and above it; open ends are null."""
         low, high = self._parameters.fixed_range(column)
         bins = self._parameters.bins
-        inner = [rounded((low + (high - low) * edge / bins) / self._unit) for edge in range(bins + 1)]
+        inner = [rounded((low + (high - low) * edge / bins) / self._table.unit) for edge in range(bins + 1)]
         return [None, *inner, None]
 
     def _parts_of(self, column: str, *weights: Integers) -> list[slice]:

@@ -26,8 +26,6 @@ class Groups:
         self._table = table
         self._parameters: Parameters = table.parameters
         self._smallest = smallest
-        self._unit = 10**self._parameters.decimals
-        self._exact = self._parameters.noise is None
         self._codes = table.recoding(smallest)
 
     def overall(self) -> dict[str, Any]:
@@ -74,7 +72,7 @@ class Groups:
             known, ones = field("known"), field("ones")
             shown = known >= self._smallest and self._parameters.label not in hidden
             described["label_rate"] = rounded(min(max(ones / known, 0), 1)) if shown else None
-        columns = {}
+        columns, unit, exact = {}, self._table.unit, self._parameters.noise is None
         for column in self._parameters.columns:
             count = field("count", column)
             open_to_all = column not in hidden and count >= self._smallest
@@ -82,7 +80,7 @@ class Groups:
             columns[column] = {
                 "count": count if open_to_all else None,
                 "missing": max(rows - count, 0) if open_to_all else None,
-                **measures.described(count if open_to_all else 0, total, squares, self._unit, exact=self._exact),
+                **measures.described(count if open_to_all else 0, total, squares, unit, exact=exact),
             }
         if columns:
             described["columns"] = columns
@@ -94,7 +92,7 @@ class Groups:
         As in a cross table with it, so that no more is told by the one than by the other.
         """
         counts = {
-            column: (field("count", column), field("sum", column) // self._unit)
+            column: (field("count", column), field("sum", column) // self._table.unit)
             for column in self._parameters.columns
             if self._is_binary(column)
         }
@@ -108,7 +106,7 @@ class Groups:
     def _is_binary(self, column: str) -> bool:
         """Whether its squares are as large as its values, as only those of zeros and ones are."""
         total, squares = (int(self._table.cells(measure, column).sum()) for measure in ("sum", "squares"))
-        return bool(squares == total * self._unit)
+        return bool(squares == total * self._table.unit)
 
     def _field(self, measure: Any, *columns: str) -> Any:
         return regrouped_all(self._table.cells(measure, *columns), self._parameters.by, self._codes)

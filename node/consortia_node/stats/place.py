@@ -33,7 +33,7 @@ def place(own: Table, total: Table, result: dict[str, Any], smallest: int) -> di
 def _column(own: Table, column: str, joint: dict[str, Any]) -> dict[str, Any]:
     """Both means, and the difference in standard deviations of the joint rows."""
     count, total, squares = (_sum(own, measure, column) for measure in ("count", "sum", "squares"))
-    mine = measures.described(count, total, squares, 10**own.parameters.decimals, exact=True)
+    mine = measures.described(count, total, squares, own.unit, exact=True)
     known = mine["mean"] is not None and joint["mean"] is not None and joint["std"]
     apart = rounded((mine["mean"] - joint["mean"]) / joint["std"]) if known else None
     return {

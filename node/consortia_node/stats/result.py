@@ -29,7 +29,6 @@ class Result:
         self._table = table
         self._parameters: Parameters = table.parameters
         self._smallest = smallest
-        self._unit = 10**self._parameters.decimals
         self._exact = self._parameters.noise is None
         self._codes = table.recoding(smallest)
 
@@ -83,7 +82,7 @@ class Result:
     def _quantiles(self, shares: Sequence[Number], searches: Searches) -> dict[str, Any]:
         """Each column's, at each of the shares that were asked for."""
         return {
-            column: [told(*pair, self._unit) for pair in zip(found, shares, strict=True)]
+            column: [told(*pair, self._table.unit) for pair in zip(found, shares, strict=True)]
             for column, found in searches.items()
         }
 
@@ -98,7 +97,7 @@ class Result:
             for j in range(i, size):
                 first, second = (table.related("sum", names[place]) for place in (i, j))
                 found = measures.covariance(
-                    count, first, second, table.related("product", names[i], names[j]), self._unit
+                    count, first, second, table.related("product", names[i], names[j]), self._table.unit
                 )
                 covariances[i][j] = covariances[j][i] = found
         shown = [[None if v is None else measures.rounded_fraction(v) for v in row] for row in covariances]
