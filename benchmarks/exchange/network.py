@@ -18,7 +18,7 @@ from benchmarks.exchange.waiting import wait_until
 from consortia_client import profile
 from consortia_common import keyfiles, pki, tls
 from consortia_common.tls import Peer
-from consortia_coordinator import config, network
+from consortia_coordinator import ca, config, network
 from consortia_coordinator.certificates import record_of
 from consortia_coordinator.store.database import open_database
 from consortia_coordinator.store.members import MembersStore
@@ -104,7 +104,7 @@ def _admit(settings: config.CoordinatorSettings, root: Path, banks: Sequence[str
         folder = keyfiles.make_folder(root / bank)
         key, subject = pki.new_key(), pki.Subject(NETWORK, bank, "node", bank)
         keyfiles.write_file(folder / tls.KEY_FILE, pki.key_pem(key))
-        chain = pki.issue(authority, key.public_key(), subject, _now())
+        chain = ca.issue(authority, key.public_key(), subject, _now())
         store.renew(Peer(NETWORK, bank, "node", bank, _now(), ""), record_of(chain))
         keyfiles.write_file(folder / tls.CHAIN_FILE, chain)
         keyfiles.write_file(folder / tls.CA_FILE, (settings.folder / tls.CA_FILE).read_bytes())

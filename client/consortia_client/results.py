@@ -8,10 +8,10 @@ from functools import cached_property
 from typing import Any
 
 from consortia_client import charts, page_parts
+from consortia_client.believed import JobResult
 from consortia_client.errors import ResultError
 from consortia_client.optional import load
 from consortia_client.plan import against_plan
-from consortia_client.session import JobResult
 from consortia_client.tables import Table, tables_of
 from consortia_common.documents.agreement import Agreement
 

@@ -1,20 +1,18 @@
 """A person's connection to the network: submit signed jobs, follow them, open results, check receipts.
 
-Results are believed only with their receipts: every party that the submission names must have signed, with its
-pinned key, that it saw the very result that the envelope holds.
+What the coordinator brings is believed only as far as parties have signed or sealed it, with keys that are pinned
+here when they are first seen (keepsakes); believed, told, plan, receipts and withdrawn say when.
 """
 
-import hashlib
-import json
 import secrets
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import grpc
 
-from consortia_client import told, withdrawn
-from consortia_client.curves import Point, points
+from consortia_client import believed, told, withdrawn
+from consortia_client.believed import JobResult
+from consortia_client.curves import Point
 from consortia_client.errors import ResultError
 from consortia_client.keepsakes import Keepsakes
 from consortia_client.offering import Offering
@@ -25,14 +23,12 @@ from consortia_client.told import Told
 from consortia_common import membership, rpc
 from consortia_common.documents.agreement import Agreement
 from consortia_common.documents.catalogue import CatalogueQuestion
-from consortia_common.documents.jobspec import PROGRESS, JobSpec, Submission
+from consortia_common.documents.jobspec import JobSpec, Submission
 from consortia_common.documents.plan import PlanQuestion
 from consortia_common.documents.question import Question
-from consortia_common.documents.receipt import SALT, SIGNATURE_DOMAIN, Receipt
+from consortia_common.documents.receipt import Receipt
 from consortia_common.documents.statements import MODEL_WITHDRAWN, PROPOSED
-from consortia_crypto.envelope import unseal
 from consortia_crypto.keys import PublicIdentity
-from consortia_crypto.sum.terms import threshold
 from consortia_proto.v1 import network_pb2 as pb
 from consortia_proto.v1 import network_pb2_grpc
 
@@ -40,19 +36,6 @@ COORDINATOR = "the coordinator"
 CALL_SECONDS = 30
 PLAN_SECONDS = 90
 _SUBMISSION_DOMAIN = "job"
-_RESULT_STEP = "result"
-
-
-@dataclass(frozen=True)
-class JobResult:
-    """An opened result with the receipts that vouch for it."""
-
-    job_id: str
-    spec: JobSpec
-    """What was asked."""
-    result: Any
-    """The result document; None where the result stays at an institution."""
-    receipts: tuple[Receipt, ...]
 
 
 class Session:
@@ -159,46 +142,19 @@ class Session:
         if not status.HasField("progress") or not self._keepsakes.has_submission(status.job_id):
             return ()
         submission, parties = self._own(status.job_id)
-        told = status.progress
-        if told.sealed_by not in parties:
-            raise _distrust(status.job_id, "its progress was sealed by somebody who has no part in it")
-        plaintext = unseal(
-            told.envelope,
-            sender=parties[told.sealed_by],
-            recipient=self._profile.identity,
-            purpose=submission.spec.purpose,
-            job=status.job_id,
-            step=PROGRESS,
-            sequence=told.round,
-        )
-        return points(_read(plaintext, status.job_id))
-
-    def _own(self, job_id: str) -> tuple[Submission, dict[str, PublicIdentity]]:
-        """A submission of one's own and its parties; asked for once, as long as the connection is open."""
-        if job_id not in self._watched:
-            submission = self._keepsakes.submission(job_id)
-            self._watched[job_id] = submission, self._parties(submission)
-        return self._watched[job_id]
+        return believed.curve(status.progress, submission, parties, self._profile.identity)
 
     def result(self, job_id: str) -> JobResult:
-        """The opened result. Raises ResultError if a party's receipt is missing, wrong or about another one, or if
-        a party has withdrawn the model that the job made.
-
-        Missing may only be that of a party of which the others signed that it dropped out of a sum.
-        """
+        """The opened result. Raises ResultError if it can't be believed (see believed), or if a party has withdrawn
+        the model that the job made."""
         submission = self._keepsakes.submission(job_id)
         sealed = self._fetched(job_id)
         parties = self._parties(submission)
-        signed = {item.institution: item for item in sealed.receipts}
-        receipts = {
-            name: _checked(signed[name], party, submission) for name, party in parties.items() if name in signed
-        }
-        _check_present(receipts, submission)
-        _check_together(receipts, submission)
-        document = self._open(sealed, receipts, parties, submission) if sealed.envelope else None
-        if document and "model" in document:
-            withdrawn.require_standing(self._stated(MODEL_WITHDRAWN), job_id, self._profile.network, parties)
-        return JobResult(job_id, submission.spec, document, tuple(receipts.values()))
+        opened = believed.result(sealed, submission, parties, self._profile.identity)
+        if opened.result and "model" in opened.result:
+            stated = self._stated(MODEL_WITHDRAWN)
+            withdrawn.require_standing(stated, opened.job_id, self._profile.network, parties)
+        return opened
 
     def members(self) -> list[PublicIdentity]:
         """Every active member's public identity, as the coordinator knows them."""
@@ -232,7 +188,7 @@ class Session:
         """A result as the coordinator has it, put together; nothing of it is checked yet."""
         pieces = rpc.gathered(self._jobs.Result(pb.JobRequest(job_id=job_id), timeout=CALL_SECONDS), COORDINATOR)
         if not pieces:
-            raise _distrust(job_id, "the coordinator sent nothing")
+            raise believed.distrust(job_id, "the coordinator sent nothing")
         return pb.JobResult(
             job_id=pieces[0].job_id,
             sealed_by=pieces[0].sealed_by,
@@ -251,8 +207,16 @@ class Session:
         cited = {Receipt.from_canonical(item.document, "a receipt").agreement for item in receipts}
         known = {agreement.reference: agreement for agreement in self.agreements()}
         if len(cited) != 1 or not cited <= known.keys():
-            raise _distrust(job_id, "its agreement is not at hand, or the parties worked under different ones")
+            why = "its agreement is not at hand, or the parties worked under different ones"
+            raise believed.distrust(job_id, why)
         return known[cited.pop()]
+
+    def _own(self, job_id: str) -> tuple[Submission, dict[str, PublicIdentity]]:
+        """A submission of one's own and its parties; asked for once, as long as the connection is open."""
+        if job_id not in self._watched:
+            submission = self._keepsakes.submission(job_id)
+            self._watched[job_id] = submission, self._parties(submission)
+        return self._watched[job_id]
 
     def _parties(self, submission: Submission) -> dict[str, PublicIdentity]:
         """The pinned identities of the submission's parties."""
@@ -263,46 +227,8 @@ class Session:
         nodes = {member.institution: member for member in self.members() if member.role == "node"}
         missing = [name for name in parties if name not in nodes]
         if missing:
-            raise _distrust(about, f"the coordinator shows no identity for {', '.join(missing)}")
+            raise believed.distrust(about, f"the coordinator shows no identity for {', '.join(missing)}")
         return {name: self._keepsakes.pin(nodes[name]) for name in parties}
-
-    def _open(
-        self,
-        sealed: pb.JobResult,
-        receipts: dict[str, Receipt],
-        parties: dict[str, PublicIdentity],
-        submission: Submission,
-    ) -> Any:
-        reporter = sealed.sealed_by
-        if reporter not in receipts or reporter not in submission.spec.parameters.reporters(
-            submission.spec.parties
-        ):
-            raise _distrust(submission.job_id, "it was sealed by somebody who may not seal it")
-        plaintext = unseal(
-            sealed.envelope,
-            sender=parties[reporter],
-            recipient=self._profile.identity,
-            purpose=submission.spec.purpose,
-            job=submission.job_id,
-            step=_RESULT_STEP,
-            sequence=0,
-        )
-        plaintext = plaintext.rstrip(b" ")
-        digest = hashlib.sha256(plaintext).hexdigest()
-        others = [name for name, receipt in receipts.items() if receipt.result not in (None, digest)]
-        if others or receipts[reporter].result != digest:
-            raise _distrust(submission.job_id, f"{', '.join(others) or reporter} signed for another result")
-        return _read(plaintext, submission.job_id)
-
-
-def _checked(signed: pb.SignedReceipt, party: PublicIdentity, submission: Submission) -> Receipt:
-    party.verify(SIGNATURE_DOMAIN, signed.document, signed.signature)
-    receipt = Receipt.from_canonical(signed.document, f"the receipt of {party.institution}")
-    spec = submission.spec
-    stated = (receipt.network, receipt.job, receipt.institution, receipt.spec, receipt.parties)
-    if stated != (submission.network, submission.job_id, party.institution, spec.hash(), spec.parties):
-        raise _distrust(submission.job_id, f"the receipt of {party.institution} is for another job")
-    return receipt
 
 
 def _about(job_id: str, status: pb.JobStatus) -> pb.JobStatus:
@@ -314,48 +240,3 @@ def _about(job_id: str, status: pb.JobStatus) -> pb.JobStatus:
             remedy="do not use what it says of this job; tell the network's operator",
         )
     return status
-
-
-def _read(plaintext: bytes, job_id: str) -> Any:
-    try:
-        result = json.loads(plaintext)
-    except (ValueError, RecursionError) as error:
-        raise _distrust(job_id, "it is not JSON") from error
-    if not isinstance(result, dict):
-        raise _distrust(job_id, "it is no result document")
-    result.pop(SALT, None)
-    return result
-
-
-def _check_present(receipts: dict[str, Receipt], submission: Submission) -> None:
-    """Whoever gave no receipt dropped out of a sum, as all the others signed, and enough others are left."""
-    spec = submission.spec
-    for name in spec.parties:
-        if name not in receipts and not all(_knows_missing(receipt, name) for receipt in receipts.values()):
-            raise _distrust(submission.job_id, f"{name} gave no receipt")
-    needed = threshold(len(spec.parties), spec.colluders) if spec.parameters.sums() else len(spec.parties)
-    if len(receipts) < needed:
-        raise _distrust(submission.job_id, f"{len(receipts)} parties gave receipts, and {needed} are needed")
-
-
-def _knows_missing(receipt: Receipt, institution: str) -> bool:
-    missing = receipt.sums.missing if receipt.sums else ()
-    return institution in receipt.absent or any(institution in item.institutions for item in missing)
-
-
-def _check_together(receipts: dict[str, Receipt], submission: Submission) -> None:
-    """One agreement for all, and a result that everybody who should have seen it saw."""
-    witnesses = submission.spec.witnesses()
-    blind = [name for name, receipt in receipts.items() if name in witnesses and receipt.result is None]
-    if blind:
-        raise _distrust(submission.job_id, f"{', '.join(blind)} did not see a result")
-    if len({receipt.agreement for receipt in receipts.values()}) != 1:
-        raise _distrust(submission.job_id, "the parties worked under different agreements")
-
-
-def _distrust(job_id: str, why: str) -> ResultError:
-    return ResultError(
-        f"the result of {job_id} can't be believed: {why}",
-        blame="the coordinator, or an institution that took part",
-        remedy="do not use the result; have the institutions compare their logs of the job",
-    )

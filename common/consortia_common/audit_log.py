@@ -15,7 +15,6 @@ owner, who can put back an older copy of the whole folder; witnesses and other i
 """
 
 import hashlib
-import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,21 +24,21 @@ from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from threading import Lock
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 from consortia_common import keyfiles
 from consortia_common.audit_checkpoints import Publisher, put_cosigned
 from consortia_common.audit_commit import GroupCommit
 from consortia_common.audit_disk import Disk, put_file, put_file_durably
 from consortia_common.audit_happenings import body_of
+from consortia_common.audit_hold import Hold, refuse
 from consortia_common.audit_keys import OVERLAP
-from consortia_common.audit_recovery import hold, prepare, recover, refuse, unusable
+from consortia_common.audit_recovery import prepare, recover
 from consortia_common.audit_segments import SEGMENT_BYTES, LogFolder, frame, records
 from consortia_common.audit_shards import finish_turn, previous, turn
 from consortia_common.audit_tip import FileTip, TipStore
 from consortia_common.audit_writer import SegmentWriter
 from consortia_common.documents.base import utc
-from consortia_common.errors import SettingsError
 from consortia_crypto.audit import batch
 from consortia_crypto.audit.batch import Body, Place
 from consortia_crypto.audit.checkpoint import SignedCheckpoint
@@ -47,9 +46,6 @@ from consortia_crypto.audit.entry import MAX_BATCH, SALT_BYTES, Entry, Head
 from consortia_crypto.audit.note import Note
 from consortia_crypto.errors import ConsortiaError
 from consortia_crypto.keys import PublicIdentity, Signer
-
-_CLOSED = -1
-_LOOK = "look at the disk, and start this process again"
 
 
 @dataclass(frozen=True)
@@ -86,15 +82,14 @@ class AuditLog:
         self._publishing = Lock()
         self._commit = GroupCommit(self._store, MAX_BATCH)
         self._listeners: list[Callable[[SignedCheckpoint], None]] = []
-        self._mourners: list[Callable[[ConsortiaError], None]] = []
-        self._lock = hold(folder)
+        self._hold = Hold(folder, self._segments.release)
         try:
             self._recover()
         except OSError as error:
-            self._release()
+            self._hold.release()
             refuse(f"it can't be opened: {error.strerror}", "check the disk and the folder", error)
         except BaseException:
-            self._release()
+            self._hold.release()
             raise
 
     @classmethod
@@ -148,7 +143,7 @@ class AuditLog:
         sha256 = hashlib.sha256(data).hexdigest()
         path = self._folder.document(sha256)
         with self._writing:
-            self._need_open()
+            self._hold.require()
             if not path.exists() or path.read_bytes() != data:
                 keyfiles.write_file(path, data)
         return sha256
@@ -181,7 +176,7 @@ class AuditLog:
     def keep_cosigned(self, note: Note, origin: str) -> bool:
         """Keep a checkpoint that others have cosigned, in the place of an older one; False if its year is over."""
         with self._publishing:
-            self._need_open()
+            self._hold.require()
             if origin != self._publisher.keys.origin:
                 return False
             put_cosigned(self._folder, self._disk, note.raw)
@@ -193,15 +188,15 @@ class AuditLog:
 
     def on_failure(self, listener: Callable[[ConsortiaError], None]) -> None:
         """Have ``listener`` called when the log can't be written any more, in the thread that found out."""
-        self._mourners.append(listener)
+        self._hold.on_failure(listener)
 
     def rotate_keys(self, overlap: int = OVERLAP) -> None:
         """Make a new pair of checkpoint keys; the older signs beside it for ``overlap`` more entries. Logged."""
         with self._publishing:
             with self._writing:
-                self._need_open()
+                self._hold.require()
                 size = self._place.index
-                with self._closing_if_it_fails("its new checkpoint keys can't be stored"):
+                with self._hold.ending_if_it_fails("its new checkpoint keys can't be stored"):
                     self._publisher.keys = self._publisher.keys.with_new_pair(size, self._signer, overlap)
                     self._publisher.keys.store(self._folder, self._disk)
             newest = self._publisher.keys.pairs[-1]
@@ -230,7 +225,7 @@ class AuditLog:
     @property
     def is_open(self) -> bool:
         """Whether entries can be written."""
-        return self._lock != _CLOSED
+        return self._hold.is_held
 
     @property
     def identity(self) -> PublicIdentity:
@@ -246,13 +241,13 @@ class AuditLog:
         """Sign a last checkpoint, write no more, and let another process write. Does no harm when called twice."""
         with self._publishing:
             try:
-                if self._lock != _CLOSED and self._waiting:
+                if self._hold.is_held and self._waiting:
                     self._publish()
-                    with self._closing_if_it_fails("its head can't be stored"):
+                    with self._hold.ending_if_it_fails("its head can't be stored"):
                         put_file_durably(self._disk, self._folder.head, self._head.raw, keyfiles.PRIVATE)
             finally:
                 with self._writing:
-                    self._release()
+                    self._hold.release()
 
     def __enter__(self) -> Self:
         return self
@@ -291,15 +286,15 @@ class AuditLog:
                 return self._commit.commit(bodies)
             except _YearEndedError as ended:
                 with self._publishing, self._writing:
-                    self._need_open()
+                    self._hold.require()
                     if ended.year > self._year:
-                        with self._closing_if_it_fails("the new year's log can't be begun"):
+                        with self._hold.ending_if_it_fails("the new year's log can't be begun"):
                             self._turn(ended.year)
 
     def _store(self, bodies: list[Body]) -> list[Entry]:
         """Write one batch; it is on disk afterwards. Called by one thread at a time."""
         with self._writing:
-            self._need_open()
+            self._hold.require()
             now = self._clock().astimezone(UTC)
             if now.year > self._year:
                 raise _YearEndedError(now.year)
@@ -310,7 +305,7 @@ class AuditLog:
         index = self._place.index
         salts = secrets.token_bytes(SALT_BYTES * len(bodies))
         signed = batch.sign(bodies, utc(now), self._place, salts, self._signer, self._kid)
-        with self._closing_if_it_fails(f"entry {index} can't be stored"):
+        with self._hold.ending_if_it_fails(f"entry {index} can't be stored"):
             self._segments.append(b"".join(map(frame, signed.entries)), index)
             self._place = Place(index + len(bodies), signed.leaves[-1].hex())
             head = Head.sign(self._place.index, self._place.prev, self._signer, self._kid)
@@ -323,13 +318,13 @@ class AuditLog:
     def _publish(self) -> SignedCheckpoint:
         """Publish a checkpoint of all that is stored. Called with ``_publishing`` held."""
         with self._writing:
-            self._need_open()
+            self._hold.require()
             leaves, self._waiting = self._waiting, []
         try:
             self._signed = self._publisher.publish(leaves, self._clock)
         except BaseException as error:
             with self._writing:
-                self._give_up("its checkpoint can't be stored", error)
+                self._hold.fail("its checkpoint can't be stored", error)
         return self._signed
 
     def _turn(self, year: int) -> None:
@@ -348,34 +343,6 @@ class AuditLog:
         if before is not None:
             fields = {"previous": before.origin, "size": before.size, "root": before.root.hex()}
             self._store_at(self._clock().astimezone(UTC), [body_of("log.continued", fields, self._org)])
-
-    @contextmanager
-    def _closing_if_it_fails(self, why: str) -> Iterator[None]:
-        """Close the log if what is inside fails, since nobody can know then what is on disk."""
-        try:
-            yield
-        except BaseException as error:
-            self._give_up(why, error)
-
-    def _give_up(self, why: str, error: BaseException) -> NoReturn:
-        """Close for good; tell the caller, and whoever ends the process. Called with ``_writing`` held."""
-        self._release()
-        failure = unusable(why, "free the disk, and start this process again")
-        for mourner in self._mourners:
-            mourner(failure)
-        if isinstance(error, OSError | SettingsError):
-            raise failure from error
-        raise error
-
-    def _release(self) -> None:
-        self._segments.release()
-        if self._lock != _CLOSED:
-            os.close(self._lock)
-            self._lock = _CLOSED
-
-    def _need_open(self) -> None:
-        if self._lock == _CLOSED:
-            refuse("it is closed, or an earlier write failed", _LOOK)
 
 
 class _YearEndedError(Exception):

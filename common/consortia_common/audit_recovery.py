@@ -7,19 +7,18 @@ that is wrong (fewer entries than the head or a checkpoint counted, another last
 log) is refused: going on would bury the evidence. Tiles that are missing or wrong are made again from the entries.
 """
 
-import fcntl
 import os
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import NoReturn
 
 from consortia_common import audit_keys, keyfiles
 from consortia_common.audit_disk import Disk, put_file_durably
+from consortia_common.audit_hold import refuse, unusable
 from consortia_common.audit_keys import LogKeys
 from consortia_common.audit_segments import LogFolder, Position, RecordError, last_index, walk
 from consortia_common.audit_tiles import TileStore
 from consortia_common.audit_tip import TipStore
-from consortia_common.errors import LogStorageError, SettingsError
+from consortia_common.errors import SettingsError
 from consortia_crypto.audit import logkeys, tree
 from consortia_crypto.audit.batch import Place
 from consortia_crypto.audit.checkpoint import Checkpoint, SignedCheckpoint, log_origin, open_checkpoint
@@ -42,18 +41,6 @@ class Recovered:
     checkpoint: SignedCheckpoint | None = None
     leaves: list[bytes] = field(default_factory=list)
     cut: int = 0
-
-
-def hold(folder: LogFolder) -> int:
-    """Hold the folder for this process alone, until the descriptor is closed."""
-    keyfiles.make_folder(folder.path)
-    descriptor = os.open(folder.path / "lock", os.O_RDWR | os.O_CREAT, keyfiles.PRIVATE)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        refuse("another process is writing to it", "stop that process first", error)
-    return descriptor
 
 
 def prepare(folder: LogFolder, signer: Signer, disk: Disk) -> None:
@@ -96,18 +83,6 @@ def recover(folder: LogFolder, signer: Signer, disk: Disk, tip: TipStore, year: 
     _follow(folder, state, position, promised, max(promises), disk)
     _check_tip(state, begun)
     return state
-
-
-def refuse(why: str, remedy: str, cause: BaseException | None = None) -> NoReturn:
-    """Raise the LogStorageError that says ``why`` the log can't be used."""
-    raise unusable(why, remedy) from cause
-
-
-def unusable(why: str, remedy: str) -> LogStorageError:
-    """The error that says ``why`` the log can't be used."""
-    return LogStorageError(
-        f"the audit log can't be used: {why}", blame="this machine, or whoever runs it", remedy=remedy
-    )
 
 
 def _read_head(folder: LogFolder, signer: Signer, *, may_be_empty: bool) -> Head:
@@ -161,7 +136,7 @@ def _find_last(folder: LogFolder, tiles: TileStore, size: int) -> tuple[str, Pos
         if tree.leaf_hash(raw) != leaf:
             refuse(f"entry {size - 1} is not the one that its checkpoint tells of", _RESTORE)
         return leaf.hex(), Position(size - 1, first, offset)
-    refuse(f"it has fewer than the {size} entries that its checkpoint tells of", _RESTORE)
+    raise unusable(f"it has fewer than the {size} entries that its checkpoint tells of", _RESTORE)
 
 
 def _follow(

@@ -9,7 +9,8 @@ finds it goes on where the crash was. Documents and evidence stay where they are
 
 from consortia_common import audit_keys, keyfiles
 from consortia_common.audit_disk import Disk, make_folders, put_file_durably, sync_folders
-from consortia_common.audit_recovery import begin, refuse
+from consortia_common.audit_hold import refuse
+from consortia_common.audit_recovery import begin
 from consortia_common.audit_segments import LogFolder
 from consortia_crypto import canonical
 from consortia_crypto.audit.checkpoint import Checkpoint, log_origin

@@ -1,4 +1,4 @@
-"""A process that can't keep its promises any more ends, so that whoever supervises it starts it anew.
+"""When a process ends: when told to, or when it can't keep its promises any more and must be started anew.
 
 A log that failed to write is closed for good, because nobody can know what is on disk; a job whose end could not be
 stored stands still. Only a start reads the disk again and knows. Until then everything would be refused, by a
@@ -6,6 +6,7 @@ process that looks alive. Trusted for: the first failure ends the process in ord
 """
 
 import asyncio
+import signal
 
 from consortia_crypto.errors import ConsortiaError
 
@@ -28,6 +29,15 @@ class FailStop:
         """Raise the failure, if there was one."""
         if self._failure is not None:
             raise self._failure
+
+
+def told_to_stop() -> asyncio.Event:
+    """Set once SIGTERM or SIGINT asks this process to end. Call it in the main thread's event loop."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stopping.set)
+    return stopping
 
 
 async def first(*events: asyncio.Event) -> None:

@@ -1,32 +1,28 @@
-"""The network's private certificate authority: root, issuing certificate, and leaves that name their holder.
+"""The network's certificates: whom one names, whether a root vouches for it, and the keys that belong to them.
 
 Every leaf carries one URI, ``spiffe://<network>/<institution>/<role>/<name>``, which the issuer writes: nothing
-of a request is taken over but its public key. All keys are P-256 (gRPC's TLS takes no Ed25519). The root signs
-one issuing certificate and goes offline; the issuing key lies with the coordinator and can name members, but
-an agreement names its parties' own keys, so a false member is none to the nodes. Follows RFC 5280 and SPIFFE.
+of a request is taken over but its public key. All keys are P-256 (gRPC's TLS takes no Ed25519). Trusted for: a name
+is believed only if a root of the network vouches for it now. Nothing is issued here, only by the coordinator (ca).
+Follows RFC 5280 and SPIFFE.
 """
 
 import hashlib
 import re
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Self
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import NameOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
-from consortia_common import x509_shapes
 from consortia_common.errors import CertificateError
 
 ROLES = ("coordinator", "node", "analyst", "officer", "regulator", "invitee")
 MEMBER_ROLES = ("node", "analyst", "officer", "regulator")
-ROOT_LIFETIME = timedelta(days=3650)
-ISSUING_LIFETIME = timedelta(days=730)
-LEAF_LIFETIME = timedelta(days=30)
 MAX_CSR_BYTES = 16_384
 _UNREADABLE = (
     *(ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm),
@@ -34,9 +30,14 @@ _UNREADABLE = (
 )
 """What cryptography raises for bytes that are no certificate or request of the kinds that we take."""
 _PART = re.compile(r"[a-z][a-z0-9_-]{0,62}")
-_NETWORK = re.compile(r"[a-z][a-z0-9-]{0,62}")
-_ROOT_NAME = "Consortia {} root"
-_ROOT = re.compile(rf"CN=Consortia ({_NETWORK.pattern}) root")
+NETWORK = re.compile(r"[a-z][a-z0-9-]{0,62}")
+"""What a network may be called."""
+_REQUESTER = "the process that asked for a certificate"
+_ENROL = "ask the network's operator for a new invitation and enrol again"
+RESTORE = "restore the folder from a backup, or set it up anew"
+_CLOCKS = "have both machines set their clocks by a time server, then try again"
+_EXPIRED = "set the clock if it is wrong; else have the operator issue anew: an invitation, or `network rotate`"
+_NAMES = "use a lower-case letter, then letters, digits and hyphens, 63 characters at most"
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ class Subject:
 
     def __post_init__(self) -> None:
         parts = _PART.fullmatch(self.institution) and _PART.fullmatch(self.name)
-        if not (_NETWORK.fullmatch(self.network) and parts and self.role in ROLES):
-            raise _refuse("a name in it is not one that Consortia gives", "whoever chose the name", _NAMES)
+        if not (NETWORK.fullmatch(self.network) and parts and self.role in ROLES):
+            raise refuse("a name in it is not one that Consortia gives", "whoever chose the name", _NAMES)
 
     @property
     def uri(self) -> str:
@@ -64,94 +65,8 @@ class Subject:
         scheme, _, rest = uri.partition("://")
         parts = rest.split("/")
         if scheme != "spiffe" or len(parts) != 4:
-            raise _refuse("its URI is not one of this network's", "whoever issued it", _ENROL)
+            raise refuse("its URI is not one of this network's", "whoever issued it", _ENROL)
         return cls(*parts)
-
-
-@dataclass(frozen=True)
-class Authority:
-    """A certificate that issues others, its key, and the chain that a leaf's holder presents after the leaf."""
-
-    certificate: x509.Certificate
-    key: ec.EllipticCurvePrivateKey = field(repr=False)
-    """In memory, or a stand-in for one in a hardware module."""
-
-    @property
-    def certificate_pem(self) -> bytes:
-        """PEM."""
-        return pem(self.certificate)
-
-    @classmethod
-    def of(cls, certificate_pem: bytes, key: ec.EllipticCurvePrivateKey) -> Self:
-        """The authority whose certificate, one of those in the file, is for ``key``. Raises CertificateError."""
-        for certificate in read_chain(certificate_pem):
-            if certificate.public_key() == key.public_key():
-                return cls(certificate, key)
-        raise _refuse("the issuing key is another certificate's", "whoever set up the folder", _RESTORE)
-
-
-def make_root(network: str, now: datetime, key: ec.EllipticCurvePrivateKey | None = None) -> Authority:
-    """A network's root: signs issuing certificates only. ``key``: one that is there already, say in a module."""
-    key = key or new_key()
-    name = x509_shapes.common_name(_ROOT_NAME.format(network))
-    builder = x509_shapes.builder(name, name, key.public_key(), now, ROOT_LIFETIME)
-    return Authority(x509_shapes.as_authority(builder, key.public_key(), key, path_length=1), key)
-
-
-def network_of(root: x509.Certificate) -> str:
-    """The network for which a root was made. Raises CertificateError if it is none of ours."""
-    found = _ROOT.fullmatch(root.subject.rfc4514_string())
-    if found is None:
-        raise _refuse("it is not the root of a Consortia network", "whoever made it", _RESTORE)
-    return found[1]
-
-
-def make_issuing(
-    root: Authority, network: str, now: datetime, key: ec.EllipticCurvePrivateKey | None = None
-) -> Authority:
-    """The authority that the coordinator holds: signs leaves only. ``key`` as above."""
-    key = key or new_key()
-    return Authority(certify_issuing(root, key.public_key(), network, now), key)
-
-
-def certify_issuing(
-    root: Authority, public_key: ec.EllipticCurvePublicKey, network: str, now: datetime
-) -> x509.Certificate:
-    """The certificate of an issuing key, which may lie elsewhere."""
-    name = x509_shapes.common_name(f"Consortia {network} issuing")
-    builder = x509_shapes.builder(name, root.certificate.subject, public_key, now, ISSUING_LIFETIME)
-    return x509_shapes.as_authority(builder, public_key, root.key, path_length=0)
-
-
-def issue(
-    authority: Authority,
-    public_key: ec.EllipticCurvePublicKey,
-    subject: Subject,
-    now: datetime,
-    lifetime: timedelta = LEAF_LIFETIME,
-) -> bytes:
-    """A leaf for ``subject`` and the issuing certificate, PEM. Only a coordinator's leaf serves as a server.
-
-    Raises CertificateError if the issuing certificate has expired.
-    """
-    require_time(authority.certificate, now)
-    end = min(now + lifetime, authority.certificate.not_valid_after_utc)
-    name = x509_shapes.common_name(f"{subject.institution} {subject.name}")
-    names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(subject.uri)]
-    usage = [ExtendedKeyUsageOID.CLIENT_AUTH]
-    if subject.role == "coordinator":
-        names.append(x509.DNSName(server_name(subject.network)))
-        usage = [ExtendedKeyUsageOID.SERVER_AUTH]
-    leaf = (
-        x509_shapes.builder(name, authority.certificate.subject, public_key, now, end - now)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509_shapes.key_usage(signs_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage(usage), critical=False)
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509_shapes.authority_key(authority.key), critical=False)
-        .sign(authority.key, hashes.SHA256())
-    )
-    return leaf.public_bytes(serialization.Encoding.PEM) + authority.certificate_pem
 
 
 def server_name(network: str) -> str:
@@ -192,31 +107,33 @@ def read_key(pem: bytes) -> ec.EllipticCurvePrivateKey:
     try:
         key = serialization.load_pem_private_key(pem, None)
     except (ValueError, TypeError) as error:
-        raise _refuse("the private key can't be read", "whoever set up the folder", _RESTORE) from error
+        raise refuse("the private key can't be read", "whoever set up the folder", RESTORE) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise _refuse("the private key is not a P-256 key", "whoever set up the folder", _RESTORE)
+        raise refuse("the private key is not a P-256 key", "whoever set up the folder", RESTORE)
     return key
 
 
 def make_request(key: ec.EllipticCurvePrivateKey) -> bytes:
     """A certificate signing request (PEM) that proves possession of ``key`` and claims nothing."""
-    builder = x509.CertificateSigningRequestBuilder().subject_name(x509_shapes.common_name("request"))
+    builder = x509.CertificateSigningRequestBuilder().subject_name(
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "request")])
+    )
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
 def read_request(pem: bytes) -> ec.EllipticCurvePublicKey:
     """The P-256 key whose possession the request proves. Raises CertificateError."""
     if len(pem) > MAX_CSR_BYTES:
-        raise _refuse("the signing request is far too long", _REQUESTER, _ENROL)
+        raise refuse("the signing request is far too long", _REQUESTER, _ENROL)
     try:
         request = x509.load_pem_x509_csr(pem)
         key, valid = request.public_key(), request.is_signature_valid
     except _UNREADABLE as error:
-        raise _refuse("the signing request can't be read", _REQUESTER, _ENROL) from error
+        raise refuse("the signing request can't be read", _REQUESTER, _ENROL) from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise _refuse("the signing request's key is not a P-256 key", _REQUESTER, _ENROL)
+        raise refuse("the signing request's key is not a P-256 key", _REQUESTER, _ENROL)
     if not valid:
-        raise _refuse("the signing request is not signed by its own key", _REQUESTER, _ENROL)
+        raise refuse("the signing request is not signed by its own key", _REQUESTER, _ENROL)
     return key
 
 
@@ -225,7 +142,7 @@ def read_chain(pem: bytes) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(pem)
     except _UNREADABLE as error:
-        raise _refuse("it can't be read as PEM", "whoever made the file", _RESTORE) from error
+        raise refuse("it can't be read as PEM", "whoever made the file", RESTORE) from error
 
 
 def is_root(certificate: x509.Certificate) -> bool:
@@ -263,7 +180,7 @@ def subject_of(certificate: x509.Certificate) -> Subject:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         (uri,) = names.get_values_for_type(x509.UniformResourceIdentifier)
     except (x509.ExtensionNotFound, *_UNREADABLE) as error:
-        raise _refuse("it does not name exactly one member", "whoever issued it", _ENROL) from error
+        raise refuse("it does not name exactly one member", "whoever issued it", _ENROL) from error
     return Subject.from_uri(uri)
 
 
@@ -275,7 +192,7 @@ def verify_leaf(chain_pem: bytes, roots_pem: bytes, now: datetime) -> Subject:
     try:
         verifier.verify(leaf, others)
     except (VerificationError, *_UNREADABLE) as error:
-        raise _refuse("no root of this network vouches for it", "whoever issued it", _ENROL) from error
+        raise refuse("no root of this network vouches for it", "whoever issued it", _ENROL) from error
     return subject_of(leaf)
 
 
@@ -284,23 +201,16 @@ def require_time(certificate: x509.Certificate, now: datetime) -> None:
     begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if now < begins:
         why = f"it is valid from {_told(begins)} only, and the clock here says {_told(now)}"
-        raise _refuse(why, "the clock of this machine, or of the coordinator's", _CLOCKS)
+        raise refuse(why, "the clock of this machine, or of the coordinator's", _CLOCKS)
     if now >= ends:
         why = f"it expired at {_told(ends)}, and the clock here says {_told(now)}"
-        raise _refuse(why, "its holder, who was away when it was due for renewal, or the clock here", _EXPIRED)
-
-
-_REQUESTER = "the process that asked for a certificate"
-_ENROL = "ask the network's operator for a new invitation and enrol again"
-_RESTORE = "restore the folder from a backup, or set it up anew"
-_CLOCKS = "have both machines set their clocks by a time server, then try again"
-_EXPIRED = "set the clock if it is wrong; else have the operator issue anew: an invitation, or `network rotate`"
-_NAMES = "use a lower-case letter, then letters, digits and hyphens, 63 characters at most"
+        raise refuse(why, "its holder, who was away when it was due for renewal, or the clock here", _EXPIRED)
 
 
 def _told(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
-def _refuse(why: str, blame: str, remedy: str) -> CertificateError:
+def refuse(why: str, blame: str, remedy: str) -> CertificateError:
+    """The error for a certificate, key or request that is not taken."""
     return CertificateError(f"a certificate was refused: {why}", blame=blame, remedy=remedy)

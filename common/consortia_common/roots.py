@@ -47,9 +47,9 @@ class Roots(Document):
         """What people compare of a list that is to be signed."""
         return hashlib.sha256(document).hexdigest()
 
-    def sign(self, root: pki.Authority) -> bytes:
-        """The signature of a root that members trust already."""
-        return root.key.sign(_DOMAIN + self.canonical(), _ECDSA)
+    def sign(self, key: ec.EllipticCurvePrivateKey) -> bytes:
+        """The signature, with the key of a root that members trust already."""
+        return key.sign(_DOMAIN + self.canonical(), _ECDSA)
 
     @classmethod
     def accept(cls, document: bytes, signature: bytes, trusted_pem: bytes, network: str, known: int) -> Self:

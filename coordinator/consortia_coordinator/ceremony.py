@@ -12,7 +12,7 @@ from pathlib import Path
 
 from consortia_common import keyfiles, pki
 from consortia_common.roots import Roots, SignedRoots
-from consortia_coordinator import network
+from consortia_coordinator import ca, network
 from consortia_coordinator.config import CoordinatorSettings
 from consortia_coordinator.errors import NetworkFolderError
 
@@ -55,21 +55,21 @@ def fingerprint_of(request: bytes) -> str:
     return pki.key_digest(pki.read_request(request)) if request.startswith(_CSR) else Roots.digest_of(request)
 
 
-def sign(root: pki.Authority, request: bytes, now: datetime) -> Answer:
+def sign(root: ca.Authority, request: bytes, now: datetime) -> Answer:
     """What the root makes of a request. Raises ConsortiaError for what is none."""
     compare = {"to compare": fingerprint_of(request)}
     if request.startswith(_CSR):
-        certificate = pki.certify_issuing(root, pki.read_request(request), pki.network_of(root.certificate), now)
+        certificate = ca.certify_issuing(root, pki.read_request(request), ca.network_of(root.certificate), now)
         until = f"{certificate.not_valid_after_utc:%Y-%m-%d}"
         return Answer(pki.pem(certificate), {"signed": "an issuing key", "until": until, **compare})
     said = Roots.from_canonical(request, "the request")
     facts = {"signed": f"list {said.sequence} of the roots of {said.network}", "roots": ", ".join(said.digests)}
-    return Answer(SignedRoots(request, said.sign(root)).raw, facts | compare)
+    return Answer(SignedRoots(request, said.sign(root.key)).raw, facts | compare)
 
 
-def make_root(folder: Path, name: str, now: datetime, key: str = keyfiles.FILE) -> pki.Authority:
+def make_root(folder: Path, name: str, now: datetime, key: str = keyfiles.FILE) -> ca.Authority:
     """A network's root in the new folder ``folder``, its key at ``key``. Raises ConsortiaError."""
     network.require_empty(folder)
-    root = pki.make_root(name, now, keyfiles.new_p256(key))
+    root = ca.make_root(name, now, keyfiles.new_p256(key))
     network.save_root(folder, root)
     return root

@@ -17,7 +17,7 @@ from consortia_common import pki, renewal, rpc
 from consortia_common.audit_log import AuditLog
 from consortia_common.documents.base import utc
 from consortia_common.tls import Peer
-from consortia_coordinator import network
+from consortia_coordinator import ca, network
 from consortia_coordinator.config import CoordinatorSettings
 from consortia_coordinator.members import Members
 from consortia_coordinator.store.members import Leaf
@@ -35,7 +35,7 @@ class Issuer:
     def issue(self, key: ec.EllipticCurvePublicKey, holder: PublicIdentity, now: datetime) -> bytes:
         """A leaf for the holder's key and the issuing certificate, PEM."""
         lifetime = timedelta(days=self.settings.certificate_days)
-        return pki.issue(network.load_authority(self.settings), key, renewal.subject_of(holder), now, lifetime)
+        return ca.issue(network.load_authority(self.settings), key, renewal.subject_of(holder), now, lifetime)
 
     def trust(self) -> pb.TrustResponse:
         """What members are to trust, and the issuing certificate in use."""

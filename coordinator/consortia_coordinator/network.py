@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from consortia_common import keyfiles, leaves, pki, tls
 from consortia_common.joining import Invitation
 from consortia_common.roots import Roots, SignedRoots
+from consortia_coordinator import ca
 from consortia_coordinator.config import INSTITUTION, CoordinatorSettings
 from consortia_coordinator.errors import NetworkFolderError
 from consortia_coordinator.sample import COORDINATOR_TOML
@@ -69,10 +70,10 @@ def create(
     return identity.public
 
 
-def load_authority(settings: CoordinatorSettings) -> pki.Authority:
+def load_authority(settings: CoordinatorSettings) -> ca.Authority:
     """The authority that issues members' certificates. Raises SettingsError or CertificateError."""
     certificates = keyfiles.read_file(settings.issuing_certificate_file)
-    return pki.Authority.of(certificates, keyfiles.load_p256(settings.issuing_key_file))
+    return ca.Authority.of(certificates, keyfiles.load_p256(settings.issuing_key_file))
 
 
 def trusted(settings: CoordinatorSettings) -> list[x509.Certificate]:
@@ -136,7 +137,7 @@ def invite(
     invitation_id = f"inv-{secrets.token_hex(16)}"
     key = pki.new_key()
     subject = pki.Subject(settings.network, institution, "invitee", invitation_id)
-    chain = pki.issue(load_authority(settings), key.public_key(), subject, now, lifetime)
+    chain = ca.issue(load_authority(settings), key.public_key(), subject, now, lifetime)
     invitation = Invitation.from_value(
         {
             "invitation_id": invitation_id,
@@ -168,16 +169,16 @@ def _check_invitee(network: str, institution: str, role: str, name: str) -> None
         )
 
 
-def save_root(folder: Path, root: pki.Authority) -> None:
+def save_root(folder: Path, root: ca.Authority) -> None:
     """Put a new root where it will be taken offline from."""
     keyfiles.make_folder(folder)
     keyfiles.save_p256(folder / ROOT_KEY, root.key)
     keyfiles.write_file(folder / ROOT_CERTIFICATE, root.certificate_pem, keyfiles.PUBLIC)
 
 
-def _make_authority(folder: Path, network: str, now: datetime, keys: Keys) -> pki.Authority:
-    root = pki.make_root(network, now, keyfiles.new_p256(keys.root))
-    issuing = pki.make_issuing(root, network, now, keyfiles.new_p256(keys.issuing))
+def _make_authority(folder: Path, network: str, now: datetime, keys: Keys) -> ca.Authority:
+    root = ca.make_root(network, now, keyfiles.new_p256(keys.root))
+    issuing = ca.make_issuing(root, network, now, keyfiles.new_p256(keys.issuing))
     save_root(folder / ROOT_FOLDER, root)
     keyfiles.write_file(folder / tls.CA_FILE, root.certificate_pem, keyfiles.PUBLIC)
     keyfiles.save_p256(folder / "issuing.key", issuing.key)
@@ -188,7 +189,7 @@ def _make_authority(folder: Path, network: str, now: datetime, keys: Keys) -> pk
 def _require_root(root_pem: bytes, network: str) -> None:
     """Return if it is one root, made for this network. Raises ConsortiaError."""
     chain = pki.read_chain(root_pem)
-    if len(chain) != 1 or not pki.is_root(chain[0]) or pki.network_of(chain[0]) != network:
+    if len(chain) != 1 or not pki.is_root(chain[0]) or ca.network_of(chain[0]) != network:
         raise NetworkFolderError(
             f"that is not the root of a network {network}",
             blame="whoever chose the file or the name",
@@ -198,16 +199,16 @@ def _require_root(root_pem: bytes, network: str) -> None:
 
 def issue_server_certificate(
     folder: Path,
-    authority: pki.Authority,
+    authority: ca.Authority,
     network: str,
     now: datetime,
     older_key: bytes = b"",
-    lifetime: timedelta = pki.LEAF_LIFETIME,
+    lifetime: timedelta = ca.LEAF_LIFETIME,
 ) -> None:
     """A new certificate for a new key; the older key stays until the new certificate is there."""
     key, key_file = pki.new_key(), folder / tls.KEY_FILE
     keyfiles.write_file(key_file, leaves.both(older_key, key))
     subject = pki.Subject(network, INSTITUTION, "coordinator", INSTITUTION)
-    chain = pki.issue(authority, key.public_key(), subject, now, lifetime)
+    chain = ca.issue(authority, key.public_key(), subject, now, lifetime)
     keyfiles.write_file(folder / tls.CHAIN_FILE, chain, keyfiles.PUBLIC)
     keyfiles.write_file(key_file, pki.key_pem(key))

@@ -15,7 +15,7 @@ from cryptography import x509
 from consortia_common import keyfiles, pki, tls
 from consortia_common.errors import SettingsError
 from consortia_common.roots import Roots, SignedRoots
-from consortia_coordinator import network
+from consortia_coordinator import ca, network
 from consortia_coordinator.config import CoordinatorSettings
 from consortia_coordinator.errors import NetworkFolderError
 from consortia_coordinator.registry import Registry
@@ -41,7 +41,7 @@ class Rotation:
         root = load_root(root_folder)
         self._require_trusted(root)
         _require_nobody(self.unaware(), "have not fetched the list of roots yet", leave_behind)
-        issuing = pki.make_issuing(root, self.settings.network, now, keyfiles.new_p256(key))
+        issuing = ca.make_issuing(root, self.settings.network, now, keyfiles.new_p256(key))
         network.require_another(self.settings, issuing.key)
         return self._issue_by(issuing)
 
@@ -66,12 +66,12 @@ class Rotation:
         root = load_root(root_folder)
         self._require_trusted(root)
         if not (new_folder / network.ROOT_CERTIFICATE).exists():  # which is written last
-            network.save_root(new_folder, pki.make_root(self.settings.network, now, keyfiles.new_p256(key)))
+            network.save_root(new_folder, ca.make_root(self.settings.network, now, keyfiles.new_p256(key)))
         new = load_root(new_folder)
         if new.certificate == root.certificate:
             raise _refuse("the new root is the old one", "name another folder for the new root")
         said = network.next_roots(self.settings, [root.certificate, new.certificate], now)
-        return self._publish(said, said.sign(root))
+        return self._publish(said, said.sign(root.key))
 
     def retire(self, new_folder: Path, now: datetime, *, leave_behind: bool = False) -> Roots:
         """Have everybody trust the root in ``new_folder`` alone.
@@ -83,7 +83,7 @@ class Rotation:
         self._require_trusted(new)
         self._require_replaced(new.certificate, leave_behind)
         said = network.next_roots(self.settings, [new.certificate], now)
-        return self._publish(said, said.sign(new))
+        return self._publish(said, said.sign(new.key))
 
     def unaware(self) -> list[str]:
         """The active members who have not said that they know the newest list of roots."""
@@ -96,7 +96,7 @@ class Rotation:
         issuer = pki.digest(network.load_authority(self.settings).certificate)
         return [_name(one) for one in self._active() if one.leaf.issuer != issuer]
 
-    def _issue_by(self, issuing: pki.Authority) -> str:
+    def _issue_by(self, issuing: ca.Authority) -> str:
         """Use the new issuing key; the digest of its certificate. Whatever is cut off leaves a pair that works."""
         certificate_file = self.settings.issuing_certificate_file
         older = keyfiles.read_file(certificate_file) if certificate_file.exists() else b""
@@ -108,12 +108,12 @@ class Rotation:
             self.registry.note("issuer.changed", digest=digest)
         return digest
 
-    def _asked_for(self, certificate: x509.Certificate, now: datetime) -> pki.Authority:
+    def _asked_for(self, certificate: x509.Certificate, now: datetime) -> ca.Authority:
         """The authority with the key that a request was for, if a trusted root has made it one."""
         if not any(pki.is_issuing(certificate, root) for root in network.trusted(self.settings)):
             raise _refuse("no root that members trust has made that an issuing certificate", _ASK_KEEPER)
         pki.require_time(certificate, now)
-        return pki.Authority.of(pki.pem(certificate), keyfiles.load_p256(self.settings.next_issuing_key_file))
+        return ca.Authority.of(pki.pem(certificate), keyfiles.load_p256(self.settings.next_issuing_key_file))
 
     def _accept(self, signed: SignedRoots, leave_behind: bool) -> Roots:
         """Publish a list of roots that a trusted root has signed, if no member is lost over it."""
@@ -141,7 +141,7 @@ class Rotation:
     def _ca(self) -> Path:
         return self.settings.folder / tls.CA_FILE
 
-    def _require_trusted(self, root: pki.Authority) -> None:
+    def _require_trusted(self, root: ca.Authority) -> None:
         if root.certificate not in network.trusted(self.settings):
             raise _refuse(
                 "members do not trust that root", "name the folder of a root that is in the network's ca.pem"
@@ -174,11 +174,11 @@ class Rotation:
 _ASK_KEEPER = "compare the digits of the request with the root's keeper, and have it signed again"
 
 
-def load_root(folder: Path) -> pki.Authority:
+def load_root(folder: Path) -> ca.Authority:
     """The root in ``folder``, as ``consortia network init`` made it. Raises ConsortiaError."""
     try:
         certificate = keyfiles.read_file(folder / network.ROOT_CERTIFICATE)
-        return pki.Authority.of(certificate, keyfiles.load_p256(folder / network.ROOT_KEY))
+        return ca.Authority.of(certificate, keyfiles.load_p256(folder / network.ROOT_KEY))
     except SettingsError as error:
         raise _refuse(
             f"there is no root in {folder}: {error.what}", "bring the medium that the root is kept on"

@@ -33,7 +33,8 @@ from consortia_node.sources.forming import Known, form
 from consortia_node.sources.places import Cohort, form_of, state_of
 from consortia_node.sources.scans import require_state
 from consortia_node.store.cohorts import CohortStore
-from consortia_node.store.consents import Allowed, version_of
+from consortia_node.store.consents import Allowed
+from consortia_node.store.current_register import version_of
 from consortia_node.store.jobs import JobStore
 from consortia_node.store.register import ordered_pairs
 from consortia_node.store.subjects import on_record

@@ -25,7 +25,7 @@ from consortia_node.sources.consent_file import read_file
 from consortia_node.sources.consent_postgres import read_postgres
 from consortia_node.sources.consent_rows import refuse as refuse_table
 from consortia_node.sources.consent_rows import rows_of
-from consortia_node.store.consents import Taken
+from consortia_node.store.consent_intake import Taken
 from consortia_node.store.statements import StatementStore
 from consortia_node.store.subject_record import Held
 from consortia_node.store.subjects import Subject

@@ -24,7 +24,7 @@ from consortia_node.consent import PERMITTING
 from consortia_node.errors import StoreError
 from consortia_node.keyring import Keyring
 from consortia_node.store.cohorts import CohortStore
-from consortia_node.store.consents import count_up, require
+from consortia_node.store.current_register import count_up
 from consortia_node.store.jobs import JobStore
 from consortia_node.store.models import ModelStore
 from consortia_node.store.subjects import Subject, SubjectStore, count, count_dead
@@ -102,7 +102,7 @@ class Erasures:
         with tools.keys.lock:
             with tools.engine.begin() as connection:
                 store = SubjectStore(connection, tools.keys)
-                begun = [require(store, number).id for number in dict.fromkeys(numbers)]
+                begun = [store.require(number).id for number in dict.fromkeys(numbers)]
                 rows = [{"subject_id": subject_id, "log_size": tools.log.size} for subject_id in begun]
                 connection.execute(insert(erasures).on_conflict_do_nothing(), rows)
                 count_up(connection)

@@ -159,7 +159,7 @@ def workload(folder, disk, promised, signed):
     finally:
         if not disk.is_off:
             audit.close()
-        audit._release()
+        audit._hold.release()
 
 
 def number_of_calls():

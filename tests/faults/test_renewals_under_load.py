@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from consortia_common import keyfiles, pki, tls
+from consortia_coordinator import ca
 from tests.support import renewing
 
 SECONDS = 30.0
@@ -26,14 +27,14 @@ FEWEST = 10
 
 def _folders(place: Path, count: int) -> list[Path]:
     now = datetime.now(UTC)
-    root = pki.make_root(renewing.NETWORK, now)
-    issuing = pki.make_issuing(root, renewing.NETWORK, now)
+    root = ca.make_root(renewing.NETWORK, now)
+    issuing = ca.make_issuing(root, renewing.NETWORK, now)
     made = []
     for number in range(count):
         folder, key = keyfiles.make_folder(place / str(number)), pki.new_key()
         subject = pki.Subject(renewing.NETWORK, "coordinator", "coordinator", "coordinator")
         keyfiles.write_file(folder / tls.KEY_FILE, pki.key_pem(key))
-        keyfiles.write_file(folder / tls.CHAIN_FILE, pki.issue(issuing, key.public_key(), subject, now))
+        keyfiles.write_file(folder / tls.CHAIN_FILE, ca.issue(issuing, key.public_key(), subject, now))
         keyfiles.write_file(folder / tls.CA_FILE, root.certificate_pem)
         made.append(folder)
     return made

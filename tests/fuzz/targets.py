@@ -26,7 +26,7 @@ from consortia_common.documents.base import Document
 from consortia_common.errors import CertificateError, DocumentError, ExchangeError
 from consortia_common.roots import Roots, SignedRoots
 from consortia_common.stream import Receiver
-from consortia_coordinator import ceremony
+from consortia_coordinator import ca, ceremony
 from consortia_crypto import canonical, envelope
 from consortia_crypto.audit import logkeys, tiles, tree, witness
 from consortia_crypto.audit.checkpoint import Checkpoint, open_checkpoint
@@ -206,13 +206,13 @@ def _audit() -> dict[str, Target]:
 
 
 def _certificates() -> dict[str, Target]:
-    root = pki.make_root("lab", NOW)
+    root = ca.make_root("lab", NOW)
     key = pki.new_key()
     request = pki.make_request(key)
     subject = pki.Subject("lab", "bank-a", "node", "node")
     list_of_roots = Roots(network="lab", sequence=1, roots=(root.certificate_pem.decode(),), at_ms=1)
-    signed_roots = SignedRoots(list_of_roots.canonical(), list_of_roots.sign(root)).raw
-    leaf = pki.issue(root, key.public_key(), subject, NOW, timedelta(days=1))
+    signed_roots = SignedRoots(list_of_roots.canonical(), list_of_roots.sign(root.key)).raw
+    leaf = ca.issue(root, key.public_key(), subject, NOW, timedelta(days=1))
     refused = (CertificateError, CryptographyDeprecationWarning)  # the latter where warnings are errors
     return {
         "consortia_common.pki.read_request": Target(

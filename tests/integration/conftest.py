@@ -18,6 +18,7 @@ from consortia_common import pki
 from consortia_common.errors import NotPermittedError
 from consortia_common.shown import Shown
 from consortia_common.tls import SERVER_OPTIONS, Credentials, Peer, client_channel
+from consortia_coordinator import ca
 from consortia_coordinator.exchange import ExchangeService, ExchangeSettings
 from consortia_coordinator.limits import Rates
 from consortia_coordinator.mailbox import Mailbox
@@ -41,9 +42,9 @@ def now() -> datetime:
 
 
 @cache
-def _authorities() -> tuple[pki.Authority, pki.Authority]:
-    root = pki.make_root(NETWORK, now())
-    return root, pki.make_issuing(root, NETWORK, now())
+def _authorities() -> tuple[ca.Authority, ca.Authority]:
+    root = ca.make_root(NETWORK, now())
+    return root, ca.make_issuing(root, NETWORK, now())
 
 
 @cache
@@ -54,7 +55,7 @@ def credentials(
     root, issuing = _authorities()
     key = pki.new_key()
     subject = pki.Subject(NETWORK, institution, role, name)
-    chain = pki.issue(issuing, key.public_key(), subject, now(), lifetime)
+    chain = ca.issue(issuing, key.public_key(), subject, now(), lifetime)
     return Credentials(root.certificate_pem, chain, pki.key_pem(key))
 
 

@@ -12,6 +12,7 @@ from consortia_client import profile
 from consortia_client.session import Session
 from consortia_common import keyfiles, pki, rpc, tls
 from consortia_common.documents.jobspec import Submission
+from consortia_coordinator import ca
 from consortia_crypto.errors import ConsortiaError
 from consortia_proto.v1 import network_pb2, network_pb2_grpc
 from tests.support.consortium import Consortium, enrol_person
@@ -111,8 +112,8 @@ def test_a_certificate_of_another_role_is_refused_and_logged(whose: str, spoilt:
 
 def test_a_certificate_of_another_authority_is_not_spoken_to(spoilt: Consortium, tmp_path: Path) -> None:
     now = datetime.now(UTC)
-    issuing, key = pki.make_issuing(pki.make_root("lab", now), "lab", now), pki.new_key()
-    chain = pki.issue(issuing, key.public_key(), pki.Subject("lab", "bank-a", "analyst", "ana"), now)
+    issuing, key = ca.make_issuing(ca.make_root("lab", now), "lab", now), pki.new_key()
+    chain = ca.issue(issuing, key.public_key(), pki.Subject("lab", "bank-a", "analyst", "ana"), now)
     for name, data in ((tls.CHAIN_FILE, chain), (tls.KEY_FILE, pki.key_pem(key))):
         keyfiles.write_file(tmp_path / name, data)
     keyfiles.write_file(tmp_path / tls.CA_FILE, keyfiles.read_file(spoilt.root / "analyst" / tls.CA_FILE))

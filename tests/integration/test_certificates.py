@@ -19,10 +19,12 @@ from consortia_common.errors import CertificateError, NotPermittedError
 from consortia_common.fingerprint_words import words
 from consortia_common.renewal import Renewal
 from consortia_common.witness_owners import read_members
+from consortia_coordinator import ca
 from consortia_crypto.errors import SignatureRefusedError
 from consortia_crypto.keys import PrivateIdentity
 from consortia_node import config, enrolment
-from consortia_node.service import Running, renewal_of
+from consortia_node.service import Running
+from consortia_node.upkeep import renewal_of
 from consortia_node.witnessing import channel_of
 from consortia_proto.v1 import network_pb2 as pb
 from consortia_proto.v1 import network_pb2_grpc
@@ -242,7 +244,7 @@ def test_a_wrong_clock_is_told_from_a_wrong_certificate(
         credentials.require_valid(datetime.now(UTC) + moment)
     assert "clock" in refused.value.blame + refused.value.remedy
     now = datetime.now(UTC)
-    foreign = tls.Credentials(pki.make_root("lab", now).certificate_pem, credentials.chain_pem, credentials.key_pem)
+    foreign = tls.Credentials(ca.make_root("lab", now).certificate_pem, credentials.chain_pem, credentials.key_pem)
     with pytest.raises(CertificateError, match="no root of this network vouches"):
         foreign.require_valid(now)
     assert not leaves.is_due(credentials.leaf, now)

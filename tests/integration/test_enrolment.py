@@ -18,8 +18,7 @@ from consortia_common.audit_log import AuditLog
 from consortia_common.errors import ExchangeError, NotPermittedError, SettingsError
 from consortia_common.joining import Invitation
 from consortia_common.shown import Shown
-from consortia_coordinator import config, network
-from consortia_coordinator import service as coordinator_service
+from consortia_coordinator import ca, config, network, port
 from consortia_coordinator.certificates import CertificateService, Issuer
 from consortia_coordinator.enrolment import EnrolmentService, log_invitations
 from consortia_coordinator.members import Members
@@ -186,9 +185,9 @@ def test_the_operator_is_told_in_time_that_the_issuing_certificate_ends(
 ):
     said: list[str] = []
     monkeypatch.setattr(logs, "event", lambda event, **_: said.append(event))
-    coordinator_service._warn_of_issuer(running.settings, running.clock())
+    port.warn_of_issuer(running.settings, running.clock())
     assert said == []
-    coordinator_service._warn_of_issuer(running.settings, running.clock() + timedelta(days=700))
+    port.warn_of_issuer(running.settings, running.clock() + timedelta(days=700))
     assert said == ["issuer.expiring"]
 
 
@@ -235,7 +234,7 @@ def _invented(running: Running, invitation_id: str) -> Invitation:
     """An invitation of that id with a certificate that the network's own authority signed."""
     key = pki.new_key()
     subject = pki.Subject("demo", "bank-a", "invitee", invitation_id)
-    chain = pki.issue(network.load_authority(running.settings), key.public_key(), subject, running.clock())
+    chain = ca.issue(network.load_authority(running.settings), key.public_key(), subject, running.clock())
     return running.invite().model_copy(
         update={
             "invitation_id": invitation_id,
@@ -259,11 +258,11 @@ def test_an_invitation_nobody_made_is_refused(running: Running):
 
 def test_a_forged_invitation_is_refused_by_tls(running: Running):
     now = running.clock()
-    own = pki.make_issuing(pki.make_root("demo", now), "demo", now)
+    own = ca.make_issuing(ca.make_root("demo", now), "demo", now)
     invitation = running.invite()
     key = pki.new_key()
     subject = pki.Subject("demo", "bank-a", "invitee", invitation.invitation_id)
-    chain = pki.issue(own, key.public_key(), subject, now)
+    chain = ca.issue(own, key.public_key(), subject, now)
     forged = invitation.model_copy(update={"chain_pem": chain.decode(), "key_pem": pki.key_pem(key).decode()})
     with pytest.raises(ExchangeError, match="secure connection was refused"):
         _call(forged, _identity())
@@ -271,7 +270,7 @@ def test_a_forged_invitation_is_refused_by_tls(running: Running):
 
 def test_an_invitation_to_another_network_is_refused_by_the_newcomer(running: Running):
     now = running.clock()
-    foreign_root = pki.make_root("demo", now).certificate_pem.decode()
+    foreign_root = ca.make_root("demo", now).certificate_pem.decode()
     invitation = running.invite().model_copy(update={"ca_pem": foreign_root})
     with pytest.raises(ExchangeError, match="does not show a certificate of this network"):
         _call(invitation, _identity())

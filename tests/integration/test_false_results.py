@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from consortia_client.believed import JobResult
 from consortia_client.errors import ResultError
 from consortia_client.profile import Profile
-from consortia_client.session import JobResult, Session
+from consortia_client.session import Session
 from consortia_common.content import Content
 from consortia_common.documents.jobspec import Submission
 from consortia_common.documents.receipt import SIGNATURE_DOMAIN, Receipt

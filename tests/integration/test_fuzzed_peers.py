@@ -16,7 +16,7 @@ from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
 from consortia_common import logs, tls
-from consortia_coordinator import service
+from consortia_coordinator import served
 from consortia_proto.v1 import exchange_pb2
 from tests.fuzz.mutation import mutate, mutate_fields
 from tests.support import consortium as support
@@ -28,7 +28,7 @@ ATTACH = "consortia.v1.Exchange.Attach"
 ATTEND = "consortia.v1.Witnessing.Attend"
 METHODS = {
     method.full_name: method
-    for name in service.SERVICES
+    for name in served.SERVICES
     for method in descriptor_pool.Default().FindServiceByName(name).methods
 }
 ANSWERED = {

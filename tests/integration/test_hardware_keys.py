@@ -16,7 +16,7 @@ from consortia_common.audit_log import AuditLog
 from consortia_common.audit_verify import verify_folder
 from consortia_common.errors import KeyModuleError, SettingsError
 from consortia_common.hardware import KeyUri
-from consortia_coordinator import config, network
+from consortia_coordinator import ca, config, network
 from consortia_coordinator.registry import Registry
 from consortia_coordinator.rotation import Rotation, load_root
 from consortia_coordinator.store.database import open_database
@@ -104,7 +104,7 @@ def test_a_network_whose_authority_is_in_a_module(token: Token, tmp_path: Path) 
     settings = config.load(folder / "coordinator.toml")
     bank, key = pki.Subject("lab", "bank-a", "node", "node"), pki.new_key()
     now = datetime.now(UTC)
-    chain = pki.issue(network.load_authority(settings), key.public_key(), bank, now)
+    chain = ca.issue(network.load_authority(settings), key.public_key(), bank, now)
     assert pki.verify_leaf(chain, (folder / "ca.pem").read_bytes(), now) == bank
     engine = open_database(settings.database_file)
     rotation = Rotation(settings, Registry(engine))
@@ -114,7 +114,7 @@ def test_a_network_whose_authority_is_in_a_module(token: Token, tmp_path: Path) 
     rotation.begin(folder / "root", tmp_path / "new", now, key=token.uri("root-2"))
     engine.dispose()
     assert isinstance(load_root(tmp_path / "new").key, hardware.ModuleP256)
-    chain = pki.issue(network.load_authority(settings), key.public_key(), bank, now + timedelta(minutes=1))
+    chain = ca.issue(network.load_authority(settings), key.public_key(), bank, now + timedelta(minutes=1))
     assert pki.verify_leaf(chain, (folder / "ca.pem").read_bytes(), now + timedelta(minutes=1)) == bank
 
 

@@ -8,7 +8,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from consortia_common import tls
-from consortia_coordinator import service
+from consortia_coordinator import served
 from consortia_node.service import checks_of
 from tests.support.consortium import Consortium
 from tests.support.specs import BANKS
@@ -27,7 +27,7 @@ def check(channel: grpc.Channel, name: str = "") -> int:
     return int(health_pb2_grpc.HealthStub(channel).Check(request, timeout=20).status)
 
 
-@pytest.mark.parametrize("name", ["", *service.SERVICES])
+@pytest.mark.parametrize("name", ["", *served.SERVICES])
 def test_every_service_is_ready(name: str, channel: grpc.Channel) -> None:
     assert check(channel, name) == health_pb2.HealthCheckResponse.SERVING
 

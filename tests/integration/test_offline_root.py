@@ -7,7 +7,7 @@ import pytest
 
 from consortia_common import keyfiles, pki, tls
 from consortia_common.roots import Roots, SignedRoots
-from consortia_coordinator import ceremony, config, network
+from consortia_coordinator import ca, ceremony, config, network
 from consortia_coordinator.registry import opened
 from consortia_coordinator.rotation import load_root
 from consortia_crypto.errors import ConsortiaError
@@ -122,24 +122,24 @@ def test_a_request_is_the_same_until_it_is_answered(made: Network) -> None:
 
 def false_answers(made: Network) -> dict[str, bytes]:
     """What is no answer of the root's to the open request."""
-    root, strange = load_root(made.root), pki.make_root("demo", now())
+    root, strange = load_root(made.root), ca.make_root("demo", now())
     asked = pki.read_request(ceremony.ask_for_issuing(config.load(made.config)))
-    other = pki.make_issuing(root, "demo", now())
-    old = pki.certify_issuing(root, asked, "demo", now() - timedelta(days=800))
-    leaf = pki.issue(root, asked, pki.Subject("demo", "bank-a", "node", "node"), now())
+    other = ca.make_issuing(root, "demo", now())
+    old = ca.certify_issuing(root, asked, "demo", now() - timedelta(days=800))
+    leaf = ca.issue(root, asked, pki.Subject("demo", "bank-a", "node", "node"), now())
     planted = Roots(
         network="demo", sequence=1, at_ms=1,
         roots=(root.certificate_pem.decode(), strange.certificate_pem.decode()),
     )  # fmt: skip
     without = Roots(network="demo", sequence=1, at_ms=1, roots=(strange.certificate_pem.decode(),) * 2)
     return {
-        "another root's": pki.pem(pki.certify_issuing(strange, asked, "demo", now())),
+        "another root's": pki.pem(ca.certify_issuing(strange, asked, "demo", now())),
         "another key's": other.certificate_pem,
         "expired": pki.pem(old),
         "no authority's": leaf.split(b"-----END CERTIFICATE-----")[0] + b"-----END CERTIFICATE-----\n",
         "a root's own": root.certificate_pem,
-        "a stranger's list": SignedRoots(planted.canonical(), planted.sign(strange)).raw,
-        "a list without the present root": SignedRoots(without.canonical(), without.sign(root)).raw,
+        "a stranger's list": SignedRoots(planted.canonical(), planted.sign(strange.key)).raw,
+        "a list without the present root": SignedRoots(without.canonical(), without.sign(root.key)).raw,
         "garbage": b"garbage",
         "nothing": b"",
     }
@@ -162,7 +162,7 @@ def test_the_keeper_signs_no_garbage(asked: bytes, made: Network) -> None:
 
 
 def test_another_network_s_root_makes_no_network(tmp_path: Path) -> None:
-    network.save_root(tmp_path / "root", pki.make_root("other", now()))
+    network.save_root(tmp_path / "root", ca.make_root("other", now()))
     given = ("--name", "demo", "--listen", "127.0.0.1:7443", "--root-certificate", tmp_path / "root" / "root.pem")
     done = consortia("network", "init", tmp_path / "coordinator", *given)
     assert done.exit_code == 1

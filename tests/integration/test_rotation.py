@@ -11,7 +11,7 @@ from consortia_client.profile import Profile
 from consortia_common import keyfiles, pki, tls
 from consortia_common.errors import CertificateError
 from consortia_common.roots import Roots, SignedRoots
-from consortia_coordinator import network
+from consortia_coordinator import ca, network
 from consortia_coordinator.errors import NetworkFolderError
 from consortia_coordinator.registry import Registry
 from consortia_coordinator.rotation import Rotation, load_root
@@ -153,10 +153,10 @@ class Interrupted:
 def test_the_coordinator_alone_brings_no_root(change: Change) -> None:
     """Whoever has its folder, issuing key included, but no root."""
     settings = change.served.settings
-    planted = pki.make_root("demo", now())
+    planted = ca.make_root("demo", now())
     said = Roots(network="demo", sequence=1, roots=(planted.certificate_pem.decode(),), at_ms=1)
     for signer in (planted, network.load_authority(settings)):
-        keyfiles.write_file(settings.roots_file, SignedRoots(said.canonical(), said.sign(signer)).raw)
+        keyfiles.write_file(settings.roots_file, SignedRoots(said.canonical(), said.sign(signer.key)).raw)
         with pytest.raises(CertificateError, match="no root that is trusted here"):
             change.follow(change.ana)
     keyfiles.write_file(settings.roots_file, b"garbage")
@@ -167,7 +167,7 @@ def test_the_coordinator_alone_brings_no_root(change: Change) -> None:
 
 @pytest.mark.parametrize("part", ["issuing", "root"])
 def test_a_root_of_another_network_changes_nothing(change: Change, tmp_path: Path, part: str) -> None:
-    network.save_root(tmp_path / "foreign", pki.make_root("demo", now()))
+    network.save_root(tmp_path / "foreign", ca.make_root("demo", now()))
     config = change.served.settings.folder / "coordinator.toml"
     given = ("--config", config, "--root", tmp_path / "foreign", "--new", tmp_path / "x")
     done = consortia("network", "rotate", part, *given)

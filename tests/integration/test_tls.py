@@ -22,22 +22,23 @@ from consortia_common.errors import (
     UnauthenticatedError,
 )
 from consortia_common.shown import Shown
+from consortia_coordinator import ca
 from consortia_proto.v1 import network_pb2 as pb
 from consortia_proto.v1 import network_pb2_grpc as rpc_stubs
 from tests.support.proxy import Proxy
 
 NOW = datetime.now(UTC)
-ROOT = pki.make_root("demo", NOW)
-ISSUING = pki.make_issuing(ROOT, "demo", NOW)
+ROOT = ca.make_root("demo", NOW)
+ISSUING = ca.make_issuing(ROOT, "demo", NOW)
 X25519MLKEM768 = 0x11EC
 TLS13 = 0x0304
 
 
 def _credentials(
-    subject: pki.Subject, authority: pki.Authority = ISSUING, now: datetime = NOW, **options: timedelta
+    subject: pki.Subject, authority: ca.Authority = ISSUING, now: datetime = NOW, **options: timedelta
 ) -> tls.Credentials:
     key = pki.new_key()
-    chain = pki.issue(authority, key.public_key(), subject, now, **options)
+    chain = ca.issue(authority, key.public_key(), subject, now, **options)
     return tls.Credentials(ROOT.certificate_pem, chain, pki.key_pem(key))
 
 
@@ -117,13 +118,13 @@ async def test_the_blocking_channel_works_too():
 
 
 def _foreign() -> tls.Credentials:
-    other = pki.make_issuing(pki.make_root("demo", NOW), "demo", NOW)
+    other = ca.make_issuing(ca.make_root("demo", NOW), "demo", NOW)
     return _credentials(pki.Subject("demo", "bank-a", "node", "node"), other)
 
 
 def _expired() -> tls.Credentials:
     past = NOW - timedelta(days=40)
-    old = pki.make_issuing(ROOT, "demo", past)
+    old = ca.make_issuing(ROOT, "demo", past)
     return _credentials(pki.Subject("demo", "bank-a", "node", "node"), old, past)
 
 

@@ -155,7 +155,8 @@ def distributed(found: Any, pooled: pd.DataFrame) -> None:
     for column, (low, high) in RANGES.items():
         values = pooled[column].dropna()
         histogram = found["histograms"][column]
-        assert [item["count"] for item in histogram["bins"]] == counted(classes(column, values)).tolist()
+        expected_counts = counted(classes(column, values)).tolist() if len(values) else []
+        assert [item["count"] for item in histogram["bins"]] == expected_counts
         if len(values) and values.between(low, high).all():
             assert 0 <= values.min() - histogram["min"] <= histogram["resolution"] + 1e-9
             assert 0 <= histogram["max"] - values.max() <= histogram["resolution"] + 1e-9
@@ -194,8 +195,9 @@ def informed(told: Any, pooled: pd.DataFrame, codes: pd.Series) -> None:
     """Weights and value by their definitions over the classes that are told, KS as scipy finds it over those."""
     rows = pd.DataFrame({"code": codes, "label": pooled["default"]}).dropna()
     known = rows["label"].value_counts()
-    if not told["bins"]:
+    if not told["bins"] or known.empty:
         assert told["iv"] is None
+        assert all((item["zeros"], item["ones"], item["woe"]) == (0, 0, None) for item in told["bins"])
         return
     zeros, ones = (np.array([item[name] for item in told["bins"]], float) for name in ("zeros", "ones"))
     if "category" not in told["bins"][0]:

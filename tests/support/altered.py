@@ -24,7 +24,7 @@ class Altered(datetime):
 def main() -> None:
     from consortia_client.cli.main import main as consortia  # noqa: PLC0415  # a worker imports this module too
     from consortia_coordinator import service as coordinator  # noqa: PLC0415
-    from consortia_node import service as node  # noqa: PLC0415
+    from consortia_node import assembly as node  # noqa: PLC0415
 
     coordinator.datetime = Altered  # type: ignore[misc]
     node.datetime = Altered  # type: ignore[misc]

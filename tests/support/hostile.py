@@ -28,11 +28,11 @@ from consortia_crypto.keys import PrivateIdentity
 from consortia_crypto.sum.epoch_messages import KeyDocument
 from consortia_node import config
 from consortia_node.agent import Agent
+from consortia_node.assembly import close_tools, open_tools
 from consortia_node.consent_desk import ConsentDesk
 from consortia_node.control import ControlService
 from consortia_node.model_desk import ModelDesk
 from consortia_node.notices import Notices
-from consortia_node.service import close_tools, open_tools
 from consortia_node.store.jobs import JobStore
 from consortia_node.tools import Tools
 from consortia_node.withdrawals import Withdrawals

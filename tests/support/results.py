@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+from consortia_client.believed import JobResult
 from consortia_client.curves import Point, points
 from consortia_client.offering import Offering
-from consortia_client.session import JobResult
 from consortia_common.documents.jobspec import JobSpec
 from consortia_common.documents.receipt import Receipt
 from consortia_proto.v1 import exchange_pb2

@@ -9,6 +9,7 @@ import numpy as np
 
 from consortia_crypto.audit.entry import Entry
 from consortia_node import config, enrolment
+from consortia_node.assembly import close_tools, open_tools
 from consortia_node.consent import Need
 from consortia_node.consent_desk import ConsentDesk
 from consortia_node.consent_import import ConsentRow, Findings
@@ -18,9 +19,9 @@ from consortia_node.erasure import Erasures
 from consortia_node.keyring import Keyring
 from consortia_node.model_desk import ModelDesk
 from consortia_node.notices import Notices
-from consortia_node.service import close_tools, open_tools
 from consortia_node.store.cohorts import CohortStore
-from consortia_node.store.consents import ConsentStore, Taken
+from consortia_node.store.consent_intake import Taken
+from consortia_node.store.consents import ConsentStore
 from consortia_node.store.jobs import JobStore, StoredJob
 from consortia_node.tools import Tools
 from consortia_node.withdrawals import Withdrawals

@@ -12,9 +12,9 @@ import yaml
 from rich.console import Console
 
 from consortia_client import progress
+from consortia_client.believed import JobResult
 from consortia_client.curves import Point, points
 from consortia_client.progress import follow
-from consortia_client.session import JobResult
 from consortia_common import terminal
 from consortia_common.documents.receipt import Receipt
 from consortia_proto.v1 import exchange_pb2

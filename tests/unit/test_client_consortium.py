@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from consortia_client import consortium as api
+from consortia_client.believed import JobResult
 from consortia_client.consortium import Consortium
 from consortia_client.errors import ClientError, JobEndedError
-from consortia_client.session import JobResult
 from consortia_common.errors import DocumentError
 from consortia_proto.v1 import network_pb2 as pb
 from tests.support.cli import as_json, consortia, use_session

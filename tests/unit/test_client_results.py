@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from consortia_client import charts, page_parts
+from consortia_client.believed import JobResult
 from consortia_client.errors import MissingExtraError, ResultError
 from consortia_client.results import Result
-from consortia_client.session import JobResult
 from consortia_client.tables import Table, tables_of
 from tests.support.documents import agreement as make_agreement
 from tests.support.results import JOB, STATISTICS, TRAIN, question, receipt

@@ -12,7 +12,8 @@ from consortia_node import spread
 from consortia_node.consent import Change, ConsentRecord, Need, pseudonym
 from consortia_node.consent_import import ConsentRow, Findings
 from consortia_node.errors import ConsentError, StateError, StoreError
-from consortia_node.store.consents import ConsentStore, Taken
+from consortia_node.store.consent_intake import Taken
+from consortia_node.store.consents import ConsentStore
 from consortia_node.store.database import open_database
 from consortia_node.store.register import ordered_pairs
 from consortia_node.store.tables import subjects

@@ -2,7 +2,7 @@
 
 import pytest
 
-from consortia_coordinator.service import own_host
+from consortia_coordinator.port import own_host
 
 
 @pytest.mark.parametrize(

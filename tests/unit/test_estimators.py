@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from sklearn.base import clone
 
+from consortia_client.believed import JobResult
 from consortia_client.consortium import Consortium
 from consortia_client.errors import ClientError, JobEndedError
 from consortia_client.estimators import (
@@ -18,7 +19,6 @@ from consortia_client.estimators import (
     FederatedNetworkClassifier,
     FederatedNetworkRegressor,
 )
-from consortia_client.session import JobResult
 from tests.support.results import JOB, StubSession, receipt
 from tests.unit.test_train_kind import BANKS, banks, run
 

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from consortia_common import pki
 from consortia_common.errors import CertificateError
+from consortia_coordinator import ca
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
-ROOT = pki.make_root("demo", NOW)
-ISSUING = pki.make_issuing(ROOT, "demo", NOW)
+ROOT = ca.make_root("demo", NOW)
+ISSUING = ca.make_issuing(ROOT, "demo", NOW)
 KEY = pki.new_key()
 BANK = pki.Subject("demo", "bank-a", "node", "node")
 COORDINATOR = pki.Subject("demo", "coordinator", "coordinator", "coordinator")
@@ -27,16 +28,16 @@ def _names(chain: bytes) -> x509.SubjectAlternativeName:
 
 
 def test_a_leaf_names_its_holder_and_the_root_vouches_for_it():
-    chain = pki.issue(ISSUING, KEY.public_key(), BANK, NOW)
+    chain = ca.issue(ISSUING, KEY.public_key(), BANK, NOW)
     assert len(pki.read_chain(chain)) == 2
     assert pki.verify_leaf(chain, ROOT.certificate_pem, NOW) == BANK
     assert _names(chain).get_values_for_type(x509.UniformResourceIdentifier) == ["spiffe://demo/bank-a/node/node"]
 
 
 def test_only_the_coordinator_gets_the_servers_name():
-    server = pki.issue(ISSUING, KEY.public_key(), COORDINATOR, NOW)
+    server = ca.issue(ISSUING, KEY.public_key(), COORDINATOR, NOW)
     assert _names(server).get_values_for_type(x509.DNSName) == ["coordinator.demo"]
-    assert _names(pki.issue(ISSUING, KEY.public_key(), BANK, NOW)).get_values_for_type(x509.DNSName) == []
+    assert _names(ca.issue(ISSUING, KEY.public_key(), BANK, NOW)).get_values_for_type(x509.DNSName) == []
     with pytest.raises(CertificateError):
         pki.verify_leaf(server, ROOT.certificate_pem, NOW)  # and it can't act as a member
 
@@ -47,42 +48,42 @@ def test_only_the_coordinator_gets_the_servers_name():
 )
 def test_a_leaf_holds_for_thirty_days(when: datetime, why: str):
     with pytest.raises(CertificateError, match=why) as refused:
-        pki.verify_leaf(pki.issue(ISSUING, KEY.public_key(), BANK, NOW), ROOT.certificate_pem, when)
+        pki.verify_leaf(ca.issue(ISSUING, KEY.public_key(), BANK, NOW), ROOT.certificate_pem, when)
     assert f"{when:%Y-%m-%d %H:%M} UTC" in refused.value.what
     assert "clock" in refused.value.blame
 
 
 def test_a_leaf_never_outlives_its_issuer():
-    late = NOW + pki.ISSUING_LIFETIME - timedelta(days=1)
-    leaf = pki.read_chain(pki.issue(ISSUING, KEY.public_key(), BANK, late))[0]
+    late = NOW + ca.ISSUING_LIFETIME - timedelta(days=1)
+    leaf = pki.read_chain(ca.issue(ISSUING, KEY.public_key(), BANK, late))[0]
     assert leaf.not_valid_after_utc == ISSUING.certificate.not_valid_after_utc
 
 
 def test_an_expired_authority_issues_nothing():
     with pytest.raises(CertificateError, match="expired at"):
-        pki.issue(ISSUING, KEY.public_key(), BANK, NOW + pki.ISSUING_LIFETIME)
+        ca.issue(ISSUING, KEY.public_key(), BANK, NOW + ca.ISSUING_LIFETIME)
 
 
 def test_another_root_does_not_vouch():
-    other = pki.make_root("demo", NOW)
+    other = ca.make_root("demo", NOW)
     with pytest.raises(CertificateError, match="no root of this network vouches"):
-        pki.verify_leaf(pki.issue(ISSUING, KEY.public_key(), BANK, NOW), other.certificate_pem, NOW)
+        pki.verify_leaf(ca.issue(ISSUING, KEY.public_key(), BANK, NOW), other.certificate_pem, NOW)
 
 
 def test_a_leaf_cannot_issue():
-    leaf = pki.read_chain(pki.issue(ISSUING, KEY.public_key(), BANK, NOW))[0]
-    chain = pki.issue(pki.Authority(leaf, KEY), pki.new_key().public_key(), BANK, NOW)
+    leaf = pki.read_chain(ca.issue(ISSUING, KEY.public_key(), BANK, NOW))[0]
+    chain = ca.issue(ca.Authority(leaf, KEY), pki.new_key().public_key(), BANK, NOW)
     chain += ISSUING.certificate_pem
     with pytest.raises(CertificateError):
         pki.verify_leaf(chain, ROOT.certificate_pem, NOW)
 
 
 def test_an_authority_survives_its_files():
-    restored = pki.Authority.of(ISSUING.certificate_pem, pki.read_key(pki.key_pem(ISSUING.key)))
+    restored = ca.Authority.of(ISSUING.certificate_pem, pki.read_key(pki.key_pem(ISSUING.key)))
     assert restored.certificate == ISSUING.certificate
     assert "key" not in repr(restored).replace("Authority", "")
     with pytest.raises(CertificateError, match="another certificate's"):
-        pki.Authority.of(ISSUING.certificate_pem, KEY)
+        ca.Authority.of(ISSUING.certificate_pem, KEY)
 
 
 def test_a_request_proves_its_key_and_claims_nothing():

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from consortia_common import leaves, pki
 from consortia_common.errors import CertificateError, CommonError
 from consortia_common.roots import Roots
+from consortia_coordinator import ca
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
-FIRST, SECOND, FOREIGN = (pki.make_root("demo", NOW) for _ in range(3))
-ISSUING = pki.make_issuing(FIRST, "demo", NOW)
+FIRST, SECOND, FOREIGN = (ca.make_root("demo", NOW) for _ in range(3))
+ISSUING = ca.make_issuing(FIRST, "demo", NOW)
 KEY = pki.new_key()
 BANK = pki.Subject("demo", "bank-a", "node", "node")
-CHAIN = pki.issue(ISSUING, KEY.public_key(), BANK, NOW)
+CHAIN = ca.issue(ISSUING, KEY.public_key(), BANK, NOW)
 LEAF = pki.read_chain(CHAIN)[0]
 
 
@@ -27,7 +28,7 @@ def test_a_certificate_is_due_after_two_thirds_of_its_life(days: int, due: bool)
 def test_whichever_certificate_a_crash_leaves_its_key_is_there() -> None:
     fresh = pki.new_key()
     during = leaves.both(pki.key_pem(KEY), fresh)
-    renewed = pki.read_chain(pki.issue(ISSUING, fresh.public_key(), BANK, NOW))[0]
+    renewed = pki.read_chain(ca.issue(ISSUING, fresh.public_key(), BANK, NOW))[0]
     assert leaves.key_of(LEAF, during) == pki.key_pem(KEY)
     assert leaves.key_of(renewed, during) == pki.key_pem(fresh)
     assert leaves.key_of(renewed, pki.key_pem(fresh)) == pki.key_pem(fresh)
@@ -43,19 +44,19 @@ def test_garbage_is_no_key(data: bytes) -> None:
             leaves.key_of(LEAF, keys)
 
 
-def roots(*named: pki.Authority, sequence: int = 1, network: str = "demo") -> Roots:
+def roots(*named: ca.Authority, sequence: int = 1, network: str = "demo") -> Roots:
     return Roots(network=network, sequence=sequence, roots=[one.certificate_pem for one in named], at_ms=1)
 
 
-def accept(said: Roots, signer: pki.Authority, trusted: bytes = FIRST.certificate_pem, known: int = 0) -> Roots:
-    return Roots.accept(said.canonical(), said.sign(signer), trusted, "demo", known)
+def accept(said: Roots, signer: ca.Authority, trusted: bytes = FIRST.certificate_pem, known: int = 0) -> Roots:
+    return Roots.accept(said.canonical(), said.sign(signer.key), trusted, "demo", known)
 
 
 def test_a_root_hands_over_to_the_next() -> None:
     both = accept(roots(FIRST, SECOND), FIRST)
     assert pki.verify_leaf(CHAIN, both.pem, NOW) == BANK
     alone = accept(roots(SECOND, sequence=2), SECOND, both.pem, known=1)
-    under_it = pki.issue(pki.make_issuing(SECOND, "demo", NOW), KEY.public_key(), BANK, NOW)
+    under_it = ca.issue(ca.make_issuing(SECOND, "demo", NOW), KEY.public_key(), BANK, NOW)
     assert pki.verify_leaf(under_it, alone.pem, NOW) == BANK
     with pytest.raises(CertificateError, match="no root of this network"):
         pki.verify_leaf(CHAIN, alone.pem, NOW)
@@ -72,7 +73,7 @@ def test_a_root_hands_over_to_the_next() -> None:
         (roots(FIRST, ISSUING), FIRST, 0, "no root certificate"),
     ],
 )
-def test_other_lists_are_refused(said: Roots, signer: pki.Authority, known: int, why: str) -> None:
+def test_other_lists_are_refused(said: Roots, signer: ca.Authority, known: int, why: str) -> None:
     with pytest.raises(CertificateError, match=why):
         accept(said, signer, known=known)
 

@@ -7,7 +7,7 @@ import pytest
 from consortia_common import logs
 from consortia_common.errors import ExchangeError
 from consortia_common.renewal import Renewed
-from consortia_node.service import CHECK_SECONDS, stay_current
+from consortia_node.upkeep import CHECK_SECONDS, stay_current
 
 CHANGED = Renewed(not_after=datetime(2026, 1, 1, tzinfo=UTC))
 

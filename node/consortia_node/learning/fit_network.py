@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from consortia_common.documents.fitted import NetworkFit
 from consortia_common.documents.kinds.train import Parameters
-from consortia_common.documents.learners import Network as Asked
+from consortia_common.documents.learners.neural_network import Network as Asked
 from consortia_common.models.network import Network
 from consortia_common.models.predict import INVERSE_LINKS
 from consortia_crypto.sum.terms import MAX_INSTITUTIONS, largest

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from consortia_common.documents.fitted import LinearFit
 from consortia_common.documents.kinds.train import Parameters
-from consortia_common.documents.learners import MEAN_BOUND, Regression
+from consortia_common.documents.learners.regression import MEAN_BOUND, Regression
 from consortia_node.errors import StepError
 from consortia_node.learning import glm, state, stopping
 from consortia_node.learning.measuring import Measured

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from consortia_common.documents.fitted import TreesFit
 from consortia_common.documents.kinds.train import SPREAD_BINS, Parameters
-from consortia_common.documents.learners import BoostedTrees
+from consortia_common.documents.learners.boosted_trees import BoostedTrees
 from consortia_common.documents.stopping import MEASURES
 from consortia_common.models.preparation import stacked
 from consortia_node.learning import binning, histograms, measuring, spread, state, stopping, trees

@@ -5,7 +5,9 @@ from typing import Any, Protocol
 
 from consortia_common.documents.fitted import Fit
 from consortia_common.documents.kinds.train import Parameters
-from consortia_common.documents.learners import BoostedTrees, Network, Regression
+from consortia_common.documents.learners.boosted_trees import BoostedTrees
+from consortia_common.documents.learners.neural_network import Network
+from consortia_common.documents.learners.regression import Regression
 from consortia_node.kinds import Floats, Integers
 from consortia_node.learning import state
 from consortia_node.learning.fit_network import AveragingRounds, ServerStep

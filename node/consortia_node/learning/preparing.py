@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consortia_common.documents.kinds.train import MOMENT_WORDS, Parameters
-from consortia_common.documents.learners import BoostedTrees
+from consortia_common.documents.learners.boosted_trees import BoostedTrees
 from consortia_common.models.preparation import Evidence, Feature, Indicator, Numeric, Preparation, Shape, evidence
 from consortia_node.errors import StepError, TotalRefusedError
 from consortia_node.learning.rows import Rows

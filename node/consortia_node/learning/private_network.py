@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consortia_common.documents.kinds.train import Parameters
-from consortia_common.documents.learners import Network as Asked
+from consortia_common.documents.learners.neural_network import Network as Asked
 from consortia_node.learning import state
 from consortia_node.learning.fit_network import AveragingRounds, ServerStep
 from consortia_node.learning.noising import Integers, Noising

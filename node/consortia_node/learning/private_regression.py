@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from consortia_common.documents.fitted import LinearFit
 from consortia_common.documents.kinds.train import Parameters
-from consortia_common.documents.learners import Regression
+from consortia_common.documents.learners.regression import Regression
 from consortia_node.learning import state
 from consortia_node.learning.fit_regression import NewtonRounds
 from consortia_node.learning.noising import UNIT, Integers, Noising

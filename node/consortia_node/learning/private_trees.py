@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consortia_common.documents.kinds.train import SPREAD_BINS, Parameters
-from consortia_common.documents.learners import BoostedTrees
+from consortia_common.documents.learners.boosted_trees import BoostedTrees
 from consortia_node.learning import boosting, state
 from consortia_node.learning.fit_trees import BoostingRounds, Remember
 from consortia_node.learning.noising import UNIT, Noising, opened

@@ -7,14 +7,14 @@ from typing import Any
 
 from consortia_node.moments import rounded
 from consortia_node.stats import measures
-from consortia_node.stats.result import Result
+from consortia_node.stats.distributions import Distributions
 from consortia_node.stats.table import Table
 
 
 def place(own: Table, total: Table, result: dict[str, Any], smallest: int) -> dict[str, Any]:
     """Own count, rate and means beside the joint ones; how far own distributions are from the joint ones."""
     joint, parameters = result["overall"], own.parameters
-    shown = Result(total, smallest)
+    distributions = Distributions(total, smallest)
     told: dict[str, Any] = {"count": {"own": _sum(own, "rows"), "joint": joint["count"]}}
     if parameters.label:
         known = _sum(own, "known")
@@ -24,7 +24,7 @@ def place(own: Table, total: Table, result: dict[str, Any], smallest: int) -> di
         told["columns"] = {column: _column(own, column, joint["columns"][column]) for column in parameters.columns}
     if parameters.binned():
         told["distributions"] = {
-            column: shown.against(column, own.distribution(column), total.distribution(column).clip(0))
+            column: distributions.against(column, own.distribution(column), total.distribution(column).clip(0))
             for column in parameters.binned()
         }
     return told
@@ -33,7 +33,7 @@ def place(own: Table, total: Table, result: dict[str, Any], smallest: int) -> di
 def _column(own: Table, column: str, joint: dict[str, Any]) -> dict[str, Any]:
     """Both means, and the difference in standard deviations of the joint rows."""
     count, total, squares = (_sum(own, measure, column) for measure in ("count", "sum", "squares"))
-    mine = measures.described(count, total, squares, 10**own.parameters.decimals, exact=True)
+    mine = measures.described(count, total, squares, own.unit, exact=True)
     known = mine["mean"] is not None and joint["mean"] is not None and joint["std"]
     apart = rounded((mine["mean"] - joint["mean"]) / joint["std"]) if known else None
     return {

@@ -23,6 +23,8 @@ class Table:
     def __init__(self, numbers: Sequence[int], parameters: Parameters) -> None:
         layout = parameters.layout()
         self.parameters = parameters
+        self.unit = 10**parameters.decimals
+        """What stands for a 1 in the sums."""
         self._layout = layout
         split = layout.cells.size * len(layout.fields)
         self._cells: Exact = np.array(numbers[:split], object).reshape(*layout.cells.shape, len(layout.fields))

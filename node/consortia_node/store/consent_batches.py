@@ -1,16 +1,20 @@
-"""PURE: what imported rows, or the clock, make of a batch of customers: sealed rows for the database, and the
-register's rows. Randomness for new keys and ids is the operating system's."""
+"""PURE: which rows of an import come into force, what the clock ends, and what either makes of customers' rows.
+
+A batch of these goes to another process and comes back sealed for the database, with what the register has of it.
+Randomness for new keys and ids is the operating system's.
+"""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from consortia_crypto.subject import WrappingKey
-from consortia_node.consent import RUNS_OUT, Change, ConsentRecord, change_of, notice_id
-from consortia_node.consent_import import ConsentRow
+from consortia_node.consent import RUNS_OUT, Change, ConsentRecord, Terms, change_of, notice_id
+from consortia_node.consent_import import ConsentRow, Findings, judge
 from consortia_node.keyring import Keyring
+from consortia_node.store.consent_notices import offers
 from consortia_node.store.register import Register, RegisterRow, row_of
 from consortia_node.store.subjects import Subject, SubjectRow, closed, opened
 
@@ -39,6 +43,44 @@ class Done(NamedTuple):
 
     rows: list[SubjectRow]
     fresh: list[RegisterRow]
+
+
+def judged(
+    register: Register, terms: Mapping[str, Terms], rows: Sequence[ConsentRow], findings: Findings
+) -> list[Step]:
+    """The rows that come into force beside what is in the register; ``findings`` is told of every row."""
+    positions = register.positions()
+    ids = {row.notice: notice_id(row.notice) for row in rows}
+    unfit = {pair for pair in {(row.notice, row.purpose) for row in rows} if not offers(terms, *pair)}
+    seen: set[tuple[str, str, str]] = set()
+    chosen = []
+    findings.rows = len(rows)
+    for number, row in enumerate(rows, 1):
+        findings.states[row.state] += 1
+        key = (row.subject, row.purpose, ids[row.notice])
+        if (row.notice, row.purpose) in unfit:
+            findings.wrong(number, "cites a notice that is not registered here, or not for this purpose")
+        elif key in seen:
+            findings.wrong(number, "repeats the subject, purpose and notice of an earlier row")
+        else:
+            seen.add(key)
+            step = _step(register, positions.get(key), number, row, findings)
+            if step is not None:
+                chosen.append(step)
+    return chosen
+
+
+def _step(
+    register: Register, position: int | None, number: int, row: ConsentRow, findings: Findings
+) -> Step | None:
+    """What comes of a row that may be judged by what stands; None if that is nothing."""
+    old = None if position is None else register.standing(position)
+    verdict = judge(old, row)
+    if verdict.mistake:
+        findings.wrong(number, verdict.mistake)
+        return None
+    findings.see(row, old, verdict)
+    return Step(row, position, verdict.anew) if verdict.taken else None
 
 
 def take(batch: Batch) -> Done:
@@ -72,6 +114,11 @@ def ending(register: Register, position: int) -> Step:
     end = standing.valid_until_ms or standing.effective_ms
     row = ConsentRow(number, purpose, RUNS_OUT[standing.state], end, standing.valid_until_ms, standing.notice)
     return Step(row, position, anew=False)
+
+
+def keys_of(ring: Keyring) -> tuple[bytes, ...]:
+    """The keys as a batch has them, from which another process makes its ring."""
+    return tuple(key.key for key in ring.keys)
 
 
 def _ring(keys: tuple[bytes, ...]) -> Keyring:

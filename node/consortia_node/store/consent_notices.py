@@ -43,3 +43,8 @@ class NoticeStore:
     def _document(self, reference: str) -> bytes | None:
         here = consent_notices.c.reference == reference
         return self._connection.execute(select(consent_notices.c.document).where(here)).scalar()
+
+
+def offers(terms: Mapping[str, Terms], notice: str, purpose: str) -> bool:
+    """Whether that notice is registered, and for this purpose."""
+    return notice in terms and purpose in terms[notice].purposes

@@ -1,8 +1,8 @@
 """The consents in force, opened once and kept in memory: what a scan is filtered by, and an import is held against.
 
 Opening a customer's row costs decryption; doing so for every customer at every read would cost more than the read.
-So all records in force lie here as columns, renewed whenever the number that every change of consent counts up is
-not the one that they were made at. Trusted for: it never outlives a change; what it holds it never writes anywhere.
+So all records in force lie here as columns, which current_register renews with every change. Trusted for: what is
+permitted when; and what it holds it never writes anywhere.
 """
 
 from collections.abc import Iterable, Sequence

@@ -17,6 +17,7 @@ from consortia_crypto import subject as keys
 from consortia_crypto.subject import Payload
 from consortia_node.consent import ConsentRecord, pseudonym
 from consortia_node.differencing import Ids
+from consortia_node.errors import StoreError
 from consortia_node.keyring import Keyring
 from consortia_node.store.cohorts import CohortStore
 from consortia_node.store.subject_record import Consents, Held, Key, decoded, encoded
@@ -85,6 +86,17 @@ class SubjectStore:
         """The customers with these numbers, by number, as far as they are known."""
         found = (opened(self._ring, row) for row in self.rows(numbers))
         return {subject.number: subject for subject in found}
+
+    def require(self, number: str) -> Subject:
+        """The customer with that number. Raises StoreError for an unknown one."""
+        subject = self.find([number]).get(number)
+        if subject is None:
+            raise StoreError(
+                "no consent of this customer is on record",
+                blame="whoever asked for it",
+                remedy="check the customer number",
+            )
+        return subject
 
     def rows(self, numbers: Sequence[str]) -> list[SubjectRow]:
         """The rows, unopened, of the customers with these numbers, as far as they are known."""

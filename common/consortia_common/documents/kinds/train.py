@@ -8,8 +8,11 @@ from pydantic import Field
 from consortia_common.documents.base import ColumnName, Name
 from consortia_common.documents.categories import Categories, use_of
 from consortia_common.documents.kinds import KindParameters, Reads, SumShape, Turn, Use
-from consortia_common.documents.learners import AnyLearner, BoostedTrees, Prepare
+from consortia_common.documents.learners.boosted_trees import BoostedTrees
+from consortia_common.documents.learners.neural_network import Network
+from consortia_common.documents.learners.regression import Regression
 from consortia_common.documents.noise import TrainingNoise
+from consortia_common.documents.prepare import Prepare
 from consortia_common.documents.strategies import Strategy
 
 SCORE_BINS = 4096
@@ -23,6 +26,7 @@ MOMENT_WORDS = 4
 """Words a numeric column: rows that have it, its sum, and its sum of squares in two halves."""
 NOISY_MOMENT_WORDS = 3
 """With noise the sum of squares is one word."""
+AnyLearner = Annotated[Regression | BoostedTrees | Network, Field(discriminator="type")]
 
 
 class Parameters(KindParameters):

@@ -1,4 +1,4 @@
-"""The shapes of the network's certificates: which X.509 extensions each kind has. See pki for who gets which."""
+"""The shapes of the network's certificates: which X.509 extensions each kind has. See ca for who gets which."""
 
 from datetime import datetime, timedelta
 
