@@ -7,7 +7,7 @@ do, since the coordinator checks it. The journals lie in memory where the machin
 import asyncio
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -24,7 +24,7 @@ from benchmarks.exchange.network import NETWORK, Network
 from benchmarks.exchange.waiting import wait_until
 from consortia_common import tls
 from consortia_common.content import Beside, Body, Content
-from consortia_common.documents.jobspec import JobSpec, Submission
+from consortia_common.documents.jobspec import Submission
 from consortia_node.exchange import NodeExchange, NodeExchangeSettings
 from consortia_node.store.database import open_database
 from consortia_node.store.tasks import TaskStore
@@ -32,6 +32,11 @@ from consortia_proto.v1 import exchange_pb2 as pb
 from tests.support.members import Institution
 
 ATTACH_SECONDS = 180.0
+_OWN: Mapping[str, Mapping[str, bytes]] = {
+    "query.conclude": {"envelope.analyst": b"sealed"},
+    "close": {"receipt": b"receipt", "signature": b"signature"},
+}
+"""What is answered to a step of a kind's, beside what rides with it."""
 _MEMORY = Path("/dev/shm")  # noqa: S108  # nothing secret is in a benchmark's journal
 
 
@@ -60,18 +65,11 @@ class LightNode:
         job = self._jobs.get(task.job_id)
         if job is None:
             return Content()
-        return job.answer(_whole(task, body)) or self._usual(task, job.spec)
-
-    def _usual(self, task: pb.Task, spec: JobSpec) -> Content:
-        match task.step:
-            case "train" if spec.kind == "plain_round":
-                asked: Any = spec.parameters
-                return Content(arrays={"update": _update(asked.length)})
-            case "query.conclude":
-                return Content(config={"envelope.analyst": b"sealed"})
-            case "close":
-                return Content(config={"receipt": b"receipt", "signature": b"signature"})
-        return Content()
+        if job.spec.kind == "plain_round" and task.step == "train":
+            asked: Any = job.spec.parameters
+            return Content(arrays={"update": _update(asked.length)})
+        whole = _whole(task, body)
+        return job.answer(whole) or Content(config={**_OWN.get(task.step, {}), **job.ride(whole)})
 
 
 @cache
@@ -82,9 +80,8 @@ def _update(length: int) -> NDArray[np.float32]:
 
 def _whole(task: pb.Task, body: Body) -> pb.Task:
     """The task with what came behind it put back, so that institutions of tests need not know of bodies."""
-    if task.step.partition(".")[0] in ("epoch", "sum"):
-        content = Content.from_proto(task.content, "the coordinator", body)
-        task.content.CopyFrom(content.to_proto())
+    content = Content.from_proto(task.content, "the coordinator", body)
+    task.content.CopyFrom(content.to_proto())
     return task
 
 
