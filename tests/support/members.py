@@ -47,6 +47,7 @@ class Institution:
     _coming: dict[Sum, bytes] = field(default_factory=dict)
     _before: str = sealed.NOTHING_BEFORE
     _said: dict[str, Content] = field(default_factory=dict)
+    _ridden: dict[str, Content] = field(default_factory=dict)
 
     def answer(self, task: pb.Task) -> Content | None:
         """What it says to a step of epoch or sum; None for every other step."""
@@ -75,14 +76,14 @@ class Institution:
 
     def ride(self, task: pb.Task) -> Mapping[str, Any]:
         """What its answer to a step of the kind's carries of the sum behind it; the total before it is opened."""
-        if task.task_id not in self._said:
+        if task.task_id not in self._ridden:
             content = Content.from_proto(task.content, "the coordinator")
             before, behind = (sealed.ridden(content, prefix) for prefix in (sealed.BEFORE, sealed.BEHIND))
             if before.config:
                 self._total((before.config["sum"], before.config["round"]), before)
             said = self._upload((behind.config["sum"], task.round), behind) if behind.config else Content()
-            self._said[task.task_id] = Content(config=sealed.riding(sealed.BEHIND, said.config))
-        return self._said[task.task_id].config
+            self._ridden[task.task_id] = Content(config=sealed.riding(sealed.BEHIND, said.config))
+        return self._ridden[task.task_id].config
 
     def values(self, policy: SumPolicy) -> NDArray[np.int64]:
         """Its summand: everywhere one more than its place among the parties."""
