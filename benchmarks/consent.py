@@ -24,7 +24,7 @@ from consortia_common.documents.consent_notice import ConsentNotice
 from consortia_node.consent import Need
 from consortia_node.consent_import import Findings
 from consortia_node.consent_proofs import keep_pairs
-from consortia_node.datasets import ColumnSettings, DatasetSettings
+from consortia_node.datasets import DatasetSettings, load
 from consortia_node.keyring import Keyring
 from consortia_node.sources.consent_file import read_file
 from consortia_node.sources.consent_rows import rows_of
@@ -169,7 +169,8 @@ def consent_table(folder: Path, rows: int) -> Path:
 
 def cohort_of(dataset: DatasetSettings, rows: Path, allowed: pa.Array, subjects: Path | None = None) -> Formed:
     """A copy of the rows of the allowed customers; of all without a file for the filter."""
-    return form(Cohort(dataset, tuple(COLUMNS), rows, subjects, state_of(dataset)), allowed, Known())
+    cohort = Cohort(dataset, COLUMNS, rows, subjects, state_of(dataset), spill=rows.parent)
+    return form(cohort, allowed, Known())
 
 
 def customer_table(folder: Path, rows: int) -> DatasetSettings:
@@ -179,9 +180,14 @@ def customer_table(folder: Path, rows: int) -> DatasetSettings:
     order = pa.array(random.permutation(rows))
     path = folder / "clients.parquet"
     pq.write_table(pa.table({"client": numbers(rows).take(order), **columns}), path)
-    settings = {name: ColumnSettings(type="number") for name in COLUMNS}
-    settings["client"] = ColumnSettings(type="text", role="id")
-    return DatasetSettings(name="clients", path=path, columns=settings)
+    settings = "".join(f"{name} = {{ type = 'number' }}\n" for name in COLUMNS)
+    file = folder / "datasets.toml"
+    file.write_text(
+        f"[[datasets]]\nname = 'clients'\npath = '{path.name}'\n"
+        f"[datasets.columns]\nclient = {{ type = 'text', role = 'id' }}\n{settings}"
+    )
+    (dataset,) = load(file)
+    return dataset
 
 
 def numbers(rows: int) -> pa.Array:
